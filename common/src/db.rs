@@ -1,0 +1,325 @@
+//! The database: one portable set of SQL for SQLite and PostgreSQL, over sqlx's `Any` driver.
+//!
+//! Reading goes through a pool. Writing goes through one connection at a time per process: the
+//! group-commit writer of a proxy (`writer`), or a short transaction of the administration.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _};
+
+use crate::config::Config;
+
+pub mod admin;
+pub mod audit;
+pub mod batch;
+pub mod call;
+pub mod idempotency;
+pub mod job;
+pub mod key;
+pub mod ledger;
+pub mod migrate;
+pub mod model;
+pub mod node;
+pub mod org;
+pub mod policy;
+pub mod provider;
+mod rows;
+pub mod team;
+pub mod verify;
+pub mod work;
+pub mod writer;
+
+/// Which database engine serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Engine {
+    /// A file beside the proxy.
+    Sqlite,
+    /// A server that many nodes share.
+    Postgres,
+}
+
+/// When SQLite waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Synchronous {
+    /// At checkpoints: survives a crash of the process.
+    Normal,
+    /// At each commit: survives a loss of power too.
+    Full,
+}
+
+impl FromStr for Synchronous {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "normal" => Ok(Self::Normal),
+            "full" => Ok(Self::Full),
+            _ => Err("must be normal or full".to_owned()),
+        }
+    }
+}
+
+/// Where the data is. Shown without its password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabaseUrl {
+    text: String,
+    engine: Engine,
+}
+
+impl DatabaseUrl {
+    /// A SQLite file.
+    pub fn sqlite(path: &str) -> Self {
+        Self {
+            text: format!("sqlite:{path}"),
+            engine: Engine::Sqlite,
+        }
+    }
+
+    /// The engine that serves this URL.
+    pub const fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// The SQLite file, if it is one.
+    pub fn sqlite_file(&self) -> Option<&str> {
+        let rest = self.text.strip_prefix("sqlite:")?;
+        Some(rest.strip_prefix("//").unwrap_or(rest))
+    }
+}
+
+impl FromStr for DatabaseUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let engine = if text.starts_with("sqlite:") {
+            Engine::Sqlite
+        } else if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+            Engine::Postgres
+        } else {
+            return Err("must begin with sqlite: or postgres://".to_owned());
+        };
+        let url = Self {
+            text: text.to_owned(),
+            engine,
+        };
+        if url
+            .sqlite_file()
+            .is_some_and(|file| file.is_empty() || file.contains(['?', ':']))
+        {
+            return Err("must name a file, as sqlite:tollgate.db".to_owned());
+        }
+        if engine == Engine::Postgres && url::Url::parse(text).is_err() {
+            return Err("is not a URL: write postgres://USER:PASSWORD@HOST/DATABASE".to_owned());
+        }
+        Ok(url)
+    }
+}
+
+impl fmt::Display for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.engine, url::Url::parse(&self.text)) {
+            (Engine::Sqlite, _) => f.write_str(&self.text),
+            (Engine::Postgres, Ok(mut url)) => {
+                // Only URLs without a host refuse a password, and those have none.
+                let _ = url.set_password(None);
+                url.set_query(None);
+                write!(f, "{url}")
+            }
+            (Engine::Postgres, Err(_)) => f.write_str("postgres://…"),
+        }
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{self}\"")
+    }
+}
+
+/// Why the database did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The engine or the way to it failed.
+    #[error("database: {0}")]
+    Driver(#[from] sqlx::Error),
+    /// Something stored contradicts the rules.
+    #[error("inconsistent data: {0}")]
+    Inconsistent(String),
+    /// The schema is not the one that this binary knows.
+    #[error("{0}")]
+    Schema(String),
+    /// The database cannot be reached, or the writer has stopped.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+}
+
+impl StoreError {
+    /// Whether the same transaction may succeed if it is tried again: the engine was busy or could
+    /// not serialize it.
+    pub fn is_transient(&self) -> bool {
+        let Self::Driver(sqlx::Error::Database(error)) = self else {
+            return false;
+        };
+        // SQLite: busy, locked, busy snapshot. PostgreSQL: serialization failure, deadlock.
+        matches!(
+            error.code().as_deref(),
+            Some("5" | "6" | "517" | "40001" | "40P01")
+        )
+    }
+
+    /// Whether the error is one of a unique constraint.
+    pub fn is_unique_violation(&self) -> bool {
+        matches!(self, Self::Driver(sqlx::Error::Database(error)) if error.is_unique_violation())
+    }
+}
+
+/// How often a transaction that the engine could not serialize is tried before it is an error.
+const ATTEMPTS_MAX: u32 = 8;
+
+/// An open database.
+#[derive(Debug, Clone)]
+pub struct Database {
+    engine: Engine,
+    options: AnyConnectOptions,
+    setup: &'static str,
+    pool: AnyPool,
+}
+
+const SETUP_SQLITE_NORMAL: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = NORMAL;
+    PRAGMA foreign_keys = ON;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -16000";
+
+const SETUP_SQLITE_FULL: &str = "
+    PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = FULL;
+    PRAGMA foreign_keys = ON;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -16000";
+
+const SETUP_POSTGRES: &str = "SET client_min_messages = warning";
+
+impl Database {
+    /// Opens the database; `create` makes a missing SQLite file.
+    pub async fn connect(config: &Config, create: bool) -> Result<Self, StoreError> {
+        sqlx::any::install_default_drivers();
+        let engine = config.database.engine();
+        if let Some(file) = config.database.sqlite_file()
+            && !create
+            && !std::path::Path::new(file).exists()
+        {
+            return Err(StoreError::Unavailable(format!(
+                "there is no file {file}; run tollgate quickstart or tollgate migrate in its folder, or say where it is with --database-url"
+            )));
+        }
+        let options = connect_options(config)?;
+        let setup = match (engine, config.synchronous) {
+            (Engine::Sqlite, Synchronous::Normal) => SETUP_SQLITE_NORMAL,
+            (Engine::Sqlite, Synchronous::Full) => SETUP_SQLITE_FULL,
+            (Engine::Postgres, _) => SETUP_POSTGRES,
+        };
+        let pool = AnyPoolOptions::new()
+            .max_connections(config.database_connections)
+            .acquire_timeout(config.connect_timeout)
+            .test_before_acquire(false)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    sqlx::raw_sql(setup).execute(connection).await?;
+                    Ok(())
+                })
+            })
+            .connect_with(options.clone())
+            .await
+            .map_err(|error| unreachable_database(config, &error))?;
+        Ok(Self {
+            engine,
+            options,
+            setup,
+            pool,
+        })
+    }
+
+    /// The engine that serves.
+    pub const fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// Connections for reading.
+    pub const fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// A connection of its own, for a writer.
+    pub async fn dedicated_connection(&self) -> Result<AnyConnection, StoreError> {
+        let mut connection = self.options.connect().await?;
+        sqlx::raw_sql(self.setup).execute(&mut connection).await?;
+        Ok(connection)
+    }
+
+    /// The statement that begins a writing transaction: SQLite must take the lock at once, or two
+    /// writers that read first would both fail.
+    pub const fn begin_statement(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite => "BEGIN IMMEDIATE",
+            Engine::Postgres => "BEGIN",
+        }
+    }
+
+    /// Runs `work` in one transaction, again if the engine could not serialize it.
+    pub async fn write<T, E: From<StoreError>>(
+        &self,
+        work: impl AsyncFn(&mut AnyConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut connection = self.dedicated_connection().await?;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let committed = async {
+                let begun = connection.begin_with(self.begin_statement()).await;
+                let mut transaction = begun.map_err(|error| Err(StoreError::from(error)))?;
+                let value = work(&mut transaction).await.map_err(Ok)?;
+                transaction
+                    .commit()
+                    .await
+                    .map_err(|error| Err(StoreError::from(error)))?;
+                Ok(value)
+            };
+            match committed.await {
+                Ok(value) => return Ok(value),
+                Err(Err(error)) if error.is_transient() && attempt < ATTEMPTS_MAX => {}
+                Err(Err(error)) => return Err(error.into()),
+                Err(Ok(error)) => return Err(error),
+            }
+        }
+    }
+}
+
+fn connect_options(config: &Config) -> Result<AnyConnectOptions, StoreError> {
+    let text = match config.database.sqlite_file() {
+        Some(file) => format!(
+            "sqlite://{}?mode=rwc",
+            file.replace('%', "%25").replace('?', "%3F")
+        ),
+        None => {
+            let separator = if config.database.text.contains('?') {
+                '&'
+            } else {
+                '?'
+            };
+            format!(
+                "{}{separator}options=-c%20statement_timeout%3D{}",
+                config.database.text,
+                config.statement_timeout.as_millis()
+            )
+        }
+    };
+    Ok(AnyConnectOptions::from_str(&text)?.disable_statement_logging())
+}
+
+fn unreachable_database(config: &Config, error: &sqlx::Error) -> StoreError {
+    StoreError::Unavailable(format!("{}: {error}", config.database))
+}

@@ -1,0 +1,168 @@
+//! Carries out administrative commands: the change, the policy revision and the audit record in one
+//! transaction.
+
+use sqlx::AnyConnection;
+
+use super::work::{ChangeBalance, EndJob, Outcome, Work, WorkError};
+use super::{Database, StoreError, audit, batch, job, key, model, org, provider, team};
+use crate::clock::{Random, Timestamp};
+use crate::command::{Applied, Command, CommandError};
+use crate::id::{AuditId, JobId};
+use crate::job::JobState;
+
+/// Who makes a change, and when.
+#[derive(Debug, Clone, Copy)]
+pub struct Actor<'a> {
+    /// The name that the audit log and the ledger show.
+    pub name: &'a str,
+    /// When.
+    pub now: Timestamp,
+    /// Makes the audit record's id.
+    pub random: &'a dyn Random,
+}
+
+const BUMP_REVISION: &str = "UPDATE policy_revision SET revision = revision + 1 WHERE id = 1";
+
+/// Makes one change.
+pub async fn execute(
+    database: &Database,
+    actor: Actor<'_>,
+    command: &Command,
+) -> Result<Applied, CommandError> {
+    database
+        .write(async |connection| {
+            let applied = apply(connection, database, actor, command).await?;
+            sqlx::query(BUMP_REVISION).execute(&mut *connection).await?;
+            let id = AuditId::new(actor.now, actor.random);
+            audit::insert(connection, id, actor.name, actor.now, command).await?;
+            Ok(applied)
+        })
+        .await
+}
+
+async fn apply(
+    connection: &mut AnyConnection,
+    database: &Database,
+    actor: Actor<'_>,
+    command: &Command,
+) -> Result<Applied, CommandError> {
+    let now = actor.now;
+    match command {
+        Command::CreateOrg { id, name } => org::insert(connection, id, name, now).await?,
+        Command::RenameOrg { id, name } => org::rename(connection, id, name, now).await?,
+        Command::SetOrgStanding { id, standing } => {
+            org::set_standing(connection, id, *standing, now).await?;
+        }
+        Command::CreateTeam {
+            id,
+            org_id,
+            credits,
+            settings,
+        } => {
+            team::insert(connection, id, org_id, settings, now).await?;
+            if credits.is_positive() {
+                let change = super::work::BalanceChange::Allocate(*credits);
+                let work = balance_work(id.clone(), change, "Initial credits", actor);
+                return do_work(connection, database, work).await;
+            }
+        }
+        Command::SetTeam { id, settings } => team::update(connection, id, settings, now).await?,
+        Command::SetTeamStanding { id, standing } => {
+            team::set_standing(connection, id, *standing, now).await?;
+        }
+        Command::CreateKey {
+            team_id,
+            key,
+            label,
+            expires_at,
+        } => {
+            key::insert(connection, team_id, key, label.as_deref(), *expires_at, now).await?;
+        }
+        Command::RotateKey {
+            id,
+            successor,
+            ends_at,
+        } => {
+            key::rotate(connection, id, successor, *ends_at, now).await?;
+        }
+        Command::RevokeKey { id } => key::revoke(connection, id, now).await?,
+        Command::ChangeBalance {
+            team_id,
+            change,
+            reason,
+        } => {
+            let work = balance_work(team_id.clone(), *change, reason, actor);
+            return do_work(connection, database, work).await;
+        }
+        Command::CancelJob { id, reason } => {
+            return cancel_job(connection, database, *id, reason, now).await;
+        }
+        Command::AddProvider { .. }
+        | Command::RotateProvider { .. }
+        | Command::EnableProvider { .. }
+        | Command::RemoveProvider { .. } => provider::apply(connection, command, now).await?,
+        Command::AddModel { .. }
+        | Command::SetModel { .. }
+        | Command::RemoveModel { .. }
+        | Command::CreateGroup { .. }
+        | Command::AddToGroup { .. }
+        | Command::RemoveFromGroup { .. } => model::apply(connection, command, now).await?,
+    }
+    Ok(Applied::Done)
+}
+
+fn balance_work(
+    team_id: crate::id::TeamId,
+    change: super::work::BalanceChange,
+    reason: &str,
+    actor: Actor<'_>,
+) -> Work {
+    Work::ChangeBalance(Box::new(ChangeBalance {
+        team_id,
+        change,
+        reason: reason.to_owned(),
+        actor: actor.name.to_owned(),
+        now: actor.now,
+    }))
+}
+
+async fn do_work(
+    connection: &mut AnyConnection,
+    database: &Database,
+    work: Work,
+) -> Result<Applied, CommandError> {
+    let outcomes = batch::apply(connection, database.engine(), &[&work]).await?;
+    match outcomes.into_iter().next() {
+        Some(Ok(Outcome::BalanceChanged(entry))) => Ok(Applied::Entry(entry)),
+        Some(Ok(Outcome::JobEnded(job))) => Ok(Applied::Job(job)),
+        Some(Err(error)) => Err(error.into()),
+        other => Err(StoreError::Inconsistent(format!("unexpected outcome {other:?}")).into()),
+    }
+}
+
+async fn cancel_job(
+    connection: &mut AnyConnection,
+    database: &Database,
+    id: JobId,
+    reason: &str,
+    now: Timestamp,
+) -> Result<Applied, CommandError> {
+    let jobs = job::select_jobs(connection, &[id]).await?;
+    let job = jobs
+        .first()
+        .ok_or_else(|| CommandError::not_found("job", id))?;
+    let work = Work::EndJob(Box::new(EndJob {
+        id,
+        team_id: job.team_id.clone(),
+        state: JobState::Cancelled,
+        message: reason.to_owned(),
+        unless_active_since: None,
+        now,
+    }));
+    do_work(connection, database, work)
+        .await
+        .map_err(|error| match error {
+            CommandError::NotFound { .. } => WorkError::JobNotFound.into(),
+            other => other,
+        })
+}

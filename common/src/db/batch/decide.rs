@@ -1,0 +1,359 @@
+//! What becomes of each piece of work, by the rules of `crate::ledger`. No I/O.
+
+use serde_json::Value;
+
+use super::{Batch, claim_key};
+use crate::clock::Timestamp;
+use crate::db::idempotency::StoredClaim;
+use crate::db::work::{
+    BalanceChange, BeginCall, CallBegun, ChangeBalance, CompleteJob, EndJob, IDEMPOTENCY_WINDOW,
+    IdempotencyClaim, Object, OpenJob, Outcome, PatchMetadata, SettleCall, Work, WorkError,
+};
+use crate::id::{CallId, JobId, TeamId};
+use crate::job::{BudgetMode, CallState, Job, JobState, Spend};
+use crate::ledger::{self, Account, Cause, Refusal};
+use crate::money::Credits;
+
+/// The longest error message of a job that is stored, in characters.
+const ERROR_MESSAGE_MAX: usize = 1_000;
+
+/// Merges `patch` into `metadata` key by key; a nested object is replaced as a whole.
+fn merged(metadata: &str, patch: &Object, bytes_max: usize) -> Result<String, WorkError> {
+    let mut object: Object = serde_json::from_str(metadata).unwrap_or_default();
+    object.extend(
+        patch
+            .iter()
+            .map(|(key, value)| (key.clone(), value.clone())),
+    );
+    let text = Value::Object(object).to_string();
+    if text.len() > bytes_max {
+        return Err(WorkError::MetadataTooLarge {
+            bytes: text.len(),
+            bytes_max,
+        });
+    }
+    Ok(text)
+}
+
+impl<'w> Batch<'w> {
+    pub(super) fn decide(&mut self, work: &'w Work) -> Result<Outcome, WorkError> {
+        match work {
+            Work::OpenJob(work) => self.open_job(work),
+            Work::BeginCall(work) => self.begin_call(work),
+            Work::SettleCall(work) => Ok(Outcome::CallSettled(self.settle_call(work))),
+            Work::CompleteJob(work) => self.complete_job(work),
+            Work::EndJob(work) => self.end_job(work),
+            Work::PatchMetadata(work) => self.patch_metadata(work),
+            Work::ChangeBalance(work) => self.change_balance(work),
+        }
+    }
+
+    fn open_job(&mut self, work: &OpenJob) -> Result<Outcome, WorkError> {
+        if let Some(stored) = self.earlier(work.claim.as_ref(), "create", work.now)? {
+            let job = self
+                .jobs
+                .get(&stored.job_id)
+                .ok_or(WorkError::JobNotFound)?;
+            return Ok(Outcome::JobOpened(Box::new(job.clone())));
+        }
+        let mut job = new_job(work);
+        let account = self.account_mut(&work.team_id)?;
+        ledger::open_job(account, &mut job)?;
+        self.changed_accounts.insert(work.team_id.clone());
+        self.remember(work.claim.as_ref(), "create", job.id, None, work.now);
+        self.new_jobs.push(job.id);
+        self.jobs.insert(job.id, job.clone());
+        Ok(Outcome::JobOpened(Box::new(job)))
+    }
+
+    fn begin_call(&mut self, work: &'w BeginCall) -> Result<Outcome, WorkError> {
+        self.own_job(work.job_id, &work.team_id)?;
+        if let Some(stored) = self.earlier(work.claim.as_ref(), "call", work.now)? {
+            let body = stored.sealed_body.clone().ok_or(WorkError::ClaimRunning)?;
+            return Ok(Outcome::CallReplayed(body));
+        }
+        let (account, job) = self.account_and_job(&work.team_id, work.job_id)?;
+        if let Some(patch) = &work.metadata {
+            merged(&job.metadata, patch, work.metadata_bytes_max)?;
+        }
+        if job.terms.mode == BudgetMode::ConsumptionUsd && work.estimate.unit.is_none() {
+            return Err(Refusal::Unpriced {
+                alias: work.alias.to_string(),
+            }
+            .into());
+        }
+        let was_pending = job.state == JobState::Pending;
+        let admission = ledger::begin_call(account, job, &work.estimate, work.now)?;
+        let terms = job.terms;
+        if was_pending || terms.is_metered() {
+            self.changed_jobs.insert(work.job_id);
+        }
+        if terms.is_metered() {
+            self.changed_accounts.insert(work.team_id.clone());
+        }
+        self.count_in_flight(work.job_id, 1);
+        self.remember(
+            work.claim.as_ref(),
+            "call",
+            work.job_id,
+            Some(work.id),
+            work.now,
+        );
+        self.new_calls.push((work, admission));
+        Ok(Outcome::CallBegun(CallBegun { admission, terms }))
+    }
+
+    /// Settles a call once. A call that was given up as interrupted may still report how it really
+    /// ended; its hold is gone by then.
+    fn settle_call(&mut self, work: &'w SettleCall) -> bool {
+        let Some(call) = self.calls.get_mut(&work.id) else {
+            return false;
+        };
+        let reserved = match (call.state, work.state) {
+            (CallState::InFlight, _) => call.reserved,
+            (CallState::Interrupted, CallState::Succeeded | CallState::Failed) => Spend::default(),
+            _ => return false,
+        };
+        if call.state == CallState::InFlight {
+            self.count_in_flight(work.job_id, -1);
+        }
+        if let Some(call) = self.calls.get_mut(&work.id) {
+            call.state = work.state;
+        }
+        let succeeded = work.state == CallState::Succeeded;
+        if work.metered
+            && let Ok((account, job)) = self.account_and_job(&work.team_id, work.job_id)
+        {
+            let used = if succeeded {
+                work.result.spend()
+            } else {
+                Spend::default()
+            };
+            ledger::settle_call(account, job, reserved, used);
+            self.changed_accounts.insert(work.team_id.clone());
+            self.changed_jobs.insert(work.job_id);
+        }
+        if let (true, Some(patch)) = (succeeded, &work.metadata) {
+            self.merge_into_job(work.job_id, patch, work.metadata_bytes_max, work.now);
+        }
+        self.answer_claim(work, succeeded);
+        self.ended_calls_of.insert(work.job_id);
+        self.settled_calls.push(work);
+        true
+    }
+
+    /// The size was checked when the call began. If another call has filled the metadata since, this
+    /// one's part is left out: the answer is worth more than the note about it.
+    fn merge_into_job(&mut self, id: JobId, patch: &Object, bytes_max: usize, now: Timestamp) {
+        let Some(job) = self.jobs.get_mut(&id) else {
+            return;
+        };
+        if let Ok(metadata) = merged(&job.metadata, patch, bytes_max) {
+            job.metadata = metadata;
+            job.updated_at = now;
+            self.changed_jobs.insert(id);
+        }
+    }
+
+    fn answer_claim(&mut self, work: &SettleCall, succeeded: bool) {
+        match &work.claim {
+            Some((claim, Some(sealed))) if succeeded => {
+                let key = claim_key(claim);
+                if let Some(stored) = self.claims.get_mut(&key) {
+                    stored.sealed_body = Some(sealed.clone());
+                    self.changed_claims.insert(key);
+                }
+            }
+            Some(_) => self.dropped_claims.push(work.id),
+            None if work.state == CallState::Interrupted => self.dropped_claims.push(work.id),
+            None => {}
+        }
+    }
+
+    fn complete_job(&mut self, work: &CompleteJob) -> Result<Outcome, WorkError> {
+        let job = self.own_job(work.id, &work.team_id)?;
+        if self
+            .earlier(work.claim.as_ref(), "complete", work.now)?
+            .is_some()
+            || !job.state.is_open()
+        {
+            return Ok(Outcome::JobEnded(Box::new(job)));
+        }
+        let patch = work.metadata.as_ref();
+        let metadata = patch
+            .map(|p| merged(&job.metadata, p, work.metadata_bytes_max))
+            .transpose()?;
+        let in_flight = self.in_flight.get(&work.id).copied().unwrap_or(0);
+        let (account, job) = self.account_and_job(&work.team_id, work.id)?;
+        let entries = if work.succeeded {
+            ledger::complete_job(account, job, in_flight, work.now)?
+        } else {
+            ledger::release_job(account, job, JobState::Failed, work.now)?;
+            Vec::new()
+        };
+        if let Some(metadata) = metadata {
+            job.metadata = metadata;
+        }
+        job.error_message = work.error_message.as_deref().map(shortened);
+        let ended = Box::new(job.clone());
+        self.entries.extend(entries);
+        self.remember(work.claim.as_ref(), "complete", work.id, None, work.now);
+        self.job_ended(work.id, &work.team_id);
+        Ok(Outcome::JobEnded(ended))
+    }
+
+    fn end_job(&mut self, work: &EndJob) -> Result<Outcome, WorkError> {
+        let in_flight = self.in_flight.get(&work.id).copied().unwrap_or(0);
+        let latest_start = self.latest_starts.get(&work.id).copied();
+        let (account, job) = self.account_and_job(&work.team_id, work.id)?;
+        if let Some(cutoff) = work.unless_active_since {
+            let active_at = latest_start.unwrap_or(job.active_at).max(job.active_at);
+            let active_at = if in_flight > 0 { work.now } else { active_at };
+            if active_at >= cutoff {
+                job.active_at = active_at;
+                let still_open = Box::new(job.clone());
+                self.changed_jobs.insert(work.id);
+                return Ok(Outcome::JobEnded(still_open));
+            }
+        }
+        ledger::release_job(account, job, work.state, work.now)?;
+        job.error_message = Some(shortened(&work.message));
+        let ended = Box::new(job.clone());
+        self.job_ended(work.id, &work.team_id);
+        Ok(Outcome::JobEnded(ended))
+    }
+
+    fn patch_metadata(&mut self, work: &PatchMetadata) -> Result<Outcome, WorkError> {
+        let mut job = self.own_job(work.id, &work.team_id)?;
+        job.metadata = merged(&job.metadata, &work.metadata, work.metadata_bytes_max)?;
+        job.updated_at = work.now;
+        self.changed_jobs.insert(work.id);
+        self.jobs.insert(work.id, job.clone());
+        Ok(Outcome::MetadataPatched(Box::new(job)))
+    }
+
+    fn change_balance(&mut self, work: &ChangeBalance) -> Result<Outcome, WorkError> {
+        let cause = Cause {
+            reason: &work.reason,
+            actor: &work.actor,
+            at: work.now,
+        };
+        let account = self.account_mut(&work.team_id)?;
+        let entry = match work.change {
+            BalanceChange::Allocate(credits) => ledger::allocate(account, credits, cause),
+            BalanceChange::Refund(credits, job) => ledger::refund(account, credits, job, cause),
+            BalanceChange::Adjust(credits) => ledger::adjust(account, credits, cause),
+        }?;
+        self.changed_accounts.insert(work.team_id.clone());
+        self.entries.push(entry.clone());
+        Ok(Outcome::BalanceChanged(Box::new(entry)))
+    }
+
+    fn account_mut(&mut self, team_id: &TeamId) -> Result<&mut Account, WorkError> {
+        self.accounts
+            .get_mut(team_id)
+            .ok_or_else(|| WorkError::NoAccount(team_id.clone()))
+    }
+
+    fn account_and_job(
+        &mut self,
+        team_id: &TeamId,
+        job_id: JobId,
+    ) -> Result<(&mut Account, &mut Job), WorkError> {
+        let account = self.accounts.get_mut(team_id);
+        let account = account.ok_or_else(|| WorkError::NoAccount(team_id.clone()))?;
+        let job = self.jobs.get_mut(&job_id).ok_or(WorkError::JobNotFound)?;
+        Ok((account, job))
+    }
+
+    fn own_job(&self, id: JobId, team_id: &TeamId) -> Result<Job, WorkError> {
+        match self.jobs.get(&id) {
+            None => Err(WorkError::JobNotFound),
+            Some(job) if job.team_id != *team_id => Err(WorkError::NotYourJob),
+            Some(job) => Ok(job.clone()),
+        }
+    }
+
+    fn job_ended(&mut self, id: JobId, team_id: &TeamId) {
+        self.changed_accounts.insert(team_id.clone());
+        self.changed_jobs.insert(id);
+        self.ended_calls_of.insert(id);
+    }
+
+    fn count_in_flight(&mut self, job: JobId, change: i64) {
+        if let Some(count) = self.in_flight.get_mut(&job) {
+            *count += change;
+        }
+    }
+
+    /// The stored claim if this very request was made before.
+    fn earlier(
+        &self,
+        claim: Option<&IdempotencyClaim>,
+        operation: &str,
+        now: Timestamp,
+    ) -> Result<Option<&StoredClaim>, WorkError> {
+        let stored = claim.and_then(|claim| self.claims.get(&claim_key(claim)));
+        let stored = stored.filter(|s| now.since(s.created_at) < IDEMPOTENCY_WINDOW);
+        match (claim, stored) {
+            (Some(claim), Some(stored))
+                if stored.claim.fingerprint != claim.fingerprint
+                    || stored.operation != operation =>
+            {
+                Err(WorkError::ClaimMismatch)
+            }
+            (_, stored) => Ok(stored),
+        }
+    }
+
+    fn remember(
+        &mut self,
+        claim: Option<&IdempotencyClaim>,
+        operation: &str,
+        job_id: JobId,
+        call_id: Option<CallId>,
+        now: Timestamp,
+    ) {
+        let Some(claim) = claim else { return };
+        let stored = StoredClaim {
+            claim: claim.clone(),
+            operation: operation.to_owned(),
+            job_id,
+            call_id,
+            sealed_body: None,
+            created_at: now,
+        };
+        let key = claim_key(claim);
+        self.changed_claims.insert(key.clone());
+        self.claims.insert(key, stored);
+    }
+}
+
+fn shortened(message: &str) -> String {
+    message.chars().take(ERROR_MESSAGE_MAX).collect()
+}
+
+fn new_job(work: &OpenJob) -> Job {
+    Job {
+        id: work.id,
+        team_id: work.team_id.clone(),
+        org_id: work.org_id.clone(),
+        state: JobState::Pending,
+        terms: work.terms,
+        hold: Credits::ZERO,
+        credits_max: work.credits_max,
+        spent: Spend::default(),
+        reserved: Spend::default(),
+        job_type: work.job_type.clone(),
+        user_id: work.user_id.clone(),
+        metadata: Value::Object(work.metadata.clone()).to_string(),
+        error_message: None,
+        charged: None,
+        credits_remaining: None,
+        created_at: work.now,
+        started_at: None,
+        completed_at: None,
+        active_at: work.now,
+        updated_at: work.now,
+    }
+}

@@ -1,0 +1,313 @@
+//! SQL of calls.
+
+use sqlx::{AnyConnection, AnyPool};
+
+use super::StoreError;
+use super::job::JobTotals;
+use super::rows::{Columns, Values, execute_tuples, select_in};
+use super::work::{BeginCall, SettleCall};
+use crate::clock::Timestamp;
+use crate::id::{CallId, JobId, TeamId};
+use crate::job::{CallState, Spend};
+use crate::ledger::Admission;
+use crate::money::NanoUsd;
+
+const INSERT_CALLS: &str = "
+    INSERT INTO calls
+        (id, job_id, team_id, key_id, node_id, alias, requested_model, provider_name,
+         upstream_model, purpose, state, reserved_cost, reserved_tokens, price_version,
+         input_price, cache_read_price, cache_write_price, output_price, started_at,
+         input_uncached, input_cache_read, input_cache_write, output_text, output_reasoning,
+         usage_estimated, provider_cost, client_cost)
+    VALUES ";
+
+/// Writes calls that are about to go upstream.
+pub(crate) async fn insert_calls(
+    connection: &mut AnyConnection,
+    calls: &[(&BeginCall, Admission)],
+) -> Result<(), StoreError> {
+    let bind = |values: &mut Values, (call, admission): &(&BeginCall, Admission)| {
+        values.push_text(call.id);
+        values.push_text(call.job_id);
+        values.push_text(&call.team_id);
+        values.push_text(&call.key_id);
+        values.push_text(call.node_id);
+        values.push_text(&call.alias);
+        values.push(call.requested_model.clone());
+        values.push_text(&call.provider);
+        values.push(call.upstream_model.clone());
+        values.push(call.purpose.clone());
+        values.push(CallState::InFlight.word());
+        values.push(admission.reserved.cost.0);
+        values.push(admission.reserved.tokens);
+        let unit = call.price.as_ref().map(|price| price.unit);
+        values.push(call.price.as_ref().map(|price| price.version.clone()));
+        values.push(unit.map(|unit| unit.input.0));
+        values.push(unit.map(|unit| unit.cache_read.0));
+        values.push(unit.map(|unit| unit.cache_write.0));
+        values.push(unit.map(|unit| unit.output.0));
+        values.push_time(call.now);
+        for _ in 0..8 {
+            values.push(0_i64);
+        }
+    };
+    execute_tuples(connection, (INSERT_CALLS, ""), 27, calls, bind).await?;
+    Ok(())
+}
+
+/// A call as the writer needs it to settle.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OpenCall {
+    pub(crate) id: CallId,
+    pub(crate) state: CallState,
+    pub(crate) reserved: Spend,
+}
+
+const SELECT_CALLS: &str =
+    "SELECT id, state, reserved_cost, reserved_tokens FROM calls WHERE id IN ";
+
+pub(crate) async fn select_calls(
+    connection: &mut AnyConnection,
+    ids: &[CallId],
+) -> Result<Vec<OpenCall>, StoreError> {
+    let read = |columns: &mut Columns<'_>| {
+        Ok(OpenCall {
+            id: columns.parse()?,
+            state: columns.parse()?,
+            reserved: Spend {
+                cost: NanoUsd(columns.take()?),
+                tokens: columns.take()?,
+            },
+        })
+    };
+    select_in(connection, (SELECT_CALLS, ""), ids, read).await
+}
+
+const UPDATE_CALLS: (&str, &str) = (
+    "UPDATE calls
+     SET state = v.column2
+       , input_uncached = v.column3
+       , input_cache_read = v.column4
+       , input_cache_write = v.column5
+       , output_text = v.column6
+       , output_reasoning = v.column7
+       , usage_estimated = v.column8
+       , provider_cost = v.column9
+       , client_cost = v.column10
+       , finish_reason = v.column11
+       , error_kind = v.column12
+       , error = v.column13
+       , latency_ms = v.column14
+       , ended_at = v.column15
+     FROM (VALUES ",
+    ") AS v WHERE calls.id = v.column1",
+);
+
+/// Writes how calls ended.
+pub(crate) async fn update_calls(
+    connection: &mut AnyConnection,
+    calls: &[&SettleCall],
+) -> Result<(), StoreError> {
+    let bind = |values: &mut Values, call: &&SettleCall| {
+        let result = &call.result;
+        values.push_text(call.id);
+        values.push(call.state.word());
+        values.push(result.usage.input_uncached);
+        values.push(result.usage.input_cache_read);
+        values.push(result.usage.input_cache_write);
+        values.push(result.usage.output_text);
+        values.push(result.usage.output_reasoning);
+        values.push(i32::from(result.usage_estimated));
+        values.push(result.provider_cost.0);
+        values.push(result.client_cost.0);
+        values.push(result.finish_reason.clone());
+        values.push(result.error_kind);
+        values.push(result.error.clone());
+        values.push(result.latency_ms);
+        values.push_time(call.now);
+    };
+    execute_tuples(connection, UPDATE_CALLS, 15, calls, bind).await?;
+    Ok(())
+}
+
+const COUNT_IN_FLIGHT: (&str, &str) = (
+    "SELECT job_id, COUNT(*) FROM calls WHERE state = 'in_flight' AND job_id IN ",
+    " GROUP BY job_id",
+);
+
+/// How many calls of each of these jobs are in flight; jobs without any are left out.
+pub(crate) async fn count_in_flight(
+    connection: &mut AnyConnection,
+    jobs: &[JobId],
+) -> Result<Vec<(JobId, i64)>, StoreError> {
+    select_in(connection, COUNT_IN_FLIGHT, jobs, |columns| {
+        Ok((columns.parse()?, columns.take()?))
+    })
+    .await
+}
+
+const LATEST_START: (&str, &str) = (
+    "SELECT job_id, MAX(started_at) FROM calls WHERE job_id IN ",
+    " GROUP BY job_id",
+);
+
+/// When the last call of each of these jobs began; jobs without calls are left out.
+pub(crate) async fn latest_starts(
+    connection: &mut AnyConnection,
+    jobs: &[JobId],
+) -> Result<Vec<(JobId, Timestamp)>, StoreError> {
+    select_in(connection, LATEST_START, jobs, |columns| {
+        Ok((columns.parse()?, columns.time()?))
+    })
+    .await
+}
+
+/// A call whose node is gone.
+#[derive(Debug, Clone)]
+pub struct OrphanedCall {
+    /// The call.
+    pub id: CallId,
+    /// Its job.
+    pub job_id: JobId,
+    /// Who pays.
+    pub team_id: TeamId,
+}
+
+pub(crate) const SELECT_ORPHANED: &str = "
+    SELECT id, job_id, team_id
+    FROM calls
+    WHERE state = 'in_flight'
+      AND node_id NOT IN (SELECT id FROM nodes WHERE seen_at >= $1)
+    ORDER BY id
+    LIMIT $2";
+
+/// Calls in flight whose node gave no sign of life since `cutoff`.
+pub async fn list_orphaned(
+    pool: &AnyPool,
+    cutoff: Timestamp,
+    limit: i64,
+) -> Result<Vec<OrphanedCall>, StoreError> {
+    let rows = sqlx::query(SELECT_ORPHANED)
+        .bind(cutoff.as_micros())
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns::of(row);
+            Ok(OrphanedCall {
+                id: columns.parse()?,
+                job_id: columns.parse()?,
+                team_id: columns.parse()?,
+            })
+        })
+        .collect()
+}
+
+/// A call as it is listed.
+#[derive(Debug, Clone)]
+pub struct CallRow {
+    /// Its id.
+    pub id: CallId,
+    /// The model's public name.
+    pub alias: String,
+    /// The name that the caller used.
+    pub requested_model: String,
+    /// The provider account. Not for teams.
+    pub provider: String,
+    /// The provider's model. Not for teams.
+    pub upstream_model: String,
+    /// The caller's label.
+    pub purpose: Option<String>,
+    /// Its state.
+    pub state: CallState,
+    /// Prompt tokens.
+    pub input_tokens: i64,
+    /// Completion tokens.
+    pub output_tokens: i64,
+    /// Whether the tokens were counted by us.
+    pub usage_estimated: bool,
+    /// What the provider asks. Not for teams.
+    pub provider_cost: NanoUsd,
+    /// What the customer is asked.
+    pub client_cost: NanoUsd,
+    /// Which price was used.
+    pub price_version: Option<String>,
+    /// Why the answer ended.
+    pub finish_reason: Option<String>,
+    /// The class of the error.
+    pub error_kind: Option<String>,
+    /// The error in words.
+    pub error: Option<String>,
+    /// How long it took.
+    pub latency_ms: Option<i64>,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+pub(crate) const SELECT_CALLS_OF_JOB: &str = "
+    SELECT id, alias, requested_model, provider_name, upstream_model, purpose, state,
+           input_uncached + input_cache_read + input_cache_write,
+           output_text + output_reasoning,
+           usage_estimated, provider_cost, client_cost, price_version, finish_reason, error_kind,
+           error, latency_ms, started_at, ended_at
+    FROM calls
+    WHERE job_id = $1
+    ORDER BY id
+    LIMIT $2";
+
+/// The most calls of one job that are listed in one answer.
+pub const CALLS_LISTED_MAX: i64 = 10_000;
+
+/// The calls of a job in the order in which they began.
+pub async fn list_calls(pool: &AnyPool, job_id: JobId) -> Result<Vec<CallRow>, StoreError> {
+    let rows = sqlx::query(SELECT_CALLS_OF_JOB)
+        .bind(job_id.to_string())
+        .bind(CALLS_LISTED_MAX)
+        .fetch_all(pool)
+        .await?;
+    rows.iter()
+        .map(|row| read_call(&mut Columns::of(row)))
+        .collect()
+}
+
+fn read_call(columns: &mut Columns<'_>) -> Result<CallRow, StoreError> {
+    Ok(CallRow {
+        id: columns.parse()?,
+        alias: columns.take()?,
+        requested_model: columns.take()?,
+        provider: columns.take()?,
+        upstream_model: columns.take()?,
+        purpose: columns.take()?,
+        state: columns.parse()?,
+        input_tokens: columns.take()?,
+        output_tokens: columns.take()?,
+        usage_estimated: columns.flag()?,
+        provider_cost: NanoUsd(columns.take()?),
+        client_cost: NanoUsd(columns.take()?),
+        price_version: columns.take()?,
+        finish_reason: columns.take()?,
+        error_kind: columns.take()?,
+        error: columns.take()?,
+        latency_ms: columns.take()?,
+        started_at: columns.time()?,
+        ended_at: columns.optional_time()?,
+    })
+}
+
+impl JobTotals {
+    /// Adds up listed calls.
+    pub fn of(calls: &[CallRow]) -> Self {
+        let mut totals = Self::default();
+        for call in calls {
+            totals.calls += 1;
+            totals.succeeded += i64::from(call.state == CallState::Succeeded);
+            totals.tokens += call.input_tokens + call.output_tokens;
+            totals.cost = totals.cost.plus(call.client_cost);
+            totals.latency_ms += call.latency_ms.unwrap_or(0);
+        }
+        totals
+    }
+}

@@ -1,0 +1,316 @@
+//! SQL of jobs.
+
+use sqlx::{AnyConnection, AnyPool};
+
+use super::StoreError;
+use super::rows::{Columns, Values, execute_in, execute_tuples, select_in};
+use crate::clock::Timestamp;
+use crate::id::{JobId, TeamId};
+use crate::job::{Job, JobState, Spend, Terms};
+use crate::money::{CreditRate, Credits, Markup, NanoUsd};
+
+macro_rules! job_columns {
+    () => {
+        "id, team_id, org_id, state, job_type, user_id, metadata, error_message, budget_mode, \
+         credits_per_dollar, tokens_per_credit, markup, credits_max, hold, spent_cost, \
+         spent_tokens, reserved_cost, reserved_tokens, charged, credits_remaining, created_at, \
+         started_at, completed_at, active_at, updated_at"
+    };
+}
+
+fn read_job(columns: &mut Columns<'_>) -> Result<Job, StoreError> {
+    Ok(Job {
+        id: columns.parse()?,
+        team_id: columns.parse()?,
+        org_id: columns.parse()?,
+        state: columns.parse()?,
+        job_type: columns.take()?,
+        user_id: columns.take()?,
+        metadata: columns.take()?,
+        error_message: columns.take()?,
+        terms: Terms {
+            mode: columns.parse()?,
+            credits_per_dollar: CreditRate::from_micros(columns.take()?),
+            tokens_per_credit: columns.take()?,
+            markup: Markup::from_basis_points(columns.take()?),
+        },
+        credits_max: columns.take::<Option<i64>>()?.map(Credits),
+        hold: Credits(columns.take()?),
+        spent: Spend {
+            cost: NanoUsd(columns.take()?),
+            tokens: columns.take()?,
+        },
+        reserved: Spend {
+            cost: NanoUsd(columns.take()?),
+            tokens: columns.take()?,
+        },
+        charged: columns.take::<Option<i64>>()?.map(Credits),
+        credits_remaining: columns.take::<Option<i64>>()?.map(Credits),
+        created_at: columns.time()?,
+        started_at: columns.optional_time()?,
+        completed_at: columns.optional_time()?,
+        active_at: columns.time()?,
+        updated_at: columns.time()?,
+    })
+}
+
+const SELECT_JOBS: &str = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id IN ");
+
+/// Reads jobs inside a transaction that has locked their accounts.
+pub(crate) async fn select_jobs(
+    connection: &mut AnyConnection,
+    ids: &[JobId],
+) -> Result<Vec<Job>, StoreError> {
+    select_in(connection, (SELECT_JOBS, ""), ids, read_job).await
+}
+
+pub(crate) const SELECT_JOB: &str = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = $1");
+
+/// Reads one job, if there is such a one.
+pub async fn find_job(pool: &AnyPool, id: JobId) -> Result<Option<Job>, StoreError> {
+    let row = sqlx::query(SELECT_JOB)
+        .bind(id.to_string())
+        .fetch_optional(pool)
+        .await?;
+    row.map(|row| read_job(&mut Columns::of(&row))).transpose()
+}
+
+const INSERT_JOBS: &str = concat!(
+    "INSERT INTO jobs (",
+    job_columns!(),
+    ", total_calls, succeeded_calls, total_tokens, total_cost, total_latency_ms) VALUES "
+);
+
+/// Writes new jobs.
+pub(crate) async fn insert_jobs(
+    connection: &mut AnyConnection,
+    jobs: &[Job],
+) -> Result<(), StoreError> {
+    let bind = |values: &mut Values, job: &Job| {
+        bind_new_job(values, job);
+        for _ in 0..5 {
+            values.push(0_i64);
+        }
+    };
+    execute_tuples(connection, (INSERT_JOBS, ""), 30, jobs, bind).await?;
+    Ok(())
+}
+
+fn bind_new_job(values: &mut Values, job: &Job) {
+    values.push_text(job.id);
+    values.push_text(&job.team_id);
+    values.push_text(&job.org_id);
+    values.push(job.state.word());
+    values.push(job.job_type.clone());
+    values.push(job.user_id.clone());
+    values.push(job.metadata.clone());
+    values.push(job.error_message.clone());
+    values.push(job.terms.mode.word());
+    values.push(job.terms.credits_per_dollar.micros());
+    values.push(job.terms.tokens_per_credit);
+    values.push(job.terms.markup.basis_points());
+    values.push(job.credits_max.map(|credits| credits.0));
+    values.push(job.hold.0);
+    values.push(job.spent.cost.0);
+    values.push(job.spent.tokens);
+    values.push(job.reserved.cost.0);
+    values.push(job.reserved.tokens);
+    values.push(job.charged.map(|credits| credits.0));
+    values.push(job.credits_remaining.map(|credits| credits.0));
+    values.push_time(job.created_at);
+    values.push_optional_time(job.started_at);
+    values.push_optional_time(job.completed_at);
+    values.push_time(job.active_at);
+    values.push_time(job.updated_at);
+}
+
+const UPDATE_JOBS: (&str, &str) = (
+    "UPDATE jobs
+     SET state = v.column2
+       , metadata = v.column3
+       , error_message = v.column4
+       , hold = v.column5
+       , spent_cost = v.column6
+       , spent_tokens = v.column7
+       , reserved_cost = v.column8
+       , reserved_tokens = v.column9
+       , charged = v.column10
+       , credits_remaining = v.column11
+       , started_at = v.column12
+       , completed_at = v.column13
+       , active_at = v.column14
+       , updated_at = v.column15
+     FROM (VALUES ",
+    ") AS v WHERE jobs.id = v.column1",
+);
+
+/// Writes jobs that have changed.
+pub(crate) async fn update_jobs(
+    connection: &mut AnyConnection,
+    jobs: &[Job],
+) -> Result<(), StoreError> {
+    let bind = |values: &mut Values, job: &Job| {
+        values.push_text(job.id);
+        values.push(job.state.word());
+        values.push(job.metadata.clone());
+        values.push(job.error_message.clone());
+        values.push(job.hold.0);
+        values.push(job.spent.cost.0);
+        values.push(job.spent.tokens);
+        values.push(job.reserved.cost.0);
+        values.push(job.reserved.tokens);
+        values.push(job.charged.map(|credits| credits.0));
+        values.push(job.credits_remaining.map(|credits| credits.0));
+        values.push_optional_time(job.started_at);
+        values.push_optional_time(job.completed_at);
+        values.push_time(job.active_at);
+        values.push_time(job.updated_at);
+    };
+    let changed = execute_tuples(connection, UPDATE_JOBS, 15, jobs, bind).await?;
+    if changed != jobs.len() as u64 {
+        return Err(StoreError::Inconsistent(
+            "a job vanished while it was locked".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Ended jobs get the totals of their calls; a call that ends after its job is added this way too.
+const UPDATE_TOTALS: (&str, &str) = (
+    "UPDATE jobs
+     SET total_calls = t.calls
+       , succeeded_calls = t.succeeded
+       , total_tokens = t.tokens
+       , total_cost = t.cost
+       , total_latency_ms = t.latency_ms
+     FROM (
+         SELECT job_id
+              , COUNT(*) AS calls
+              , CAST(SUM(CASE WHEN state = 'succeeded' THEN 1 ELSE 0 END) AS BIGINT) AS succeeded
+              , CAST(SUM(input_uncached + input_cache_read + input_cache_write
+                         + output_text + output_reasoning) AS BIGINT) AS tokens
+              , CAST(SUM(client_cost) AS BIGINT) AS cost
+              , CAST(SUM(COALESCE(latency_ms, 0)) AS BIGINT) AS latency_ms
+         FROM calls
+         WHERE job_id IN ",
+    "    GROUP BY job_id
+     ) AS t
+     WHERE jobs.id = t.job_id AND jobs.state NOT IN ('pending', 'in_progress')",
+);
+
+/// Adds up the calls of those of these jobs that have ended.
+pub(crate) async fn update_totals(
+    connection: &mut AnyConnection,
+    ids: &[JobId],
+) -> Result<(), StoreError> {
+    execute_in(connection, UPDATE_TOTALS, ids).await?;
+    Ok(())
+}
+
+pub(crate) const SELECT_STALE: &str = "
+    SELECT id, team_id
+    FROM jobs
+    WHERE state IN ('pending', 'in_progress') AND active_at < $1
+    ORDER BY active_at, id
+    LIMIT $2";
+
+/// Open jobs that were not worked on since `cutoff`, as far as the jobs themselves tell.
+pub async fn list_stale(
+    pool: &AnyPool,
+    cutoff: Timestamp,
+    limit: i64,
+) -> Result<Vec<(JobId, TeamId)>, StoreError> {
+    let rows = sqlx::query(SELECT_STALE)
+        .bind(cutoff.as_micros())
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns::of(row);
+            Ok((columns.parse()?, columns.parse()?))
+        })
+        .collect()
+}
+
+/// Totals of a job's calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct JobTotals {
+    /// Calls of any outcome, those in flight included.
+    pub calls: i64,
+    /// Calls that were answered.
+    pub succeeded: i64,
+    /// Their tokens.
+    pub tokens: i64,
+    /// Their cost to the customer.
+    pub cost: NanoUsd,
+    /// Their latencies added up.
+    pub latency_ms: i64,
+}
+
+/// What selects jobs in a list.
+#[derive(Debug, Clone, Default)]
+pub struct JobFilter {
+    /// Only this team's.
+    pub team_id: Option<TeamId>,
+    /// Only those in this state.
+    pub state: Option<JobState>,
+    /// Only those created before this one.
+    pub before: Option<(Timestamp, JobId)>,
+}
+
+const LIST_JOBS: &str = concat!(
+    "SELECT ",
+    job_columns!(),
+    " FROM jobs
+     WHERE ($1 = '' OR team_id = $1)
+       AND ($2 = '' OR state = $2)
+       AND (created_at < $3 OR (created_at = $3 AND id < $4))
+     ORDER BY created_at DESC, id DESC
+     LIMIT $5"
+);
+
+pub(crate) const LIST_TEAM_JOBS: &str = concat!(
+    "SELECT ",
+    job_columns!(),
+    " FROM jobs
+     WHERE team_id = $1
+       AND ($2 = '' OR state = $2)
+       AND (created_at < $3 OR (created_at = $3 AND id < $4))
+     ORDER BY created_at DESC, id DESC
+     LIMIT $5"
+);
+
+/// The newest jobs that the filter selects.
+pub async fn list_jobs(
+    pool: &AnyPool,
+    filter: &JobFilter,
+    limit: i64,
+) -> Result<Vec<Job>, StoreError> {
+    let sql = if filter.team_id.is_some() {
+        LIST_TEAM_JOBS
+    } else {
+        LIST_JOBS
+    };
+    let (created_at, id) = match filter.before {
+        Some((created_at, id)) => (created_at.as_micros(), id.to_string()),
+        None => (i64::MAX, String::new()),
+    };
+    let rows = sqlx::query(sql)
+        .bind(
+            filter
+                .team_id
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        )
+        .bind(filter.state.map(JobState::word).unwrap_or_default())
+        .bind(created_at)
+        .bind(id)
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+    rows.iter()
+        .map(|row| read_job(&mut Columns::of(row)))
+        .collect()
+}

@@ -1,0 +1,218 @@
+//! SQL of accounts and ledger entries.
+
+use sqlx::{AnyConnection, AnyPool};
+
+use super::rows::{Columns, Values, execute_tuples, select_in};
+use super::{Engine, StoreError};
+use crate::clock::Timestamp;
+use crate::id::{JobId, TeamId};
+use crate::ledger::Account;
+use crate::ledger::Entry;
+use crate::money::Credits;
+
+macro_rules! account_columns {
+    () => {
+        "team_id, balance, held, allocated, used, overdraft, entry_count"
+    };
+}
+
+const SELECT_ACCOUNTS: &str = concat!(
+    "SELECT ",
+    account_columns!(),
+    " FROM accounts WHERE team_id IN "
+);
+
+/// PostgreSQL locks the rows in the order of their ids, so that two nodes never wait for each other
+/// in a circle. SQLite's writing transaction has locked everything already.
+const LOCK_POSTGRES: &str = " ORDER BY team_id FOR UPDATE";
+const LOCK_SQLITE: &str = " ORDER BY team_id";
+
+fn read_account(columns: &mut Columns<'_>) -> Result<Account, StoreError> {
+    Ok(Account {
+        team_id: columns.parse()?,
+        balance: Credits(columns.take()?),
+        held: Credits(columns.take()?),
+        allocated: Credits(columns.take()?),
+        used: Credits(columns.take()?),
+        overdraft: Credits(columns.take()?),
+        entry_count: columns.take()?,
+    })
+}
+
+/// Reads accounts and keeps others from changing them until the transaction ends.
+pub(crate) async fn lock_accounts(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    team_ids: &[TeamId],
+) -> Result<Vec<Account>, StoreError> {
+    let lock = match engine {
+        Engine::Sqlite => LOCK_SQLITE,
+        Engine::Postgres => LOCK_POSTGRES,
+    };
+    select_in(connection, (SELECT_ACCOUNTS, lock), team_ids, read_account).await
+}
+
+const SELECT_ACCOUNT: &str = concat!(
+    "SELECT ",
+    account_columns!(),
+    " FROM accounts WHERE team_id = $1"
+);
+
+/// Reads one account, if the team has one.
+pub async fn find_account(pool: &AnyPool, team_id: &TeamId) -> Result<Option<Account>, StoreError> {
+    let row = sqlx::query(SELECT_ACCOUNT)
+        .bind(team_id.to_string())
+        .fetch_optional(pool)
+        .await?;
+    row.map(|row| read_account(&mut Columns::of(&row)))
+        .transpose()
+}
+
+const INSERT_ACCOUNTS: &str = concat!("INSERT INTO accounts (", account_columns!(), ") VALUES ");
+
+fn bind_account(values: &mut Values, account: &Account) {
+    values.push_text(&account.team_id);
+    values.push(account.balance.0);
+    values.push(account.held.0);
+    values.push(account.allocated.0);
+    values.push(account.used.0);
+    values.push(account.overdraft.0);
+    values.push(account.entry_count);
+}
+
+/// Creates an account.
+pub(crate) async fn insert_account(
+    connection: &mut AnyConnection,
+    account: &Account,
+) -> Result<(), StoreError> {
+    let accounts = std::slice::from_ref(account);
+    execute_tuples(connection, (INSERT_ACCOUNTS, ""), 7, accounts, bind_account).await?;
+    Ok(())
+}
+
+const UPDATE_ACCOUNTS: (&str, &str) = (
+    "UPDATE accounts
+     SET balance = v.column2
+       , held = v.column3
+       , allocated = v.column4
+       , used = v.column5
+       , overdraft = v.column6
+       , entry_count = v.column7
+     FROM (VALUES ",
+    ") AS v WHERE accounts.team_id = v.column1",
+);
+
+/// Writes accounts that were locked before.
+pub(crate) async fn update_accounts(
+    connection: &mut AnyConnection,
+    accounts: &[Account],
+) -> Result<(), StoreError> {
+    let changed = execute_tuples(connection, UPDATE_ACCOUNTS, 7, accounts, bind_account).await?;
+    if changed != accounts.len() as u64 {
+        return Err(StoreError::Inconsistent(
+            "an account vanished while it was locked".to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+const INSERT_ENTRIES: &str = "
+    INSERT INTO ledger_entries
+        (team_id, number, kind, amount, balance_before, balance_after, shortfall, job_id, reason,
+         actor, created_at)
+    VALUES ";
+
+/// Appends entries.
+pub(crate) async fn insert_entries(
+    connection: &mut AnyConnection,
+    entries: &[Entry],
+) -> Result<(), StoreError> {
+    let bind = |values: &mut Values, entry: &Entry| {
+        values.push_text(&entry.team_id);
+        values.push(entry.number);
+        values.push(entry.kind.word());
+        values.push(entry.amount.0);
+        values.push(entry.before.0);
+        values.push(entry.after.0);
+        values.push(entry.shortfall.0);
+        values.push(entry.job_id.map(|id| id.to_string()));
+        values.push(entry.reason.clone());
+        values.push(entry.actor.clone());
+        values.push_time(entry.at);
+    };
+    execute_tuples(connection, (INSERT_ENTRIES, ""), 11, entries, bind).await?;
+    Ok(())
+}
+
+/// A ledger entry as it is listed.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct EntryRow {
+    /// Its place in the account.
+    pub number: i64,
+    /// Why: a word of [`crate::ledger::EntryKind`].
+    pub kind: String,
+    /// What was added; negative if taken.
+    pub amount: Credits,
+    /// The balance before.
+    pub before: Credits,
+    /// The balance after.
+    pub after: Credits,
+    /// What could not be taken.
+    pub shortfall: Credits,
+    /// The job that was charged or refunded.
+    pub job_id: Option<String>,
+    /// The reason in words.
+    pub reason: String,
+    /// Who did it.
+    pub actor: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+impl EntryRow {
+    /// The job, if the entry is about one.
+    pub fn job_id(&self) -> Option<JobId> {
+        self.job_id.as_deref().and_then(|id| id.parse().ok())
+    }
+}
+
+pub(crate) const SELECT_ENTRIES: &str = "
+    SELECT number, kind, amount, balance_before, balance_after, shortfall, job_id, reason, actor,
+           created_at
+    FROM ledger_entries
+    WHERE team_id = $1 AND number < $2
+    ORDER BY number DESC
+    LIMIT $3";
+
+/// The newest entries of an account that come before `before` (or the newest of all).
+pub async fn list_entries(
+    pool: &AnyPool,
+    team_id: &TeamId,
+    before: Option<i64>,
+    limit: i64,
+) -> Result<Vec<EntryRow>, StoreError> {
+    let rows = sqlx::query(SELECT_ENTRIES)
+        .bind(team_id.to_string())
+        .bind(before.unwrap_or(i64::MAX))
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+    rows.iter()
+        .map(|row| read_entry(&mut Columns::of(row)))
+        .collect()
+}
+
+fn read_entry(columns: &mut Columns<'_>) -> Result<EntryRow, StoreError> {
+    Ok(EntryRow {
+        number: columns.take()?,
+        kind: columns.take()?,
+        amount: Credits(columns.take()?),
+        before: Credits(columns.take()?),
+        after: Credits(columns.take()?),
+        shortfall: Credits(columns.take()?),
+        job_id: columns.take()?,
+        reason: columns.take()?,
+        actor: columns.take()?,
+        at: columns.time()?,
+    })
+}

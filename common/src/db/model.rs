@@ -1,0 +1,249 @@
+//! SQL of models and groups of models.
+
+use sqlx::{AnyConnection, AnyPool};
+
+use super::StoreError;
+use super::rows::Columns;
+use crate::clock::Timestamp;
+use crate::command::{Command, CommandError, ModelSettings};
+use crate::id::{GroupName, ModelAlias, ProviderName};
+use crate::model::Model;
+use crate::money::NanoUsd;
+
+pub(crate) async fn apply(
+    connection: &mut AnyConnection,
+    command: &Command,
+    now: Timestamp,
+) -> Result<(), CommandError> {
+    match command {
+        Command::AddModel { alias, settings } => insert(connection, alias, settings, now).await,
+        Command::SetModel { alias, settings } => update(connection, alias, settings, now).await,
+        Command::RemoveModel { alias } => delete(connection, alias).await,
+        Command::CreateGroup { name, models } => {
+            insert_group(connection, name, now).await?;
+            for alias in models {
+                add_member(connection, name, alias).await?;
+            }
+            Ok(())
+        }
+        Command::AddToGroup { name, alias } => add_member(connection, name, alias).await,
+        Command::RemoveFromGroup { name, alias } => remove_member(connection, name, alias).await,
+        _ => Ok(()),
+    }
+}
+
+const FIND_PROVIDER: &str = "SELECT name FROM providers WHERE name = $1 LIMIT 1";
+
+async fn require_provider(
+    connection: &mut AnyConnection,
+    name: &ProviderName,
+) -> Result<(), CommandError> {
+    let found = sqlx::query(FIND_PROVIDER)
+        .bind(name.to_string())
+        .fetch_optional(connection)
+        .await?;
+    found
+        .map(|_| ())
+        .ok_or_else(|| CommandError::not_found("provider", name))
+}
+
+const INSERT_MODEL: &str = "
+    INSERT INTO models
+        (alias, provider_name, upstream_model, input_price, output_price, output_tokens_max,
+         created_at, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)";
+
+async fn insert(
+    connection: &mut AnyConnection,
+    alias: &ModelAlias,
+    settings: &ModelSettings,
+    now: Timestamp,
+) -> Result<(), CommandError> {
+    let (Some(provider), Some(upstream_model)) = (&settings.provider, &settings.upstream_model)
+    else {
+        let message = "a model needs a provider and an upstream model";
+        return Err(CommandError::Conflict(message.to_owned()));
+    };
+    require_provider(connection, provider).await?;
+    let price = settings.price.flatten();
+    sqlx::query(INSERT_MODEL)
+        .bind(alias.to_string())
+        .bind(provider.to_string())
+        .bind(upstream_model.clone())
+        .bind(price.map(|(input, _)| input.0))
+        .bind(price.map(|(_, output)| output.0))
+        .bind(settings.output_tokens_max)
+        .bind(now.as_micros())
+        .execute(connection)
+        .await
+        .map_err(|error| CommandError::on_insert(error.into(), "model", alias))?;
+    Ok(())
+}
+
+const UPDATE_MODEL: &str = "
+    UPDATE models
+    SET provider_name = COALESCE($2, provider_name)
+      , upstream_model = COALESCE($3, upstream_model)
+      , input_price = CASE WHEN $4 = 1 THEN $5 ELSE input_price END
+      , output_price = CASE WHEN $4 = 1 THEN $6 ELSE output_price END
+      , output_tokens_max = COALESCE($7, output_tokens_max)
+      , updated_at = $8
+    WHERE alias = $1";
+
+async fn update(
+    connection: &mut AnyConnection,
+    alias: &ModelAlias,
+    settings: &ModelSettings,
+    now: Timestamp,
+) -> Result<(), CommandError> {
+    if let Some(provider) = &settings.provider {
+        require_provider(connection, provider).await?;
+    }
+    let price = settings.price.flatten();
+    let result = sqlx::query(UPDATE_MODEL)
+        .bind(alias.to_string())
+        .bind(settings.provider.as_ref().map(ToString::to_string))
+        .bind(settings.upstream_model.clone())
+        .bind(i64::from(settings.price.is_some()))
+        .bind(price.map(|(input, _)| input.0))
+        .bind(price.map(|(_, output)| output.0))
+        .bind(settings.output_tokens_max)
+        .bind(now.as_micros())
+        .execute(connection)
+        .await?;
+    found(result.rows_affected(), "model", alias)
+}
+
+const DELETE_MEMBERSHIPS: &str = "DELETE FROM model_group_members WHERE alias = $1";
+const FORGET_DEFAULT: &str = "UPDATE teams SET default_model = NULL WHERE default_model = $1";
+const DELETE_MODEL: &str = "DELETE FROM models WHERE alias = $1";
+
+async fn delete(connection: &mut AnyConnection, alias: &ModelAlias) -> Result<(), CommandError> {
+    for sql in [DELETE_MEMBERSHIPS, FORGET_DEFAULT] {
+        sqlx::query(sql)
+            .bind(alias.to_string())
+            .execute(&mut *connection)
+            .await?;
+    }
+    let result = sqlx::query(DELETE_MODEL)
+        .bind(alias.to_string())
+        .execute(connection)
+        .await?;
+    found(result.rows_affected(), "model", alias)
+}
+
+const INSERT_GROUP: &str = "INSERT INTO model_groups (name, created_at) VALUES ($1, $2)";
+
+async fn insert_group(
+    connection: &mut AnyConnection,
+    name: &GroupName,
+    now: Timestamp,
+) -> Result<(), CommandError> {
+    sqlx::query(INSERT_GROUP)
+        .bind(name.to_string())
+        .bind(now.as_micros())
+        .execute(connection)
+        .await
+        .map_err(|error| CommandError::on_insert(error.into(), "group", name))?;
+    Ok(())
+}
+
+const FIND_GROUP: &str = "SELECT name FROM model_groups WHERE name = $1";
+
+const INSERT_MEMBER: &str = "
+    INSERT INTO model_group_members (group_name, alias, position)
+    SELECT $1, alias,
+           (SELECT COALESCE(MAX(position), 0) + 1 FROM model_group_members WHERE group_name = $1)
+    FROM models
+    WHERE alias = $2";
+
+async fn add_member(
+    connection: &mut AnyConnection,
+    name: &GroupName,
+    alias: &ModelAlias,
+) -> Result<(), CommandError> {
+    let group = sqlx::query(FIND_GROUP)
+        .bind(name.to_string())
+        .fetch_optional(&mut *connection);
+    if group.await?.is_none() {
+        return Err(CommandError::not_found("group", name));
+    }
+    let result = sqlx::query(INSERT_MEMBER)
+        .bind(name.to_string())
+        .bind(alias.to_string())
+        .execute(connection)
+        .await
+        .map_err(|error| CommandError::on_insert(error.into(), "model in the group", alias))?;
+    found(result.rows_affected(), "model", alias)
+}
+
+const DELETE_MEMBER: &str = "DELETE FROM model_group_members WHERE group_name = $1 AND alias = $2";
+
+async fn remove_member(
+    connection: &mut AnyConnection,
+    name: &GroupName,
+    alias: &ModelAlias,
+) -> Result<(), CommandError> {
+    let result = sqlx::query(DELETE_MEMBER)
+        .bind(name.to_string())
+        .bind(alias.to_string())
+        .execute(connection)
+        .await?;
+    found(result.rows_affected(), "model in the group", alias)
+}
+
+fn found(rows_affected: u64, noun: &'static str, id: impl ToString) -> Result<(), CommandError> {
+    if rows_affected == 0 {
+        return Err(CommandError::not_found(noun, id));
+    }
+    Ok(())
+}
+
+const LIST_MODELS: &str = "
+    SELECT alias, provider_name, upstream_model, input_price, output_price, output_tokens_max
+    FROM models
+    ORDER BY alias";
+
+/// All models by alias.
+pub async fn list(pool: &AnyPool) -> Result<Vec<Model>, StoreError> {
+    let rows = sqlx::query(LIST_MODELS).fetch_all(pool).await?;
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns::of(row);
+            Ok(Model {
+                alias: columns.parse()?,
+                provider: columns.parse()?,
+                upstream_model: columns.take()?,
+                own_price: read_price(&mut columns)?,
+                own_output_tokens_max: columns.take()?,
+            })
+        })
+        .collect()
+}
+
+fn read_price(columns: &mut Columns<'_>) -> Result<Option<(NanoUsd, NanoUsd)>, StoreError> {
+    let input: Option<i64> = columns.take()?;
+    let output: Option<i64> = columns.take()?;
+    Ok(input.map(NanoUsd).zip(output.map(NanoUsd)))
+}
+
+const LIST_GROUPS: &str = "
+    SELECT g.name, m.alias
+    FROM model_groups AS g
+    LEFT JOIN model_group_members AS m ON m.group_name = g.name
+    ORDER BY g.name, m.position";
+
+/// All groups by name, each with its models in order.
+pub async fn list_groups(pool: &AnyPool) -> Result<Vec<(GroupName, Vec<ModelAlias>)>, StoreError> {
+    let mut groups: Vec<(GroupName, Vec<ModelAlias>)> = Vec::new();
+    for row in &sqlx::query(LIST_GROUPS).fetch_all(pool).await? {
+        let mut columns = Columns::of(row);
+        let name: GroupName = columns.parse()?;
+        let alias: Option<ModelAlias> = columns.parse_optional()?;
+        match groups.last_mut() {
+            Some((last, aliases)) if *last == name => aliases.extend(alias),
+            _ => groups.push((name, alias.into_iter().collect())),
+        }
+    }
+    Ok(groups)
+}

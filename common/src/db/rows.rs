@@ -1,0 +1,198 @@
+//! Reading columns into types, and statements over lists of rows.
+
+use std::fmt::{Display, Write as _};
+use std::str::FromStr;
+
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::{AnyConnection, Arguments as _, AssertSqlSafe, Decode, Encode, Row as _, Type};
+
+use super::StoreError;
+use crate::clock::Timestamp;
+
+/// Reads the columns of a row from left to right.
+pub(crate) struct Columns<'r> {
+    row: &'r AnyRow,
+    next: usize,
+}
+
+impl<'r> Columns<'r> {
+    pub(crate) const fn of(row: &'r AnyRow) -> Self {
+        Self { row, next: 0 }
+    }
+
+    /// The next column as the database has it.
+    pub(crate) fn take<T: Decode<'r, sqlx::Any> + Type<sqlx::Any>>(
+        &mut self,
+    ) -> Result<T, StoreError> {
+        let value = self.row.try_get(self.next)?;
+        self.next += 1;
+        Ok(value)
+    }
+
+    /// The next column, a text, as the type that it stands for.
+    pub(crate) fn parse<T: FromStr<Err: Display>>(&mut self) -> Result<T, StoreError> {
+        let text: String = self.take()?;
+        text.parse()
+            .map_err(|error: T::Err| StoreError::Inconsistent(error.to_string()))
+    }
+
+    /// The next column, a text or nothing, as the type that it stands for.
+    pub(crate) fn parse_optional<T: FromStr<Err: Display>>(
+        &mut self,
+    ) -> Result<Option<T>, StoreError> {
+        let text: Option<String> = self.take()?;
+        text.map(|text| text.parse())
+            .transpose()
+            .map_err(|error: T::Err| StoreError::Inconsistent(error.to_string()))
+    }
+
+    pub(crate) fn time(&mut self) -> Result<Timestamp, StoreError> {
+        self.take().map(Timestamp::from_micros)
+    }
+
+    pub(crate) fn optional_time(&mut self) -> Result<Option<Timestamp>, StoreError> {
+        Ok(self.take::<Option<i64>>()?.map(Timestamp::from_micros))
+    }
+
+    pub(crate) fn flag(&mut self) -> Result<bool, StoreError> {
+        Ok(self.take::<i64>()? != 0)
+    }
+}
+
+/// The values of a statement, in order.
+#[derive(Default)]
+pub(crate) struct Values(AnyArguments);
+
+impl Values {
+    /// Adds a number or a text.
+    pub(crate) fn push<'t, T: Encode<'t, sqlx::Any> + Type<sqlx::Any>>(&mut self, value: T) {
+        // Encoding into a list of Any values has no way to fail for numbers and texts.
+        let _ = self.0.add(value);
+    }
+
+    pub(crate) fn push_text(&mut self, value: impl Display) {
+        self.push(value.to_string());
+    }
+
+    pub(crate) fn push_time(&mut self, value: Timestamp) {
+        self.push(value.as_micros());
+    }
+
+    pub(crate) fn push_optional_time(&mut self, value: Option<Timestamp>) {
+        self.push(value.map(Timestamp::as_micros));
+    }
+}
+
+/// Statements over lists come in lengths of powers of two, so that few of them are prepared.
+const CHUNK_MAX: usize = 256;
+
+/// The largest power of two that is at most `count` and [`CHUNK_MAX`].
+const fn chunk_length(count: usize) -> usize {
+    let capped = if count > CHUNK_MAX { CHUNK_MAX } else { count };
+    1 << capped.ilog2()
+}
+
+/// `($1,$2),($3,$4)` for two rows of two values.
+fn tuples(rows: usize, width: usize) -> String {
+    let mut text = String::with_capacity(rows * width * 5);
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ",(" });
+        for column in 0..width {
+            let separator = if column == 0 { "" } else { "," };
+            let _ = write!(text, "{separator}${}", row * width + column + 1);
+        }
+        text.push(')');
+    }
+    text
+}
+
+/// Runs `before (…),(…) after` over all items and returns how many rows it changed.
+///
+/// `before` and `after` are constants; only placeholders are added to them.
+pub(crate) async fn execute_tuples<T>(
+    connection: &mut AnyConnection,
+    (before, after): (&'static str, &'static str),
+    width: usize,
+    items: &[T],
+    bind: impl Fn(&mut Values, &T),
+) -> Result<u64, StoreError> {
+    let mut rest = items;
+    let mut changed = 0;
+    while !rest.is_empty() {
+        let (chunk, remaining) = rest.split_at(chunk_length(rest.len()));
+        rest = remaining;
+        let mut values = Values::default();
+        for item in chunk {
+            bind(&mut values, item);
+        }
+        let sql = format!("{before}{}{after}", tuples(chunk.len(), width));
+        let result = sqlx::query_with(AssertSqlSafe(sql), values.0)
+            .execute(&mut *connection)
+            .await?;
+        changed += result.rows_affected();
+    }
+    Ok(changed)
+}
+
+/// Runs `before ($1,$2) after` for all keys and reads each row.
+pub(crate) async fn select_in<K: Display, T>(
+    connection: &mut AnyConnection,
+    (before, after): (&'static str, &'static str),
+    keys: &[K],
+    read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut found = Vec::with_capacity(keys.len());
+    let mut rest = keys;
+    while !rest.is_empty() {
+        let (chunk, remaining) = rest.split_at(chunk_length(rest.len()));
+        rest = remaining;
+        let mut values = Values::default();
+        for key in chunk {
+            values.push_text(key);
+        }
+        let sql = format!("{before}{}{after}", tuples(1, chunk.len()));
+        let rows = sqlx::query_with(AssertSqlSafe(sql), values.0)
+            .fetch_all(&mut *connection)
+            .await?;
+        for row in &rows {
+            found.push(read(&mut Columns::of(row))?);
+        }
+    }
+    Ok(found)
+}
+
+/// Runs `before ($1,$2) after` for all keys as a change.
+pub(crate) async fn execute_in<K: Display>(
+    connection: &mut AnyConnection,
+    (before, after): (&'static str, &'static str),
+    keys: &[K],
+) -> Result<u64, StoreError> {
+    let mut rest = keys;
+    let mut changed = 0;
+    while !rest.is_empty() {
+        let (chunk, remaining) = rest.split_at(chunk_length(rest.len()));
+        rest = remaining;
+        let mut values = Values::default();
+        for key in chunk {
+            values.push_text(key);
+        }
+        let sql = format!("{before}{}{after}", tuples(1, chunk.len()));
+        let result = sqlx::query_with(AssertSqlSafe(sql), values.0)
+            .execute(&mut *connection)
+            .await?;
+        changed += result.rows_affected();
+    }
+    Ok(changed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn placeholders_are_numbered_through() {
+        assert_eq!(tuples(2, 2), "($1,$2),($3,$4)");
+        assert_eq!(tuples(1, 3), "($1,$2,$3)");
+        assert_eq!([1, 3, 64, 1_000].map(chunk_length), [1, 2, 64, 256]);
+    }
+}

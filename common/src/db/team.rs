@@ -1,0 +1,219 @@
+//! SQL of teams.
+
+use std::collections::HashMap;
+
+use sqlx::{AnyConnection, AnyPool};
+
+use super::StoreError;
+use super::ledger;
+use super::org::read_standing;
+use super::rows::Columns;
+use crate::clock::Timestamp;
+use crate::command::{CommandError, TeamSettings};
+use crate::id::{GroupName, OrgId, TeamId};
+use crate::job::{BudgetMode, Terms};
+use crate::ledger::Account;
+use crate::money::{CreditRate, Credits, Markup};
+use crate::standing::Standing;
+use crate::team::Team;
+
+const INSERT_TEAM: &str = "
+    INSERT INTO teams
+        (id, org_id, name, status, paused_until, budget_mode, credits_per_dollar,
+         tokens_per_credit, markup, default_model, created_at, updated_at)
+    VALUES ($1, $2, $3, 'active', NULL, $4, $5, $6, $7, $8, $9, $9)";
+
+const FIND_ORG: &str = "SELECT id FROM organizations WHERE id = $1";
+
+pub(crate) async fn insert(
+    connection: &mut AnyConnection,
+    id: &TeamId,
+    org_id: &OrgId,
+    settings: &TeamSettings,
+    now: Timestamp,
+) -> Result<(), CommandError> {
+    let org = sqlx::query(FIND_ORG)
+        .bind(org_id.to_string())
+        .fetch_optional(&mut *connection)
+        .await?;
+    if org.is_none() {
+        return Err(CommandError::not_found("organization", org_id));
+    }
+    let rate = settings.credits_per_dollar.unwrap_or(CreditRate::DEFAULT);
+    let default_model = settings.default_model.clone().flatten();
+    sqlx::query(INSERT_TEAM)
+        .bind(id.to_string())
+        .bind(org_id.to_string())
+        .bind(settings.name.clone().unwrap_or_else(|| id.to_string()))
+        .bind(settings.budget_mode.unwrap_or(BudgetMode::JobBased).word())
+        .bind(rate.micros())
+        .bind(
+            settings
+                .tokens_per_credit
+                .unwrap_or(Terms::TOKENS_PER_CREDIT_DEFAULT),
+        )
+        .bind(settings.markup.unwrap_or_default().basis_points())
+        .bind(default_model.map(|alias| alias.to_string()))
+        .bind(now.as_micros())
+        .execute(&mut *connection)
+        .await
+        .map_err(|error| CommandError::on_insert(error.into(), "team", id))?;
+    let mut account = Account::new(id.clone());
+    account.overdraft = settings.overdraft.unwrap_or(Credits::ZERO);
+    ledger::insert_account(connection, &account).await?;
+    grant(connection, id, settings.groups.as_deref()).await
+}
+
+const UPDATE_TEAM: &str = "
+    UPDATE teams
+    SET name = COALESCE($2, name)
+      , budget_mode = COALESCE($3, budget_mode)
+      , credits_per_dollar = COALESCE($4, credits_per_dollar)
+      , tokens_per_credit = COALESCE($5, tokens_per_credit)
+      , markup = COALESCE($6, markup)
+      , default_model = CASE WHEN $7 = 1 THEN $8 ELSE default_model END
+      , updated_at = $9
+    WHERE id = $1";
+
+const SET_OVERDRAFT: &str = "
+    UPDATE accounts
+    SET overdraft = $2
+    WHERE team_id = $1 AND balance - held >= -$2";
+
+pub(crate) async fn update(
+    connection: &mut AnyConnection,
+    id: &TeamId,
+    settings: &TeamSettings,
+    now: Timestamp,
+) -> Result<(), CommandError> {
+    let default_model = settings.default_model.clone();
+    let result = sqlx::query(UPDATE_TEAM)
+        .bind(id.to_string())
+        .bind(settings.name.clone())
+        .bind(settings.budget_mode.map(|mode| mode.word().to_owned()))
+        .bind(settings.credits_per_dollar.map(CreditRate::micros))
+        .bind(settings.tokens_per_credit)
+        .bind(settings.markup.map(Markup::basis_points))
+        .bind(i64::from(default_model.is_some()))
+        .bind(default_model.flatten().map(|alias| alias.to_string()))
+        .bind(now.as_micros())
+        .execute(&mut *connection)
+        .await?;
+    if result.rows_affected() == 0 {
+        return Err(CommandError::not_found("team", id));
+    }
+    if let Some(overdraft) = settings.overdraft {
+        let result = sqlx::query(SET_OVERDRAFT)
+            .bind(id.to_string())
+            .bind(overdraft.0)
+            .execute(&mut *connection)
+            .await?;
+        if result.rows_affected() == 0 {
+            return Err(CommandError::Refused(format!(
+                "the overdraft cannot be lowered to {overdraft}: the team has used more of it"
+            )));
+        }
+    }
+    grant(connection, id, settings.groups.as_deref()).await
+}
+
+const DELETE_GRANTS: &str = "DELETE FROM team_groups WHERE team_id = $1";
+const INSERT_GRANT: &str = "
+    INSERT INTO team_groups (team_id, group_name)
+    SELECT $1, name FROM model_groups WHERE name = $2";
+
+/// Replaces the groups that a team is granted.
+async fn grant(
+    connection: &mut AnyConnection,
+    id: &TeamId,
+    groups: Option<&[GroupName]>,
+) -> Result<(), CommandError> {
+    let Some(groups) = groups else { return Ok(()) };
+    sqlx::query(DELETE_GRANTS)
+        .bind(id.to_string())
+        .execute(&mut *connection)
+        .await?;
+    for group in groups {
+        let result = sqlx::query(INSERT_GRANT)
+            .bind(id.to_string())
+            .bind(group.to_string())
+            .execute(&mut *connection)
+            .await?;
+        if result.rows_affected() == 0 {
+            return Err(CommandError::not_found("group", group));
+        }
+    }
+    Ok(())
+}
+
+const SET_STANDING: &str = "
+    UPDATE teams
+    SET status = $2, paused_until = $3, updated_at = $4
+    WHERE id = $1";
+
+pub(crate) async fn set_standing(
+    connection: &mut AnyConnection,
+    id: &TeamId,
+    standing: Standing,
+    now: Timestamp,
+) -> Result<(), CommandError> {
+    let result = sqlx::query(SET_STANDING)
+        .bind(id.to_string())
+        .bind(standing.word())
+        .bind(standing.paused_until().map(Timestamp::as_micros))
+        .bind(now.as_micros())
+        .execute(connection)
+        .await?;
+    if result.rows_affected() == 0 {
+        return Err(CommandError::not_found("team", id));
+    }
+    Ok(())
+}
+
+const LIST_TEAMS: &str = "
+    SELECT id, org_id, name, status, paused_until, budget_mode, credits_per_dollar,
+           tokens_per_credit, markup, default_model, created_at, updated_at
+    FROM teams
+    ORDER BY id";
+
+const LIST_GRANTS: &str = "SELECT team_id, group_name FROM team_groups ORDER BY group_name";
+
+/// All teams by id, with the groups that they are granted.
+pub async fn list(pool: &AnyPool) -> Result<Vec<Team>, StoreError> {
+    let rows = sqlx::query(LIST_TEAMS).fetch_all(pool).await?;
+    let mut teams: Vec<Team> = rows
+        .iter()
+        .map(|row| read_team(&mut Columns::of(row)))
+        .collect::<Result<_, _>>()?;
+    let mut groups: HashMap<TeamId, Vec<GroupName>> = HashMap::new();
+    for row in &sqlx::query(LIST_GRANTS).fetch_all(pool).await? {
+        let mut columns = Columns::of(row);
+        groups
+            .entry(columns.parse()?)
+            .or_default()
+            .push(columns.parse()?);
+    }
+    for team in &mut teams {
+        team.groups = groups.remove(&team.id).unwrap_or_default();
+    }
+    Ok(teams)
+}
+
+fn read_team(columns: &mut Columns<'_>) -> Result<Team, StoreError> {
+    Ok(Team {
+        id: columns.parse()?,
+        org_id: columns.parse()?,
+        name: columns.take()?,
+        standing: read_standing(columns)?,
+        terms: Terms {
+            mode: columns.parse()?,
+            credits_per_dollar: CreditRate::from_micros(columns.take()?),
+            tokens_per_credit: columns.take()?,
+            markup: Markup::from_basis_points(columns.take()?),
+        },
+        default_model: columns.parse_optional()?,
+        groups: Vec::new(),
+        created_at: columns.time()?,
+        updated_at: columns.time()?,
+    })
+}

@@ -1,0 +1,187 @@
+//! Recomputes every balance and hold from what they are made of, and reports each difference.
+
+use sqlx::AnyConnection;
+
+use super::rows::Columns;
+use super::{Database, StoreError};
+
+/// A rule that the stored data breaks.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Difference {
+    /// Where: a team, job or call.
+    pub place: String,
+    /// Which rule.
+    pub rule: &'static str,
+    /// What is stored.
+    pub stored: i64,
+    /// What it should be.
+    pub expected: i64,
+}
+
+/// Each check selects place, stored and expected value of every row that breaks its rule. All of
+/// them run in one transaction, so that a proxy at work does not look like a difference.
+const CHECKS: &[(&str, &str)] = &[
+    (
+        "the balance is the sum of the entries",
+        "SELECT a.team_id, a.balance, CAST(COALESCE(SUM(e.amount), 0) AS BIGINT)
+         FROM accounts AS a
+         LEFT JOIN ledger_entries AS e ON e.team_id = a.team_id
+         GROUP BY a.team_id, a.balance
+         HAVING a.balance <> COALESCE(SUM(e.amount), 0)",
+    ),
+    (
+        "entries are numbered without gaps",
+        "SELECT a.team_id, a.entry_count, CAST(COUNT(e.number) AS BIGINT)
+         FROM accounts AS a
+         LEFT JOIN ledger_entries AS e ON e.team_id = a.team_id
+         GROUP BY a.team_id, a.entry_count
+         HAVING a.entry_count <> COUNT(e.number)
+             OR a.entry_count <> COALESCE(MAX(e.number), 0)",
+    ),
+    (
+        "an entry begins where the last one ended",
+        "SELECT e.team_id, e.balance_before, p.balance_after
+         FROM ledger_entries AS e
+         JOIN ledger_entries AS p ON p.team_id = e.team_id AND p.number = e.number - 1
+         WHERE e.balance_before <> p.balance_after",
+    ),
+    (
+        "what is held is the sum of the holds of open jobs",
+        "SELECT a.team_id, a.held, CAST(COALESCE(SUM(j.hold), 0) AS BIGINT)
+         FROM accounts AS a
+         LEFT JOIN jobs AS j
+             ON j.team_id = a.team_id AND j.state IN ('pending', 'in_progress')
+         GROUP BY a.team_id, a.held
+         HAVING a.held <> COALESCE(SUM(j.hold), 0)",
+    ),
+    (
+        "an ended job holds nothing",
+        "SELECT id, hold, CAST(0 AS BIGINT)
+         FROM jobs
+         WHERE hold <> 0 AND state NOT IN ('pending', 'in_progress')",
+    ),
+    (
+        "balance - held >= -overdraft",
+        "SELECT team_id, balance - held, -overdraft
+         FROM accounts
+         WHERE balance - held < -overdraft",
+    ),
+    (
+        "used is what deductions, overruns and refunds add up to",
+        "SELECT a.team_id, a.used, CAST(COALESCE(SUM(-e.amount), 0) AS BIGINT)
+         FROM accounts AS a
+         LEFT JOIN ledger_entries AS e
+             ON e.team_id = a.team_id AND e.kind IN ('deduction', 'overrun', 'refund')
+         GROUP BY a.team_id, a.used
+         HAVING a.used <> COALESCE(SUM(-e.amount), 0)",
+    ),
+    (
+        "a completed job was charged exactly once, what its entries say",
+        "SELECT j.id, j.charged, CAST(COALESCE(SUM(-e.amount), -1) AS BIGINT)
+         FROM jobs AS j
+         LEFT JOIN ledger_entries AS e
+             ON e.job_id = j.id AND e.kind IN ('deduction', 'overrun')
+         WHERE j.state = 'completed'
+         GROUP BY j.id, j.charged
+         HAVING j.charged <> COALESCE(SUM(-e.amount), -1)",
+    ),
+    (
+        "a job that did not complete was not charged",
+        "SELECT j.id, -e.amount, CAST(0 AS BIGINT)
+         FROM ledger_entries AS e
+         JOIN jobs AS j ON j.id = e.job_id
+         WHERE j.state <> 'completed' AND e.kind IN ('deduction', 'overrun')",
+    ),
+    (
+        "an open metered job has spent what its calls cost",
+        "SELECT j.id, j.spent_cost, CAST(COALESCE(SUM(c.client_cost), 0) AS BIGINT)
+         FROM jobs AS j
+         LEFT JOIN calls AS c ON c.job_id = j.id
+         WHERE j.state IN ('pending', 'in_progress') AND j.budget_mode <> 'job_based'
+         GROUP BY j.id, j.spent_cost
+         HAVING j.spent_cost <> COALESCE(SUM(c.client_cost), 0)",
+    ),
+    (
+        "an open metered job has reserved the worst case of its calls in flight",
+        "SELECT j.id, j.reserved_tokens, CAST(COALESCE(SUM(c.reserved_tokens), 0) AS BIGINT)
+         FROM jobs AS j
+         LEFT JOIN calls AS c ON c.job_id = j.id AND c.state = 'in_flight'
+         WHERE j.state IN ('pending', 'in_progress') AND j.budget_mode <> 'job_based'
+         GROUP BY j.id, j.reserved_tokens
+         HAVING j.reserved_tokens <> COALESCE(SUM(c.reserved_tokens), 0)",
+    ),
+    (
+        "a call belongs to a job of its team",
+        "SELECT c.id, CAST(0 AS BIGINT), CAST(1 AS BIGINT)
+         FROM calls AS c
+         LEFT JOIN jobs AS j ON j.id = c.job_id AND j.team_id = c.team_id
+         WHERE j.id IS NULL",
+    ),
+];
+
+/// A reading transaction sees one state throughout on both engines.
+const ONE_SNAPSHOT_SQLITE: &str = "BEGIN DEFERRED";
+const ONE_SNAPSHOT_POSTGRES: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+
+/// What the check has looked at and found.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Report {
+    /// Accounts that were checked.
+    pub accounts: i64,
+    /// Entries that were added up.
+    pub entries: i64,
+    /// Jobs that were checked.
+    pub jobs: i64,
+    /// Calls that were checked.
+    pub calls: i64,
+    /// What is wrong; empty if nothing is.
+    pub differences: Vec<Difference>,
+}
+
+/// Checks everything.
+pub async fn verify(database: &Database) -> Result<Report, StoreError> {
+    let mut connection = database.dedicated_connection().await?;
+    let begin = match database.engine() {
+        super::Engine::Sqlite => ONE_SNAPSHOT_SQLITE,
+        super::Engine::Postgres => ONE_SNAPSHOT_POSTGRES,
+    };
+    sqlx::raw_sql(begin).execute(&mut connection).await?;
+    let mut differences = Vec::new();
+    for (rule, sql) in CHECKS {
+        differences.extend(check(&mut connection, rule, sql).await?);
+    }
+    let report = Report {
+        accounts: count(&mut connection, "SELECT COUNT(*) FROM accounts").await?,
+        entries: count(&mut connection, "SELECT COUNT(*) FROM ledger_entries").await?,
+        jobs: count(&mut connection, "SELECT COUNT(*) FROM jobs").await?,
+        calls: count(&mut connection, "SELECT COUNT(*) FROM calls").await?,
+        differences,
+    };
+    sqlx::raw_sql("ROLLBACK").execute(&mut connection).await?;
+    Ok(report)
+}
+
+async fn check(
+    connection: &mut AnyConnection,
+    rule: &'static str,
+    sql: &'static str,
+) -> Result<Vec<Difference>, StoreError> {
+    let rows = sqlx::query(sql).fetch_all(connection).await?;
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns::of(row);
+            let place = columns.take()?;
+            Ok(Difference {
+                place,
+                rule,
+                stored: columns.take()?,
+                expected: columns.take()?,
+            })
+        })
+        .collect()
+}
+
+async fn count(connection: &mut AnyConnection, sql: &'static str) -> Result<i64, StoreError> {
+    let row = sqlx::query(sql).fetch_one(connection).await?;
+    Columns::of(&row).take()
+}

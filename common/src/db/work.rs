@@ -1,0 +1,310 @@
+//! What the writer can be asked to do: every change of credits, jobs and calls, as data.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::clock::Timestamp;
+use crate::id::{CallId, JobId, KeyId, ModelAlias, NodeId, OrgId, ProviderName, TeamId};
+use crate::job::{CallState, Job, JobState, Spend, Terms};
+use crate::ledger::{Admission, CallEstimate, Entry, Refusal};
+use crate::money::{Credits, NanoUsd};
+use crate::price::{Price, Usage};
+
+/// A JSON object.
+pub type Object = Map<String, Value>;
+
+/// An `Idempotency-Key` and what it stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyClaim {
+    /// The virtual key in whose scope it is.
+    pub key_id: KeyId,
+    /// The caller's text.
+    pub idempotency_key: String,
+    /// A hash of the request: the same key must come with the same request.
+    pub fingerprint: String,
+}
+
+/// How long a claim is remembered.
+pub const IDEMPOTENCY_WINDOW: Duration = Duration::from_hours(24);
+
+/// Creates a job and holds its minimum.
+#[derive(Debug, Clone)]
+pub struct OpenJob {
+    /// Its id.
+    pub id: JobId,
+    /// Who pays.
+    pub team_id: TeamId,
+    /// The team's organization.
+    pub org_id: OrgId,
+    /// The terms from now on.
+    pub terms: Terms,
+    /// What kind of operation it is.
+    pub job_type: String,
+    /// The end user.
+    pub user_id: Option<String>,
+    /// The creator's JSON object.
+    pub metadata: Object,
+    /// The most that it may cost.
+    pub credits_max: Option<Credits>,
+    /// The caller's claim on doing this once.
+    pub claim: Option<IdempotencyClaim>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Records a call about to go upstream and holds its worst case.
+#[derive(Debug, Clone)]
+pub struct BeginCall {
+    /// Its id.
+    pub id: CallId,
+    /// The job it belongs to.
+    pub job_id: JobId,
+    /// The caller's team.
+    pub team_id: TeamId,
+    /// The caller's key.
+    pub key_id: KeyId,
+    /// The process that makes the call.
+    pub node_id: NodeId,
+    /// The model's public name.
+    pub alias: ModelAlias,
+    /// The name that the caller used.
+    pub requested_model: String,
+    /// The provider account.
+    pub provider: ProviderName,
+    /// What the provider calls the model.
+    pub upstream_model: String,
+    /// The caller's label.
+    pub purpose: Option<String>,
+    /// What it may use at most.
+    pub estimate: CallEstimate,
+    /// The price in force.
+    pub price: Option<Price>,
+    /// What will be merged into the job's metadata if the call succeeds.
+    pub metadata: Option<Object>,
+    /// The largest metadata that a job may have.
+    pub metadata_bytes_max: usize,
+    /// The caller's claim on doing this once.
+    pub claim: Option<IdempotencyClaim>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// What came of a call.
+#[derive(Debug, Clone, Default)]
+pub struct CallResult {
+    /// Tokens by bucket.
+    pub usage: Usage,
+    /// Whether the tokens were counted by us because the provider did not tell.
+    pub usage_estimated: bool,
+    /// What the provider asks.
+    pub provider_cost: NanoUsd,
+    /// What the customer is asked.
+    pub client_cost: NanoUsd,
+    /// Why the answer ended.
+    pub finish_reason: Option<String>,
+    /// Which class of error it was.
+    pub error_kind: Option<&'static str>,
+    /// The error in words, without secrets.
+    pub error: Option<String>,
+    /// From the caller's request to the provider's last byte.
+    pub latency_ms: i64,
+}
+
+/// Records how a call ended and lets its hold follow.
+#[derive(Debug, Clone)]
+pub struct SettleCall {
+    /// The call.
+    pub id: CallId,
+    /// Its job.
+    pub job_id: JobId,
+    /// Who pays.
+    pub team_id: TeamId,
+    /// Whether the job's hold depends on its calls.
+    pub metered: bool,
+    /// `Succeeded`, `Failed` or `Interrupted`.
+    pub state: CallState,
+    /// What came of it.
+    pub result: CallResult,
+    /// Merged into the job's metadata if the call succeeded.
+    pub metadata: Option<Object>,
+    /// The largest metadata that a job may have.
+    pub metadata_bytes_max: usize,
+    /// The claim of its request, and the sealed answer to replay if it succeeded.
+    pub claim: Option<(IdempotencyClaim, Option<String>)>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Ends a job as its owner says.
+#[derive(Debug, Clone)]
+pub struct CompleteJob {
+    /// The job.
+    pub id: JobId,
+    /// The caller's team.
+    pub team_id: TeamId,
+    /// Whether it ended well.
+    pub succeeded: bool,
+    /// Merged into its metadata.
+    pub metadata: Option<Object>,
+    /// The largest metadata that a job may have.
+    pub metadata_bytes_max: usize,
+    /// Why it failed.
+    pub error_message: Option<String>,
+    /// The caller's claim on doing this once.
+    pub claim: Option<IdempotencyClaim>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Ends a job without its owner: an administrator cancels it, or it expires.
+#[derive(Debug, Clone)]
+pub struct EndJob {
+    /// The job.
+    pub id: JobId,
+    /// Whose it is.
+    pub team_id: TeamId,
+    /// `Failed` or `Cancelled`.
+    pub state: JobState,
+    /// Why.
+    pub message: String,
+    /// Only if it was not worked on since then.
+    pub unless_active_since: Option<Timestamp>,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// Merges an object into a job's metadata.
+#[derive(Debug, Clone)]
+pub struct PatchMetadata {
+    /// The job.
+    pub id: JobId,
+    /// The caller's team.
+    pub team_id: TeamId,
+    /// What to merge, key by key.
+    pub metadata: Object,
+    /// The largest metadata that a job may have.
+    pub metadata_bytes_max: usize,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// How an administrator changes a balance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BalanceChange {
+    /// Puts credits in.
+    Allocate(Credits),
+    /// Gives spent credits back, perhaps those of a job.
+    Refund(Credits, Option<JobId>),
+    /// Corrects up or down.
+    Adjust(Credits),
+}
+
+/// Changes a balance.
+#[derive(Debug, Clone)]
+pub struct ChangeBalance {
+    /// Whose.
+    pub team_id: TeamId,
+    /// How.
+    pub change: BalanceChange,
+    /// Why, in words.
+    pub reason: String,
+    /// Who.
+    pub actor: String,
+    /// When.
+    pub now: Timestamp,
+}
+
+/// One piece of work for the writer.
+#[derive(Debug, Clone)]
+pub enum Work {
+    /// See [`OpenJob`].
+    OpenJob(Box<OpenJob>),
+    /// See [`BeginCall`].
+    BeginCall(Box<BeginCall>),
+    /// See [`SettleCall`].
+    SettleCall(Box<SettleCall>),
+    /// See [`CompleteJob`].
+    CompleteJob(Box<CompleteJob>),
+    /// See [`EndJob`].
+    EndJob(Box<EndJob>),
+    /// See [`PatchMetadata`].
+    PatchMetadata(Box<PatchMetadata>),
+    /// See [`ChangeBalance`].
+    ChangeBalance(Box<ChangeBalance>),
+}
+
+/// What came of one piece of work.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The job, as it is or (replayed) as it was made.
+    JobOpened(Box<Job>),
+    /// The call may go.
+    CallBegun(CallBegun),
+    /// The same request was answered before: its sealed answer.
+    CallReplayed(String),
+    /// The call is recorded. False if it had been before.
+    CallSettled(bool),
+    /// The job as it is now. It may have ended earlier.
+    JobEnded(Box<Job>),
+    /// The job with its new metadata.
+    MetadataPatched(Box<Job>),
+    /// The entry that was written.
+    BalanceChanged(Box<Entry>),
+}
+
+/// A call may go.
+#[derive(Debug, Clone, Copy)]
+pub struct CallBegun {
+    /// What it holds and how long its answer may get.
+    pub admission: Admission,
+    /// The job's terms.
+    pub terms: Terms,
+}
+
+/// Why one piece of work was not done. Nothing has changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WorkError {
+    /// A rule said no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// There is no such job.
+    #[error("Job not found")]
+    JobNotFound,
+    /// The job is another team's.
+    #[error("Job does not belong to your team")]
+    NotYourJob,
+    /// The team has no account.
+    #[error("No credit account found for team '{0}'")]
+    NoAccount(TeamId),
+    /// The merged metadata would be too large.
+    #[error("metadata: at most {bytes_max} bytes as JSON after merging; it would be {bytes}")]
+    MetadataTooLarge {
+        /// What it would be.
+        bytes: usize,
+        /// What it may be.
+        bytes_max: usize,
+    },
+    /// The key was used with another request.
+    #[error(
+        "Idempotency-Key was used before with a different request. Use a new key for a new request"
+    )]
+    ClaimMismatch,
+    /// The first request with this key has not been answered yet.
+    #[error("A request with this Idempotency-Key is still running. Retry in a moment")]
+    ClaimRunning,
+    /// The database did not take the batch.
+    #[error("the database is not available: {0}")]
+    Unavailable(String),
+}
+
+/// What a call used, in the ledger's terms.
+impl CallResult {
+    /// Cost to the customer and tokens.
+    pub const fn spend(&self) -> Spend {
+        Spend {
+            cost: self.client_cost,
+            tokens: self.usage.total(),
+        }
+    }
+}

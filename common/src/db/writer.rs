@@ -1,0 +1,243 @@
+//! The group-commit writer: one task per proxy that does all queued work in one transaction.
+//!
+//! Under load hundreds of pieces share one commit; alone, one pays one commit. Whoever asked is
+//! answered only after the commit.
+
+use std::time::Duration;
+
+use sqlx::AnyConnection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::batch::{self, Outcomes};
+use super::work::{
+    BeginCall, CallBegun, CompleteJob, EndJob, OpenJob, Outcome, PatchMetadata, SettleCall, Work,
+    WorkError,
+};
+use super::{Database, StoreError};
+use crate::job::Job;
+
+/// How much may wait; beyond it callers wait to be queued. Each piece is at most a few kilobytes.
+const QUEUE_LENGTH: usize = 8_192;
+
+/// How much one transaction does: bounds what a rollback repeats and how long others wait.
+const BATCH_MAX: usize = 512;
+
+/// How often a batch that the engine could not serialize is tried before it fails.
+const ATTEMPTS_MAX: u32 = 10;
+
+/// How long to wait before a settlement is tried again while the database is away.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+struct Queued {
+    work: Work,
+    answer: oneshot::Sender<Result<Outcome, WorkError>>,
+}
+
+/// The way to the writer.
+#[derive(Debug, Clone)]
+pub struct LedgerWriter {
+    queue: mpsc::Sender<Queued>,
+}
+
+/// The writer's task: dropping all [`LedgerWriter`]s lets it finish its queue and end.
+#[derive(Debug)]
+pub struct WriterTask {
+    database: Database,
+    queue: mpsc::Receiver<Queued>,
+    connection: Option<AnyConnection>,
+}
+
+/// Makes a writer; its task is to be run by the caller.
+pub fn writer(database: Database) -> (LedgerWriter, WriterTask) {
+    let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
+    let task = WriterTask {
+        database,
+        queue: receiver,
+        connection: None,
+    };
+    (LedgerWriter { queue: sender }, task)
+}
+
+fn stopped() -> WorkError {
+    WorkError::Unavailable("the writer has stopped".to_owned())
+}
+
+fn unexpected(outcome: &Outcome) -> WorkError {
+    WorkError::Unavailable(format!("the writer answered with {outcome:?}"))
+}
+
+impl LedgerWriter {
+    async fn ask(&self, work: Work) -> Result<Outcome, WorkError> {
+        let (answer, answered) = oneshot::channel();
+        self.queue
+            .send(Queued { work, answer })
+            .await
+            .map_err(|_| stopped())?;
+        answered.await.map_err(|_| stopped())?
+    }
+
+    /// Creates a job, or returns the one that the same request created before.
+    pub async fn open_job(&self, work: OpenJob) -> Result<Job, WorkError> {
+        match self.ask(Work::OpenJob(Box::new(work))).await? {
+            Outcome::JobOpened(job) => Ok(*job),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Records and holds a call; `Err` of the inner result is the sealed answer to replay.
+    pub async fn begin_call(
+        &self,
+        work: BeginCall,
+    ) -> Result<Result<CallBegun, String>, WorkError> {
+        match self.ask(Work::BeginCall(Box::new(work))).await? {
+            Outcome::CallBegun(begun) => Ok(Ok(begun)),
+            Outcome::CallReplayed(sealed) => Ok(Err(sealed)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Records how a call ended. The writer keeps trying while the database is away.
+    pub async fn settle_call(&self, work: SettleCall) -> Result<bool, WorkError> {
+        match self.ask(Work::SettleCall(Box::new(work))).await? {
+            Outcome::CallSettled(first) => Ok(first),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Queues a settlement without waiting for it; false if the queue is full or closed.
+    pub fn settle_call_later(&self, work: SettleCall) -> bool {
+        let (answer, _) = oneshot::channel();
+        self.queue
+            .try_send(Queued {
+                work: Work::SettleCall(Box::new(work)),
+                answer,
+            })
+            .is_ok()
+    }
+
+    /// Ends a job as its owner says, once.
+    pub async fn complete_job(&self, work: CompleteJob) -> Result<Job, WorkError> {
+        match self.ask(Work::CompleteJob(Box::new(work))).await? {
+            Outcome::JobEnded(job) => Ok(*job),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Ends a job without its owner.
+    pub async fn end_job(&self, work: EndJob) -> Result<Job, WorkError> {
+        match self.ask(Work::EndJob(Box::new(work))).await? {
+            Outcome::JobEnded(job) => Ok(*job),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Merges an object into a job's metadata.
+    pub async fn patch_metadata(&self, work: PatchMetadata) -> Result<Job, WorkError> {
+        match self.ask(Work::PatchMetadata(Box::new(work))).await? {
+            Outcome::MetadataPatched(job) => Ok(*job),
+            other => Err(unexpected(&other)),
+        }
+    }
+}
+
+impl WriterTask {
+    /// Works until every [`LedgerWriter`] is gone and the queue is empty.
+    pub async fn run(mut self) {
+        let mut pending = Vec::with_capacity(BATCH_MAX);
+        loop {
+            let room = BATCH_MAX.saturating_sub(pending.len()).max(1);
+            if pending.is_empty() && self.queue.recv_many(&mut pending, room).await == 0 {
+                return;
+            }
+            while pending.len() < BATCH_MAX
+                && let Ok(queued) = self.queue.try_recv()
+            {
+                pending.push(queued);
+            }
+            pending = self.work_off(pending).await;
+            if !pending.is_empty() {
+                tokio::time::sleep(RETRY_PAUSE).await;
+            }
+        }
+    }
+
+    /// Does a batch and answers; returns the settlements that the database could not take now.
+    async fn work_off(&mut self, batch: Vec<Queued>) -> Vec<Queued> {
+        let works: Vec<&Work> = batch.iter().map(|queued| &queued.work).collect();
+        match self.commit(&works).await {
+            Ok(outcomes) => {
+                answer(batch, outcomes);
+                Vec::new()
+            }
+            Err(error) if batch.len() > 1 && is_about_data(&error) => self.one_by_one(batch).await,
+            Err(error) => fail(batch, &error),
+        }
+    }
+
+    /// One piece that the engine refuses must not take the others down with it.
+    async fn one_by_one(&mut self, batch: Vec<Queued>) -> Vec<Queued> {
+        let mut left = Vec::new();
+        for queued in batch {
+            match self.commit(&[&queued.work]).await {
+                Ok(outcomes) => answer(vec![queued], outcomes),
+                Err(error) => left.extend(fail(vec![queued], &error)),
+            }
+        }
+        left
+    }
+
+    async fn commit(&mut self, works: &[&Work]) -> Result<Outcomes, StoreError> {
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            match self.try_commit(works).await {
+                Err(error) if error.is_transient() && attempt < ATTEMPTS_MAX => {}
+                Err(error) => {
+                    // What is left of a broken connection or transaction is not worth keeping.
+                    self.connection = None;
+                    return Err(error);
+                }
+                Ok(outcomes) => return Ok(outcomes),
+            }
+        }
+    }
+
+    async fn try_commit(&mut self, works: &[&Work]) -> Result<Outcomes, StoreError> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(self.database.dedicated_connection().await?),
+        };
+        batch::commit(connection, &self.database, works).await
+    }
+}
+
+/// Whether the engine is there but refuses what it was given.
+fn is_about_data(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::Inconsistent(_) | StoreError::Driver(sqlx::Error::Database(_))
+    )
+}
+
+fn answer(batch: Vec<Queued>, outcomes: Outcomes) {
+    for (queued, outcome) in batch.into_iter().zip(outcomes) {
+        // Whoever asked may have gone; what was done stays done.
+        let _ = queued.answer.send(outcome);
+    }
+}
+
+/// Fails new work at once; keeps settlements, whose upstream cost has arisen already.
+fn fail(batch: Vec<Queued>, error: &StoreError) -> Vec<Queued> {
+    tracing::error!(%error, pieces = batch.len(), "the ledger could not be written");
+    let keep = !is_about_data(error);
+    let (kept, failed): (Vec<_>, Vec<_>) = batch
+        .into_iter()
+        .partition(|q| keep && matches!(q.work, Work::SettleCall(_)));
+    for queued in failed {
+        let _ = queued
+            .answer
+            .send(Err(WorkError::Unavailable(error.to_string())));
+    }
+    kept
+}

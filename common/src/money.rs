@@ -1,0 +1,236 @@
+//! Credits, dollars, and the only rounding in the product.
+//!
+//! Credits are whole. Dollars are whole nano-dollars (10⁻⁹ $), so that a price of $0.05 per million
+//! tokens is exactly 50 nano-dollars per token.
+#![deny(clippy::arithmetic_side_effects)]
+
+use std::fmt;
+use std::str::FromStr;
+
+macro_rules! integer_money {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(
+            Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize,
+        )]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl $name {
+            /// Nothing.
+            pub const ZERO: Self = Self(0);
+
+            /// The sum; stays at the end of the range instead of wrapping.
+            #[must_use]
+            pub const fn plus(self, other: Self) -> Self {
+                Self(self.0.saturating_add(other.0))
+            }
+
+            /// The difference; stays at the end of the range instead of wrapping.
+            #[must_use]
+            pub const fn minus(self, other: Self) -> Self {
+                Self(self.0.saturating_sub(other.0))
+            }
+
+            /// Whether this is more than nothing.
+            pub const fn is_positive(self) -> bool {
+                self.0 > 0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+integer_money!(
+    /// Whole credits, what teams prepay and spend.
+    Credits
+);
+integer_money!(
+    /// Nano-dollars (10⁻⁹ $).
+    NanoUsd
+);
+
+const NANOS_PER_DOLLAR: i128 = 1_000_000_000;
+const MICROS_PER_CREDIT: i128 = 1_000_000;
+const BASIS_POINTS: i128 = 10_000;
+
+/// Brings a wide intermediate back to 64 bits, at the end of the range if it does not fit.
+fn narrow(wide: i128) -> i64 {
+    i64::try_from(wide).unwrap_or(if wide < 0 { i64::MIN } else { i64::MAX })
+}
+
+impl NanoUsd {
+    /// The price of `count` units at this unit price.
+    #[must_use]
+    pub const fn times(self, count: i64) -> Self {
+        Self(self.0.saturating_mul(count))
+    }
+
+    /// As a JSON number of dollars, for people: rounded half up to `decimals` places (0 to 9).
+    pub fn dollars(self, decimals: u32) -> f64 {
+        let step = 10_i128.pow(9_u32.saturating_sub(decimals));
+        let steps = i128::from(self.0)
+            .saturating_add(step.div_euclid(2))
+            .div_euclid(step);
+        narrow(steps) as f64 / 10_f64.powi(i32::try_from(decimals).unwrap_or(9))
+    }
+
+    /// Reads dollars per million tokens, such as `2.50`, as nano-dollars per token.
+    pub fn parse_per_million(text: &str) -> Result<Self, String> {
+        let nanos = parse_decimal(text, 3)
+            .ok_or_else(|| format!("'{text}' is not a price: write dollars per million tokens, at least 0 and with at most 3 decimals, as 2.50"))?;
+        Ok(Self(nanos))
+    }
+}
+
+/// Reads a decimal of at least 0 as a whole number of 10^-`decimals`.
+fn parse_decimal(text: &str, decimals: usize) -> Option<i64> {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits_only = |part: &str| part.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty()
+        || fraction.len() > decimals
+        || !digits_only(whole)
+        || !digits_only(fraction)
+    {
+        return None;
+    }
+    format!("{whole}{fraction:0<decimals$}").parse().ok()
+}
+
+/// What the reseller adds to the provider's cost, in hundredths of a percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
+#[serde(transparent)]
+pub struct Markup(i64);
+
+impl Markup {
+    /// Takes basis points; negative ones count as none.
+    pub const fn from_basis_points(basis_points: i64) -> Self {
+        Self(if basis_points < 0 { 0 } else { basis_points })
+    }
+
+    /// Hundredths of a percent.
+    pub const fn basis_points(self) -> i64 {
+        self.0
+    }
+
+    /// What the customer is asked for something that cost `provider_cost`, rounded half up.
+    #[must_use]
+    pub fn apply(self, provider_cost: NanoUsd) -> NanoUsd {
+        let factor = BASIS_POINTS.saturating_add(i128::from(self.0));
+        let scaled = i128::from(provider_cost.0).saturating_mul(factor);
+        NanoUsd(narrow(
+            scaled
+                .saturating_add(BASIS_POINTS / 2)
+                .div_euclid(BASIS_POINTS),
+        ))
+    }
+}
+
+/// Reads percent with at most two decimals, from 0 to 999.99.
+impl FromStr for Markup {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match parse_decimal(text, 2) {
+            Some(basis_points) if basis_points <= 99_999 => Ok(Self(basis_points)),
+            _ => Err(format!(
+                "'{text}' is not a markup: write percent from 0 to 999.99"
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Markup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (whole, hundredths) = (self.0.div_euclid(100), self.0.rem_euclid(100));
+        write!(f, "{whole}.{hundredths:02}%")
+    }
+}
+
+/// How many credits a dollar buys, in millionths of a credit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CreditRate(i64);
+
+impl CreditRate {
+    /// Ten credits a dollar.
+    pub const DEFAULT: Self = Self(10_000_000);
+
+    /// Takes millionths of a credit per dollar; anything below one counts as one.
+    pub const fn from_micros(micros: i64) -> Self {
+        Self(if micros < 1 { 1 } else { micros })
+    }
+
+    /// Millionths of a credit per dollar.
+    pub const fn micros(self) -> i64 {
+        self.0
+    }
+
+    /// Credits per dollar as a JSON number.
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64 / 1_000_000.0
+    }
+
+    /// Whole credits for a cost, rounded down.
+    pub fn credits(self, cost: NanoUsd) -> Credits {
+        let scaled = i128::from(cost.0).saturating_mul(i128::from(self.0));
+        Credits(narrow(
+            scaled.div_euclid(NANOS_PER_DOLLAR.saturating_mul(MICROS_PER_CREDIT)),
+        ))
+    }
+}
+
+/// Reads a decimal above 0 with at most six decimals.
+impl FromStr for CreditRate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match parse_decimal(text, 6) {
+            Some(micros) if micros > 0 => Ok(Self(micros)),
+            _ => Err(format!(
+                "'{text}' is not a rate: write credits per dollar above 0, as 10"
+            )),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decimals_are_exact_or_refused() {
+        assert_eq!(NanoUsd::parse_per_million("2.50"), Ok(NanoUsd(2_500)));
+        assert_eq!(NanoUsd::parse_per_million("0.075"), Ok(NanoUsd(75)));
+        for bad in ["", "-1", "1e3", ".5", "0.0001", "1.2.3", "NaN"] {
+            assert!(NanoUsd::parse_per_million(bad).is_err(), "{bad}");
+        }
+        assert_eq!("50".parse(), Ok(Markup(5_000)));
+        assert!("1000".parse::<Markup>().is_err());
+        assert!("0".parse::<CreditRate>().is_err());
+    }
+
+    #[test]
+    fn rounding_happens_once_and_half_up() {
+        let fifty_percent = Markup::from_basis_points(5_000);
+        assert_eq!(
+            fifty_percent.apply(NanoUsd(10_000_000)),
+            NanoUsd(15_000_000)
+        );
+        assert_eq!(fifty_percent.apply(NanoUsd(1)), NanoUsd(2));
+        assert!((NanoUsd(75_000).dollars(6) - 0.000_075).abs() < 1e-12);
+        assert!((NanoUsd(500).dollars(6) - 0.000_001).abs() < 1e-12);
+    }
+
+    #[test]
+    fn credits_for_a_cost_are_rounded_down() {
+        let rate = CreditRate::DEFAULT;
+        assert_eq!(rate.credits(NanoUsd(152_000_000)), Credits(1));
+        assert_eq!(rate.credits(NanoUsd(1_500_000_000)), Credits(15));
+        assert_eq!(rate.credits(NanoUsd(50_000_000)), Credits(0));
+    }
+}
