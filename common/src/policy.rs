@@ -1,6 +1,7 @@
 //! Everything a proxy needs to decide who may do what, as one immutable snapshot.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use crate::clock::Timestamp;
 use crate::id::{GroupName, ModelAlias, OrgId, ProviderName, TeamId};
@@ -19,7 +20,7 @@ pub struct Policy {
     /// Keys by their hash.
     pub keys: HashMap<KeyHash, VirtualKey>,
     /// Teams.
-    pub teams: HashMap<TeamId, Team>,
+    pub teams: HashMap<TeamId, Arc<Team>>,
     /// Organizations.
     pub orgs: HashMap<OrgId, Organization>,
     /// Models by alias.
@@ -78,7 +79,11 @@ impl Policy {
     /// Finds the live key that a caller presented, and its team.
     ///
     /// The lookup is by SHA-256, so its timing tells nothing about stored keys.
-    pub fn authenticate(&self, presented: &str, now: Timestamp) -> Option<(&VirtualKey, &Team)> {
+    pub fn authenticate(
+        &self,
+        presented: &str,
+        now: Timestamp,
+    ) -> Option<(&VirtualKey, &Arc<Team>)> {
         let key = self
             .keys
             .get(&KeyHash::of(presented))

@@ -1,1 +1,32 @@
-fn main() {}
+//! `tollgate`: the gateway between applications and LLM providers.
+
+mod api;
+mod cli;
+mod context;
+mod demo_upstream;
+mod envelope;
+mod error;
+mod fields;
+mod gateway;
+mod policy_cache;
+mod provider;
+mod quickstart;
+mod reply;
+mod request;
+mod resolve;
+mod server;
+mod services;
+mod steps;
+mod tasks;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+/// Half a page of small allocations per request: mimalloc is faster and gives memory back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    cli::run(cli::Arguments::parse())
+}

@@ -48,14 +48,16 @@ pub struct AuditRecord {
     pub detail: String,
 }
 
-pub(crate) const LIST_RECORDS: &str = "
+/// The newest records.
+pub const LIST_RECORDS: &str = "
     SELECT id, at, actor, action, target, detail
     FROM audit_log
     WHERE id < $1
     ORDER BY id DESC
     LIMIT $2";
 
-pub(crate) const LIST_RECORDS_OF: &str = "
+/// The newest records about one target.
+pub const LIST_RECORDS_OF: &str = "
     SELECT id, at, actor, action, target, detail
     FROM audit_log
     WHERE target = $3 AND id < $1

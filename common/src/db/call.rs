@@ -63,7 +63,8 @@ pub(crate) struct OpenCall {
     pub(crate) reserved: Spend,
 }
 
-const SELECT_CALLS: &str =
+/// Calls by id, before the list of ids.
+pub const SELECT_CALLS: &str =
     "SELECT id, state, reserved_cost, reserved_tokens FROM calls WHERE id IN ";
 
 pub(crate) async fn select_calls(
@@ -83,7 +84,8 @@ pub(crate) async fn select_calls(
     select_in(connection, (SELECT_CALLS, ""), ids, read).await
 }
 
-const UPDATE_CALLS: (&str, &str) = (
+/// How calls ended, around the rows.
+pub const UPDATE_CALLS: (&str, &str) = (
     "UPDATE calls
      SET state = v.column2
        , input_uncached = v.column3
@@ -130,7 +132,8 @@ pub(crate) async fn update_calls(
     Ok(())
 }
 
-const COUNT_IN_FLIGHT: (&str, &str) = (
+/// Calls in flight by job, around the list of jobs.
+pub const COUNT_IN_FLIGHT: (&str, &str) = (
     "SELECT job_id, COUNT(*) FROM calls WHERE state = 'in_flight' AND job_id IN ",
     " GROUP BY job_id",
 );
@@ -146,7 +149,8 @@ pub(crate) async fn count_in_flight(
     .await
 }
 
-const LATEST_START: (&str, &str) = (
+/// The latest start of a call by job, around the list of jobs.
+pub const LATEST_START: (&str, &str) = (
     "SELECT job_id, MAX(started_at) FROM calls WHERE job_id IN ",
     " GROUP BY job_id",
 );
@@ -173,7 +177,8 @@ pub struct OrphanedCall {
     pub team_id: TeamId,
 }
 
-pub(crate) const SELECT_ORPHANED: &str = "
+/// Calls in flight whose node is gone.
+pub const SELECT_ORPHANED: &str = "
     SELECT id, job_id, team_id
     FROM calls
     WHERE state = 'in_flight'
@@ -247,7 +252,8 @@ pub struct CallRow {
     pub ended_at: Option<Timestamp>,
 }
 
-pub(crate) const SELECT_CALLS_OF_JOB: &str = "
+/// The calls of a job in their order.
+pub const SELECT_CALLS_OF_JOB: &str = "
     SELECT id, alias, requested_model, provider_name, upstream_model, purpose, state,
            input_uncached + input_cache_read + input_cache_write,
            output_text + output_reasoning,

@@ -19,7 +19,8 @@ pub(crate) struct StoredClaim {
     pub(crate) created_at: Timestamp,
 }
 
-const SELECT_CLAIMS: &str = "
+/// Claims by their key, before the list of keys.
+pub const SELECT_CLAIMS: &str = "
     SELECT key_id, idempotency_key, fingerprint, operation, job_id, call_id, sealed_body, created_at
     FROM idempotency
     WHERE idempotency_key IN ";
@@ -77,7 +78,8 @@ pub(crate) async fn upsert_claims(
     Ok(())
 }
 
-const DELETE_BY_CALL: &str = "DELETE FROM idempotency WHERE call_id IN ";
+/// Forgets the claims of calls, before the list of calls.
+pub const DELETE_BY_CALL: &str = "DELETE FROM idempotency WHERE call_id IN ";
 
 /// Forgets the claims of calls that did not succeed, so that a retry does the work.
 pub(crate) async fn delete_by_call(
@@ -88,7 +90,8 @@ pub(crate) async fn delete_by_call(
     Ok(())
 }
 
-const DELETE_OLD: &str = "DELETE FROM idempotency WHERE created_at < $1";
+/// Forgets claims from before a moment.
+pub const DELETE_OLD: &str = "DELETE FROM idempotency WHERE created_at < $1";
 
 /// Forgets claims older than their window.
 pub async fn delete_old(

@@ -54,7 +54,8 @@ fn read_job(columns: &mut Columns<'_>) -> Result<Job, StoreError> {
     })
 }
 
-const SELECT_JOBS: &str = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id IN ");
+/// Jobs by id, before the list of ids.
+pub const SELECT_JOBS: &str = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id IN ");
 
 /// Reads jobs inside a transaction that has locked their accounts.
 pub(crate) async fn select_jobs(
@@ -64,7 +65,8 @@ pub(crate) async fn select_jobs(
     select_in(connection, (SELECT_JOBS, ""), ids, read_job).await
 }
 
-pub(crate) const SELECT_JOB: &str = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = $1");
+/// One job by id.
+pub const SELECT_JOB: &str = concat!("SELECT ", job_columns!(), " FROM jobs WHERE id = $1");
 
 /// Reads one job, if there is such a one.
 pub async fn find_job(pool: &AnyPool, id: JobId) -> Result<Option<Job>, StoreError> {
@@ -124,7 +126,8 @@ fn bind_new_job(values: &mut Values, job: &Job) {
     values.push_time(job.updated_at);
 }
 
-const UPDATE_JOBS: (&str, &str) = (
+/// What has changed in jobs, around the rows.
+pub const UPDATE_JOBS: (&str, &str) = (
     "UPDATE jobs
      SET state = v.column2
        , metadata = v.column3
@@ -176,7 +179,7 @@ pub(crate) async fn update_jobs(
 }
 
 /// Ended jobs get the totals of their calls; a call that ends after its job is added this way too.
-const UPDATE_TOTALS: (&str, &str) = (
+pub const UPDATE_TOTALS: (&str, &str) = (
     "UPDATE jobs
      SET total_calls = t.calls
        , succeeded_calls = t.succeeded
@@ -207,7 +210,8 @@ pub(crate) async fn update_totals(
     Ok(())
 }
 
-pub(crate) const SELECT_STALE: &str = "
+/// Open jobs that nobody has worked on since a moment.
+pub const SELECT_STALE: &str = "
     SELECT id, team_id
     FROM jobs
     WHERE state IN ('pending', 'in_progress') AND active_at < $1
@@ -259,7 +263,8 @@ pub struct JobFilter {
     pub before: Option<(Timestamp, JobId)>,
 }
 
-const LIST_JOBS: &str = concat!(
+/// The newest jobs of all teams.
+pub const LIST_JOBS: &str = concat!(
     "SELECT ",
     job_columns!(),
     " FROM jobs
@@ -270,7 +275,8 @@ const LIST_JOBS: &str = concat!(
      LIMIT $5"
 );
 
-pub(crate) const LIST_TEAM_JOBS: &str = concat!(
+/// The newest jobs of a team.
+pub const LIST_TEAM_JOBS: &str = concat!(
     "SELECT ",
     job_columns!(),
     " FROM jobs

@@ -16,7 +16,8 @@ macro_rules! account_columns {
     };
 }
 
-const SELECT_ACCOUNTS: &str = concat!(
+/// Accounts by team, before the list of teams.
+pub const SELECT_ACCOUNTS: &str = concat!(
     "SELECT ",
     account_columns!(),
     " FROM accounts WHERE team_id IN "
@@ -24,8 +25,9 @@ const SELECT_ACCOUNTS: &str = concat!(
 
 /// PostgreSQL locks the rows in the order of their ids, so that two nodes never wait for each other
 /// in a circle. SQLite's writing transaction has locked everything already.
-const LOCK_POSTGRES: &str = " ORDER BY team_id FOR UPDATE";
-const LOCK_SQLITE: &str = " ORDER BY team_id";
+pub const LOCK_POSTGRES: &str = " ORDER BY team_id FOR UPDATE";
+/// The order alone: the transaction has locked the file.
+pub const LOCK_SQLITE: &str = " ORDER BY team_id";
 
 fn read_account(columns: &mut Columns<'_>) -> Result<Account, StoreError> {
     Ok(Account {
@@ -52,7 +54,8 @@ pub(crate) async fn lock_accounts(
     select_in(connection, (SELECT_ACCOUNTS, lock), team_ids, read_account).await
 }
 
-const SELECT_ACCOUNT: &str = concat!(
+/// One account by team.
+pub const SELECT_ACCOUNT: &str = concat!(
     "SELECT ",
     account_columns!(),
     " FROM accounts WHERE team_id = $1"
@@ -66,6 +69,20 @@ pub async fn find_account(pool: &AnyPool, team_id: &TeamId) -> Result<Option<Acc
         .await?;
     row.map(|row| read_account(&mut Columns::of(&row)))
         .transpose()
+}
+
+const LIST_ACCOUNTS: &str = concat!(
+    "SELECT ",
+    account_columns!(),
+    " FROM accounts ORDER BY team_id"
+);
+
+/// All accounts by team.
+pub async fn list_accounts(pool: &AnyPool) -> Result<Vec<Account>, StoreError> {
+    let rows = sqlx::query(LIST_ACCOUNTS).fetch_all(pool).await?;
+    rows.iter()
+        .map(|row| read_account(&mut Columns::of(row)))
+        .collect()
 }
 
 const INSERT_ACCOUNTS: &str = concat!("INSERT INTO accounts (", account_columns!(), ") VALUES ");
@@ -90,7 +107,8 @@ pub(crate) async fn insert_account(
     Ok(())
 }
 
-const UPDATE_ACCOUNTS: (&str, &str) = (
+/// What has changed in accounts, around the rows.
+pub const UPDATE_ACCOUNTS: (&str, &str) = (
     "UPDATE accounts
      SET balance = v.column2
        , held = v.column3
@@ -176,7 +194,8 @@ impl EntryRow {
     }
 }
 
-pub(crate) const SELECT_ENTRIES: &str = "
+/// The newest entries of an account.
+pub const SELECT_ENTRIES: &str = "
     SELECT number, kind, amount, balance_before, balance_after, shortfall, job_id, reason, actor,
            created_at
     FROM ledger_entries

@@ -1,5 +1,7 @@
 //! Reads the whole policy, and tells cheaply whether it has moved.
 
+use std::sync::Arc;
+
 use sqlx::Row as _;
 
 use super::{Database, StoreError, key, model, org, provider, team};
@@ -31,7 +33,7 @@ pub async fn load(database: &Database) -> Result<Policy, StoreError> {
         keys: keys.into_iter().map(|key| (key.hash, key)).collect(),
         teams: teams
             .into_iter()
-            .map(|team| (team.id.clone(), team))
+            .map(|team| (team.id.clone(), Arc::new(team)))
             .collect(),
         orgs: orgs.into_iter().map(|org| (org.id.clone(), org)).collect(),
         models: models

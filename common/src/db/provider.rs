@@ -225,6 +225,39 @@ pub async fn list(pool: &AnyPool) -> Result<Vec<Provider>, StoreError> {
         .collect()
 }
 
+/// How people tell an enabled key of a provider apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyHint {
+    /// Whose key it is.
+    pub provider: ProviderRef,
+    /// Its last characters.
+    pub hint: String,
+}
+
+const LIST_HINTS: &str = "
+    SELECT org_id, provider_name, hint
+    FROM provider_credentials
+    WHERE enabled = 1
+    ORDER BY created_at, id";
+
+/// The hints of all enabled keys, oldest first.
+pub async fn list_hints(pool: &AnyPool) -> Result<Vec<KeyHint>, StoreError> {
+    let rows = sqlx::query(LIST_HINTS).fetch_all(pool).await?;
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns::of(row);
+            let org: String = columns.take()?;
+            Ok(KeyHint {
+                provider: ProviderRef {
+                    org_id: read_org(&org)?,
+                    name: columns.parse()?,
+                },
+                hint: columns.take()?,
+            })
+        })
+        .collect()
+}
+
 fn read_org(column: &str) -> Result<Option<OrgId>, StoreError> {
     if column == ALL_ORGS {
         Ok(None)

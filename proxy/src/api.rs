@@ -1,0 +1,128 @@
+//! The endpoints that Tollgate answers itself: an axum router, called inside Pingora's request
+//! filter, so that one port serves everything and each endpoint can be tested without a socket.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{FromRequestParts, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodFilter, MethodRouter, get, on, patch, post};
+use http::Method;
+use http::request::Parts;
+use http_body_util::BodyExt as _;
+use pingora::proxy::Session;
+use tower::ServiceExt as _;
+
+use crate::error::ApiError;
+use crate::reply::Reply;
+use crate::services::Services;
+use crate::steps::authenticate::{Caller, authenticate};
+use crate::steps::receive::{self, BodyLimits};
+
+pub(crate) mod cors;
+pub(crate) mod credit;
+pub(crate) mod document;
+pub(crate) mod health;
+pub(crate) mod job;
+
+/// What handlers share.
+pub(crate) type Shared = State<Arc<Services>>;
+
+/// All endpoints but LLM calls, which `gateway` takes before.
+pub(crate) fn router(services: Arc<Services>) -> Router {
+    Router::new()
+        .route("/health", endpoint(get(health::health), "GET"))
+        .route("/livez", endpoint(get(health::live), "GET"))
+        .route("/readyz", endpoint(get(health::ready), "GET"))
+        .route("/openapi.json", endpoint(get(document::openapi), "GET"))
+        .route("/docs", endpoint(get(document::page), "GET"))
+        .route("/redoc", endpoint(get(document::page), "GET"))
+        .route("/api/jobs/create", endpoint(post(job::create), "POST"))
+        .route("/api/jobs/{job_id}", endpoint(get(job::show), "GET"))
+        .route(
+            "/api/jobs/{job_id}/llm-call",
+            endpoint(MethodRouter::new(), "POST"),
+        )
+        .route(
+            "/api/jobs/{job_id}/complete",
+            endpoint(post(job::complete), "POST"),
+        )
+        .route(
+            "/api/jobs/{job_id}/metadata",
+            endpoint(patch(job::patch_metadata), "PATCH"),
+        )
+        .route("/api/jobs/{job_id}/costs", endpoint(get(job::costs), "GET"))
+        .route(
+            "/api/credits/teams/{team_id}/balance",
+            endpoint(get(credit::balance), "GET"),
+        )
+        .route(
+            "/api/credits/teams/{team_id}/check",
+            endpoint(post(credit::check), "POST"),
+        )
+        .route(
+            "/api/credits/teams/{team_id}/transactions",
+            endpoint(get(credit::transactions), "GET"),
+        )
+        .fallback(no_such_path)
+        .with_state(services)
+}
+
+/// Another method than those of an endpoint is told which ones there are.
+fn endpoint(
+    router: MethodRouter<Arc<Services>>,
+    allow: &'static str,
+) -> MethodRouter<Arc<Services>> {
+    let refuse = move || async move { ApiError::MethodNotAllowed { allow } };
+    router
+        .merge(on(MethodFilter::OPTIONS, async || http::StatusCode::OK))
+        .fallback(refuse)
+}
+
+async fn no_such_path(request: Request) -> Response {
+    if request.method() == Method::OPTIONS {
+        return http::StatusCode::OK.into_response();
+    }
+    ApiError::NoSuchPath.into_response()
+}
+
+/// Hands a request to the router and takes its answer.
+pub(crate) async fn answer(
+    router: &Router,
+    services: &Services,
+    session: &mut Session,
+) -> Result<Reply, ApiError> {
+    let limits = BodyLimits {
+        bytes_max: services.config.body_bytes_max,
+        timeout: services.config.body_read_timeout,
+    };
+    let body = receive::read_body(session, limits).await?;
+    let header = session.req_header();
+    let mut request = Request::new(Body::from(body));
+    *request.method_mut() = header.method.clone();
+    *request.uri_mut() = header.uri.clone();
+    *request.headers_mut() = header.headers.clone();
+    let Ok(response) = router.clone().oneshot(request).await;
+    let (parts, body) = response.into_parts();
+    let body = body
+        .collect()
+        .await
+        .map_err(|error| ApiError::Internal(error.to_string()))?;
+    Ok(Reply::from_parts(parts, body.to_bytes()))
+}
+
+impl FromRequestParts<Arc<Services>> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        services: &Arc<Services>,
+    ) -> Result<Self, ApiError> {
+        authenticate(
+            services.policy.current(),
+            &parts.headers,
+            services.clock.now(),
+        )
+    }
+}

@@ -1,0 +1,320 @@
+//! `/api/jobs`: a job's life but for its calls.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use bytes::Bytes;
+use http::{HeaderMap, Uri};
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tollgate_common::db::call::{self, CallRow};
+use tollgate_common::db::job::{self, JobTotals};
+use tollgate_common::db::work::{CompleteJob, OpenJob, PatchMetadata, WorkError};
+use tollgate_common::id::JobId;
+use tollgate_common::job::{CallState, Job};
+use tollgate_common::ledger::Refusal;
+use tollgate_common::money::Credits;
+
+use super::Shared;
+use crate::error::ApiError;
+use crate::fields::Fields;
+use crate::services::Services;
+use crate::steps::authenticate::Caller;
+use crate::steps::receive;
+
+/// The longest kind of a job, in characters.
+const JOB_TYPE_LENGTH_MAX: usize = 100;
+
+/// The longest id of an end user, in characters.
+const USER_ID_LENGTH_MAX: usize = 255;
+
+/// The longest error message that a caller may give, in characters.
+const ERROR_MESSAGE_LENGTH_MAX: usize = 1_000;
+
+/// How long completing waits for calls whose answers are on their way into the ledger, perhaps by
+/// another node; and how often it looks.
+const IN_FLIGHT_WAIT_MAX: Duration = Duration::from_secs(2);
+const IN_FLIGHT_LOOK: Duration = Duration::from_millis(50);
+
+/// A job's id as callers write it; anything else names no job.
+pub(crate) fn parse_id(text: &str) -> Result<JobId, ApiError> {
+    text.parse()
+        .map_err(|_| ApiError::Work(WorkError::JobNotFound))
+}
+
+/// Reads a job that must be the caller's.
+pub(crate) async fn find_own(
+    services: &Services,
+    caller: &Caller,
+    id: JobId,
+) -> Result<Job, ApiError> {
+    match job::find_job(services.database.pool(), id).await? {
+        None => Err(WorkError::JobNotFound.into()),
+        Some(job) if job.team_id != caller.team.id => Err(WorkError::NotYourJob.into()),
+        Some(job) => Ok(job),
+    }
+}
+
+/// `POST /api/jobs/create`: opens a job and holds its first credit.
+pub(crate) async fn create(
+    State(services): Shared,
+    caller: Caller,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let now = services.clock.now();
+    caller.require_active(now)?;
+    receive::require_json(&headers)?;
+    let mut fields = Fields::of_body(&body)?;
+    let team_id = fields.required_text("team_id", 64);
+    let job_type = fields.required_text("job_type", JOB_TYPE_LENGTH_MAX);
+    let user_id = fields.optional_text("user_id", USER_ID_LENGTH_MAX);
+    let metadata = fields.optional_object("metadata").unwrap_or_default();
+    let credits_max = fields.optional_integer("max_credits", 1);
+    let metadata_bytes = Value::Object(metadata.clone()).to_string().len();
+    if metadata_bytes > services.config.metadata_bytes_max {
+        let limit = services.config.metadata_bytes_max;
+        fields.problem(
+            "metadata",
+            format!("must have at most {limit} bytes as JSON"),
+            "too_long",
+        );
+    }
+    fields.finish()?;
+    if team_id != caller.team.id.as_str() {
+        let message = format!("API key does not belong to team '{team_id}'");
+        return Err(ApiError::Forbidden(message));
+    }
+    let claim = receive::claim(&headers, &caller.key_id, uri.path(), &body)?;
+    let work = OpenJob {
+        id: JobId::new(now, &*services.random),
+        team_id: caller.team.id.clone(),
+        org_id: caller.team.org_id.clone(),
+        terms: caller.team.terms,
+        job_type,
+        user_id,
+        metadata,
+        credits_max: credits_max.map(Credits),
+        claim,
+        now,
+    };
+    let job = services.writer.open_job(work).await?;
+    Ok(Json(json!({
+        "job_id": job.id,
+        "team_id": job.team_id,
+        "status": "pending",
+        "created_at": job.created_at,
+    })))
+}
+
+/// `GET /api/jobs/{job_id}`
+pub(crate) async fn show(
+    State(services): Shared,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let job = find_own(&services, &caller, parse_id(&id)?).await?;
+    let calls = call::list_calls(services.database.pool(), job.id).await?;
+    let mut models: Vec<&str> = Vec::new();
+    for call in &calls {
+        if !models.contains(&call.requested_model.as_str()) {
+            models.push(&call.requested_model);
+        }
+    }
+    Ok(Json(json!({
+        "job_id": job.id,
+        "team_id": job.team_id,
+        "organization_id": job.org_id,
+        "user_id": job.user_id,
+        "job_type": job.job_type,
+        "status": job.state.word(),
+        "created_at": job.created_at,
+        "started_at": job.started_at,
+        "completed_at": job.completed_at,
+        "metadata": metadata_of(&job)?,
+        "error_message": job.error_message,
+        "external_task_id": null,
+        "credit_applied": job.charged.is_some(),
+        "credits_charged": job.charged,
+        "model_groups_used": models,
+    })))
+}
+
+/// `POST /api/jobs/{job_id}/complete`: ends a job, once. Asked again, it answers the same again.
+pub(crate) async fn complete(
+    State(services): Shared,
+    caller: Caller,
+    Path(id): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let now = services.clock.now();
+    caller.require_active(now)?;
+    receive::require_json(&headers)?;
+    let id = parse_id(&id)?;
+    let mut fields = Fields::of_body(&body)?;
+    let status = fields.required_text("status", 20).to_ascii_lowercase();
+    if !status.is_empty() && !["completed", "failed"].contains(&status.as_str()) {
+        fields.problem("status", "must be 'completed' or 'failed'", "literal_error");
+    }
+    let metadata = fields.optional_object("metadata");
+    let error_message = fields.optional_text("error_message", ERROR_MESSAGE_LENGTH_MAX);
+    fields.finish()?;
+    let work = CompleteJob {
+        id,
+        team_id: caller.team.id.clone(),
+        succeeded: status == "completed",
+        metadata,
+        metadata_bytes_max: services.config.metadata_bytes_max,
+        error_message,
+        claim: receive::claim(&headers, &caller.key_id, uri.path(), &body)?,
+        now,
+    };
+    let job = complete_when_calls_have_ended(&services, work).await?;
+    let calls = call::list_calls(services.database.pool(), job.id).await?;
+    Ok(Json(completed_body(&job, &calls)))
+}
+
+async fn complete_when_calls_have_ended(
+    services: &Services,
+    work: CompleteJob,
+) -> Result<Job, ApiError> {
+    let mut waited = Duration::ZERO;
+    loop {
+        match services.writer.complete_job(work.clone()).await {
+            Err(WorkError::Refused(Refusal::CallsInFlight { .. }))
+                if waited < IN_FLIGHT_WAIT_MAX =>
+            {
+                tokio::time::sleep(IN_FLIGHT_LOOK).await;
+                waited += IN_FLIGHT_LOOK;
+            }
+            other => return Ok(other?),
+        }
+    }
+}
+
+fn completed_body(job: &Job, calls: &[CallRow]) -> Value {
+    let totals = JobTotals::of(calls);
+    let measured = calls
+        .iter()
+        .filter(|call| call.latency_ms.is_some())
+        .count();
+    let measured = i64::try_from(measured).unwrap_or(1).max(1);
+    let listed: Vec<Value> = calls
+        .iter()
+        .map(|call| {
+            json!({
+                "call_id": call.id,
+                "purpose": call.purpose,
+                "model_group": call.requested_model,
+                "tokens": call.input_tokens + call.output_tokens,
+                "latency_ms": call.latency_ms,
+                "error": public_error(call),
+            })
+        })
+        .collect();
+    json!({
+        "job_id": job.id,
+        "status": job.state.word(),
+        "completed_at": job.completed_at,
+        "costs": {
+            "total_calls": totals.calls,
+            "successful_calls": totals.succeeded,
+            "failed_calls": totals.calls - totals.succeeded,
+            "total_tokens": totals.tokens,
+            "total_cost_usd": totals.cost.dollars(6),
+            "avg_latency_ms": totals.latency_ms / measured,
+            "credit_applied": job.charged.is_some(),
+            "credits_remaining": job.credits_remaining,
+        },
+        "calls": listed,
+    })
+}
+
+/// What a team may know about a failed call: the class of the failure, not the provider's words.
+fn public_error(call: &CallRow) -> Option<String> {
+    match call.state {
+        CallState::Succeeded | CallState::InFlight => None,
+        CallState::Interrupted => Some("interrupted".to_owned()),
+        CallState::Failed => call
+            .error_kind
+            .clone()
+            .or_else(|| Some("failed".to_owned())),
+    }
+}
+
+/// `PATCH /api/jobs/{job_id}/metadata`: merges key by key, in any state.
+pub(crate) async fn patch_metadata(
+    State(services): Shared,
+    caller: Caller,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, ApiError> {
+    let now = services.clock.now();
+    caller.require_active(now)?;
+    receive::require_json(&headers)?;
+    let id = parse_id(&id)?;
+    let mut fields = Fields::of_body(&body)?;
+    let metadata = fields.optional_object("metadata");
+    if fields.raw("metadata").is_none() {
+        fields.problem("metadata", "Field required", "missing");
+    }
+    fields.finish()?;
+    let work = PatchMetadata {
+        id,
+        team_id: caller.team.id.clone(),
+        metadata: metadata.unwrap_or_default(),
+        metadata_bytes_max: services.config.metadata_bytes_max,
+        now,
+    };
+    let job = services.writer.patch_metadata(work).await?;
+    Ok(Json(json!({
+        "job_id": job.id,
+        "metadata": metadata_of(&job)?,
+        "updated_at": job.updated_at,
+    })))
+}
+
+/// `GET /api/jobs/{job_id}/costs`: what the customer is asked, never what the provider asks.
+pub(crate) async fn costs(
+    State(services): Shared,
+    caller: Caller,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, ApiError> {
+    let job = find_own(&services, &caller, parse_id(&id)?).await?;
+    let calls = call::list_calls(services.database.pool(), job.id).await?;
+    let breakdown: Vec<Value> = calls
+        .iter()
+        .map(|call| {
+            json!({
+                "call_id": call.id,
+                "model": call.alias,
+                "purpose": call.purpose,
+                "prompt_tokens": call.input_tokens,
+                "completion_tokens": call.output_tokens,
+                "cost_usd": call.client_cost.dollars(9),
+                "created_at": call.started_at,
+            })
+        })
+        .collect();
+    Ok(Json(json!({
+        "job_id": job.id,
+        "team_id": job.team_id,
+        "job_type": job.job_type,
+        "status": job.state.word(),
+        "costs": {
+            "total_cost_usd": JobTotals::of(&calls).cost.dollars(6),
+            "breakdown": breakdown,
+        },
+    })))
+}
+
+/// The stored metadata, as it is.
+fn metadata_of(job: &Job) -> Result<Box<RawValue>, ApiError> {
+    RawValue::from_string(job.metadata.clone())
+        .map_err(|error| ApiError::Internal(format!("metadata of job {}: {error}", job.id)))
+}

@@ -1,0 +1,113 @@
+//! The current policy snapshot. Requests read it without a lock; a task replaces it when the
+//! policy's revision moves.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tollgate_common::clock::Timestamp;
+use tollgate_common::db::{Database, StoreError, policy};
+use tollgate_common::id::{OrgId, ProviderName};
+use tollgate_common::policy::Policy;
+use tollgate_common::provider::Provider;
+use tollgate_common::secret::{SealingKey, Secret};
+
+/// A node that could not confirm its snapshot for so long says that it is not ready.
+const CONFIRMATION_AGE_MAX: Duration = Duration::from_secs(30);
+
+/// A policy and the providers' keys in clear, which exist only here.
+#[derive(Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) policy: Policy,
+    provider_keys: HashMap<(Option<OrgId>, ProviderName), Secret>,
+}
+
+impl Snapshot {
+    /// Opens the providers' keys. One that cannot be opened leaves its provider without a key.
+    fn new(mut policy: Policy, sealing_key: &SealingKey) -> Self {
+        let mut provider_keys = HashMap::new();
+        for (name, provider) in &mut policy.providers {
+            let opened = provider
+                .sealed_keys
+                .first()
+                .map(|sealed| sealing_key.open(sealed));
+            match opened {
+                Some(Ok(key)) => {
+                    provider_keys.insert(name.clone(), key);
+                }
+                Some(Err(error)) => {
+                    tracing::error!(provider = %name.1, %error, "a provider's key cannot be opened");
+                    provider.sealed_keys.clear();
+                }
+                None => {}
+            }
+        }
+        Self {
+            policy,
+            provider_keys,
+        }
+    }
+
+    /// The key of a provider that [`Policy::route`] returned.
+    pub(crate) fn key_of(&self, provider: &Provider) -> Option<&Secret> {
+        self.provider_keys
+            .get(&(provider.org_id.clone(), provider.name.clone()))
+    }
+}
+
+/// Holds the current snapshot.
+#[derive(Debug)]
+pub(crate) struct PolicyCache {
+    current: ArcSwap<Snapshot>,
+    confirmed_at: AtomicI64,
+    sealing_key: SealingKey,
+}
+
+impl PolicyCache {
+    /// Reads the first snapshot.
+    pub(crate) async fn load(
+        database: &Database,
+        sealing_key: SealingKey,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let snapshot = Snapshot::new(policy::load(database).await?, &sealing_key);
+        Ok(Self {
+            current: ArcSwap::from_pointee(snapshot),
+            confirmed_at: AtomicI64::new(now.as_micros()),
+            sealing_key,
+        })
+    }
+
+    /// The snapshot to decide by.
+    pub(crate) fn current(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// The key that seals what must rest encrypted.
+    pub(crate) const fn sealing_key(&self) -> &SealingKey {
+        &self.sealing_key
+    }
+
+    /// Reads the policy again if its revision has moved.
+    pub(crate) async fn refresh(
+        &self,
+        database: &Database,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if policy::revision(database).await? != self.current.load().policy.revision {
+            let snapshot = Snapshot::new(policy::load(database).await?, &self.sealing_key);
+            tracing::debug!(revision = snapshot.policy.revision, "policy refreshed");
+            self.current.store(Arc::new(snapshot));
+        }
+        self.confirmed_at.store(now.as_micros(), Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Whether the snapshot was confirmed lately.
+    pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
+        let confirmed_at = Timestamp::from_micros(self.confirmed_at.load(Ordering::Relaxed));
+        now.since(confirmed_at) < CONFIRMATION_AGE_MAX
+    }
+}

@@ -1,0 +1,294 @@
+//! The body of an LLM call, parsed: what exists in here is valid.
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+use tollgate_common::db::work::Object;
+
+use crate::error::ApiError;
+use crate::fields::Fields;
+
+/// The most that an image or sound is taken for in an estimate, in tokens: its bytes say little.
+const MEDIA_TOKENS: usize = 2_000;
+
+/// Tokens that surround a message in providers' templates.
+const MESSAGE_OVERHEAD_TOKENS: usize = 16;
+
+/// Text that tokenizers cut finest has about two bytes a token; common English has four.
+const BYTES_PER_TOKEN: usize = 2;
+
+const ROLES: [&str; 6] = [
+    "system",
+    "developer",
+    "user",
+    "assistant",
+    "tool",
+    "function",
+];
+
+/// The longest label of a call, in characters.
+const PURPOSE_LENGTH_MAX: usize = 200;
+
+/// The longest name of a model, in characters.
+const MODEL_LENGTH_MAX: usize = 128;
+
+/// An LLM call as a caller asks for it. Texts that only travel through stay as they were written.
+#[derive(Debug)]
+pub(crate) struct CallRequest<'a> {
+    /// An alias or group; the team's default if absent.
+    pub(crate) model: Option<String>,
+    /// The list of messages.
+    pub(crate) messages: &'a RawValue,
+    /// Parameters that every provider of this dialect knows, by name.
+    pub(crate) parameters: Vec<(&'static str, &'a RawValue)>,
+    /// The longest answer that the caller wants, in tokens.
+    pub(crate) max_tokens: Option<i64>,
+    /// The caller's label.
+    pub(crate) purpose: Option<String>,
+    /// Merged into the job's metadata if the call succeeds.
+    pub(crate) call_metadata: Option<Object>,
+    /// About how many tokens the prompt has, rather too many than too few.
+    pub(crate) input_tokens: i64,
+}
+
+impl<'a> CallRequest<'a> {
+    /// Parses a body; reports everything that is wrong with it.
+    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, ApiError> {
+        let mut fields = Fields::of_body(body)?;
+        let model = fields
+            .optional_text("model", MODEL_LENGTH_MAX)
+            .or_else(|| fields.optional_text("model_group", MODEL_LENGTH_MAX));
+        let message_tokens = parse_messages(&mut fields);
+        let parameters = parse_parameters(&mut fields);
+        let max_tokens = fields.optional_integer("max_tokens", 1);
+        let purpose = fields.optional_text("purpose", PURPOSE_LENGTH_MAX);
+        let call_metadata = fields.optional_object("call_metadata");
+        let messages = fields.raw("messages");
+        fields.finish()?;
+        let messages = messages.ok_or_else(|| ApiError::field("messages", "Field required"))?;
+        let tool_bytes: usize = parameters.iter().map(|(_, raw)| raw.get().len()).sum();
+        let input_tokens = message_tokens + tool_bytes / BYTES_PER_TOKEN;
+        Ok(Self {
+            model,
+            messages,
+            parameters,
+            max_tokens,
+            purpose,
+            call_metadata,
+            input_tokens: i64::try_from(input_tokens).unwrap_or(i64::MAX),
+        })
+    }
+}
+
+/// Checks the messages and returns how many tokens they are at most, about.
+fn parse_messages(fields: &mut Fields<'_>) -> usize {
+    let Some(raw) = fields.raw("messages") else {
+        fields.problem("messages", "Field required", "missing");
+        return 0;
+    };
+    let messages: Vec<&RawValue> = match serde_json::from_str(raw.get()) {
+        Ok(messages) => messages,
+        Err(_) => {
+            fields.problem("messages", "must be a list of messages", "list_type");
+            return 0;
+        }
+    };
+    if messages.is_empty() {
+        fields.problem("messages", "must have at least one message", "too_short");
+    }
+    let mut tokens = 0;
+    for (index, message) in messages.into_iter().enumerate() {
+        let location = vec![json!("body"), json!("messages"), json!(index)];
+        tokens += MESSAGE_OVERHEAD_TOKENS + parse_message(fields, message, location);
+    }
+    tokens
+}
+
+fn parse_message(fields: &mut Fields<'_>, raw: &RawValue, location: Vec<Value>) -> usize {
+    let Some(mut message) = Fields::of_nested(raw, location.clone()) else {
+        let problem = crate::error::FieldProblem {
+            location,
+            message: "must be an object with role and content".to_owned(),
+            kind: "dict_type",
+        };
+        fields.absorb(vec![problem]);
+        return 0;
+    };
+    let role = message
+        .raw("role")
+        .and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+    if !role.is_some_and(|role| ROLES.contains(&role.as_str())) {
+        message.problem(
+            "role",
+            format!("must be one of: {}", ROLES.join(", ")),
+            "enum",
+        );
+    }
+    let tokens = match message.raw("content").map(RawValue::get) {
+        None => 0,
+        Some(content) if content.starts_with('"') => content.len() / BYTES_PER_TOKEN,
+        Some(content) => part_tokens(content).unwrap_or_else(|| {
+            message.problem(
+                "content",
+                "must be a string, a list of parts, or null",
+                "string_type",
+            );
+            0
+        }),
+    };
+    let calls_length = message.raw("tool_calls").map_or(0, |raw| raw.get().len());
+    fields.absorb(message.into_problems());
+    tokens + calls_length / BYTES_PER_TOKEN
+}
+
+/// About how many tokens a list of content parts is at most; `None` if it is no such list.
+fn part_tokens(content: &str) -> Option<usize> {
+    let parts: Vec<&RawValue> = serde_json::from_str(content).ok()?;
+    let mut tokens = 0;
+    for part in parts {
+        let part_fields = Fields::of_nested(part, Vec::new())?;
+        let kind = part_fields.raw("type").map_or("\"text\"", RawValue::get);
+        let is_text = kind == "\"text\"";
+        tokens += if is_text {
+            part.get().len() / BYTES_PER_TOKEN
+        } else {
+            MEDIA_TOKENS
+        };
+    }
+    Some(tokens)
+}
+
+/// A parameter, what it must be, and whether its JSON is that.
+type Shape = (&'static str, &'static str, fn(&str) -> bool);
+
+const SHAPES: [Shape; 4] = [
+    (
+        "stop",
+        "must be a string or a list of at most 4 strings",
+        is_stop,
+    ),
+    ("response_format", "must be an object with a type", |json| {
+        json.starts_with('{')
+    }),
+    ("tools", "must be a list of objects", is_list_of_objects),
+    ("tool_choice", "must be a string or an object", |json| {
+        json.starts_with(['"', '{'])
+    }),
+];
+
+/// The parameters of the documentation with their ranges. What is absent is not invented.
+fn parse_parameters<'a>(fields: &mut Fields<'a>) -> Vec<(&'static str, &'a RawValue)> {
+    let ranges = [
+        ("temperature", 0.0..=2.0),
+        ("top_p", 0.0..=1.0),
+        ("frequency_penalty", -2.0..=2.0),
+        ("presence_penalty", -2.0..=2.0),
+    ];
+    let mut parameters = Vec::new();
+    for (name, range) in ranges {
+        parameters.extend(fields.optional_number(name, range).map(|raw| (name, raw)));
+    }
+    for (name, message, is_valid) in SHAPES {
+        let Some(raw) = fields.raw(name) else {
+            continue;
+        };
+        if is_valid(raw.get()) {
+            parameters.push((name, raw));
+        } else {
+            fields.problem(name, message, "type_error");
+        }
+    }
+    parameters
+}
+
+fn is_stop(json: &str) -> bool {
+    json.starts_with('"')
+        || serde_json::from_str::<Vec<String>>(json)
+            .is_ok_and(|stops| (1..=4).contains(&stops.len()))
+}
+
+fn is_list_of_objects(json: &str) -> bool {
+    serde_json::from_str::<Vec<&RawValue>>(json)
+        .is_ok_and(|list| list.iter().all(|item| item.get().starts_with('{')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn detail(body: &str) -> String {
+        match CallRequest::parse(body.as_bytes()) {
+            Ok(_) => "valid".to_owned(),
+            Err(error) => error.body()["detail"].as_str().unwrap().to_owned(),
+        }
+    }
+
+    fn with(field: &str) -> String {
+        detail(&format!(
+            r#"{{"messages":[{{"role":"user","content":"hi"}}],{field}}}"#
+        ))
+    }
+
+    #[test]
+    fn documented_ranges_are_enforced_at_both_ends() {
+        for valid in [
+            r#""temperature":0"#,
+            r#""temperature":2.0"#,
+            r#""top_p":1"#,
+            r#""presence_penalty":-2"#,
+            r#""max_tokens":1"#,
+            r#""stop":"END""#,
+            r#""stop":["a","b","c","d"]"#,
+            r#""temperature":null"#,
+            r#""unknown":{"x":1}"#,
+        ] {
+            assert_eq!(with(valid), "valid", "{valid}");
+        }
+        for (invalid, name) in [
+            (r#""temperature":2.1"#, "temperature"),
+            (r#""temperature":"hot""#, "temperature"),
+            (r#""top_p":-0.1"#, "top_p"),
+            (r#""frequency_penalty":3"#, "frequency_penalty"),
+            (r#""max_tokens":0"#, "max_tokens"),
+            (r#""max_tokens":1.5"#, "max_tokens"),
+            (r#""max_tokens":99999999999999999999"#, "max_tokens"),
+            (r#""stop":["a","b","c","d","e"]"#, "stop"),
+            (r#""stop":[]"#, "stop"),
+            (r#""tools":[1]"#, "tools"),
+            (r#""call_metadata":[]"#, "call_metadata"),
+        ] {
+            assert!(
+                with(invalid).starts_with(name),
+                "{invalid}: {}",
+                with(invalid)
+            );
+        }
+    }
+
+    #[test]
+    fn messages_are_checked_one_by_one() {
+        for (body, part) in [
+            ("{}", "messages: Field required"),
+            (r#"{"messages":"hi"}"#, "must be a list"),
+            (r#"{"messages":[]}"#, "at least one"),
+            (r#"{"messages":["hi"]}"#, "messages[0]: must be an object"),
+            (
+                r#"{"messages":[{"role":"user","content":"a"},{"content":"b"}]}"#,
+                "messages[1].role",
+            ),
+            (
+                r#"{"messages":[{"role":"king","content":"a"}]}"#,
+                "messages[0].role: must be one of",
+            ),
+            (
+                r#"{"messages":[{"role":"user","content":5}]}"#,
+                "messages[0].content",
+            ),
+        ] {
+            assert!(detail(body).contains(part), "{body}: {}", detail(body));
+        }
+        let image = r#"{"messages":[{"role":"user","content":[{"type":"text","text":"what?"},
+            {"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}]}"#;
+        let request = CallRequest::parse(image.as_bytes()).unwrap();
+        assert!(request.input_tokens >= 2_000 && request.input_tokens < 2_100);
+    }
+}

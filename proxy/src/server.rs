@@ -1,0 +1,256 @@
+//! Starts and stops the proxy.
+
+use std::fs::File;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use async_trait::async_trait;
+use pingora::proxy::http_proxy_service_with_name;
+use pingora::server::configuration::ServerConf;
+use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tollgate_common::clock::{Clock, Random, SystemClock, SystemRandom};
+use tollgate_common::config::Config;
+use tollgate_common::db::{Database, migrate, provider, writer};
+use tollgate_common::id::NodeId;
+use tollgate_common::secret::SealingKey;
+
+use crate::gateway::Gateway;
+use crate::policy_cache::PolicyCache;
+use crate::services::{Drain, Services};
+use crate::steps::forward::Forwarder;
+use crate::tasks;
+
+/// How long a stopping proxy waits for the writer to finish its queue.
+const WRITER_STOP_MAX: Duration = Duration::from_secs(10);
+
+/// How often a stopping proxy looks whether requests are still under way.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// What runs beside the listener, on a runtime of its own that outlives it.
+struct Core {
+    runtime: Runtime,
+    services: Arc<Services>,
+    writer: JoinHandle<()>,
+    tasks: JoinHandle<()>,
+    stop_tasks: watch::Sender<bool>,
+    /// Held as long as the process lives: a SQLite file has one proxy.
+    _lock: Option<File>,
+}
+
+/// Serves until a signal asks to stop.
+pub(crate) fn serve(config: Config) -> anyhow::Result<()> {
+    let core = Core::start(config)?;
+    let listen = core.services.config.listen;
+    require_free(listen)?;
+    let mut server = Server::new_with_opt_and_conf(None, server_conf(&core.services.config));
+    server.bootstrap();
+    let gateway = Gateway::new(core.services.clone());
+    let mut service = http_proxy_service_with_name(&server.configuration, gateway, "tollgate");
+    service.add_tcp(&listen.to_string());
+    server.add_service(service);
+    tracing::info!(
+        "listening on http://{listen}, data in {}",
+        core.services.config.database
+    );
+    let watch = DrainWatch {
+        drain: core.services.drain.clone(),
+        grace: core.services.config.shutdown_grace,
+    };
+    server.run(RunArgs {
+        shutdown_signal: Box::new(watch),
+    });
+    core.stop();
+    Ok(())
+}
+
+/// Pingora tries a taken port for half a minute and then panics; this says so at once.
+fn require_free(listen: SocketAddr) -> anyhow::Result<()> {
+    TcpListener::bind(listen).map(drop).with_context(|| {
+        format!(
+            "cannot listen on {listen}: choose another with TOLLGATE_SERVER_LISTEN or server.listen"
+        )
+    })
+}
+
+fn server_conf(config: &Config) -> ServerConf {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    ServerConf {
+        threads: if config.threads == 0 {
+            cores
+        } else {
+            config.threads
+        },
+        // The drain has waited already when these begin.
+        grace_period_seconds: Some(0),
+        graceful_shutdown_timeout_seconds: Some(1),
+        upstream_keepalive_pool_size: config.upstream_keepalive_connections,
+        ..ServerConf::default()
+    }
+}
+
+impl Core {
+    /// Opens and migrates the database, reads the policy, closes what a dead node left behind.
+    fn start(config: Config) -> anyhow::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("tollgate-core")
+            .enable_all()
+            .build()
+            .context("cannot start a runtime")?;
+        let lock = lock_sqlite_file(&config)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let started_at = clock.now();
+        let (services, writer_task) = runtime.block_on(async {
+            let database = Database::connect(&config, true).await?;
+            migrate::migrate(&database).await?;
+            let random: Arc<dyn Random> = Arc::new(SystemRandom);
+            let sealing_key = sealing_key(&config, &database, &*random).await?;
+            let (writer, writer_task) = writer::writer(database.clone());
+            let services = Services {
+                node_id: NodeId::new(started_at, &*random),
+                policy: PolicyCache::load(&database, sealing_key, started_at).await?,
+                forwarder: Forwarder::new(&config),
+                drain: Arc::new(Drain::default()),
+                config,
+                clock,
+                random,
+                database,
+                writer,
+            };
+            anyhow::Ok((Arc::new(services), writer_task))
+        })?;
+        let writer = runtime.spawn(writer_task.run());
+        runtime.block_on(async {
+            tasks::enter(&services, started_at).await?;
+            tasks::close_orphaned_calls(services.clone()).await
+        })?;
+        if services.policy.current().policy.teams.is_empty() {
+            tracing::warn!(
+                "there are no teams yet: run tollgate quickstart, or tollgate-admin org create and team create"
+            );
+        }
+        let (stop_tasks, stop) = watch::channel(false);
+        let tasks = runtime.spawn(tasks::run(services.clone(), started_at, stop));
+        Ok(Self {
+            runtime,
+            services,
+            writer,
+            tasks,
+            stop_tasks,
+            _lock: lock,
+        })
+    }
+
+    /// Lets the writer finish what is queued, then says goodbye.
+    fn stop(self) {
+        let Self {
+            runtime,
+            services,
+            writer,
+            tasks,
+            stop_tasks,
+            _lock,
+        } = self;
+        runtime.block_on(async {
+            let _ = stop_tasks.send(true);
+            let _ = tasks.await;
+            if let Err(error) = tasks::leave(&services).await {
+                tracing::warn!(%error, "could not say goodbye to the database");
+            }
+            drop(services);
+            if tokio::time::timeout(WRITER_STOP_MAX, writer).await.is_err() {
+                tracing::error!(
+                    "the ledger's queue could not be finished; the next start closes what is open"
+                );
+            }
+        });
+        tracing::info!("stopped");
+    }
+}
+
+/// Takes the lock beside a SQLite file, so that no second proxy serves it.
+fn lock_sqlite_file(config: &Config) -> anyhow::Result<Option<File>> {
+    let Some(file) = config.database.sqlite_file() else {
+        return Ok(None);
+    };
+    let path = PathBuf::from(format!("{file}.lock"));
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .with_context(|| format!("cannot write beside the database: {}", path.display()))?;
+    if lock.try_lock().is_err() {
+        bail!("another proxy serves {file}: stop it first, or use PostgreSQL for several proxies");
+    }
+    Ok(Some(lock))
+}
+
+/// The key that seals providers' keys: from the environment, else from its file, which is made if
+/// nothing has been sealed yet.
+pub(crate) async fn sealing_key(
+    config: &Config,
+    database: &Database,
+    random: &dyn Random,
+) -> anyhow::Result<SealingKey> {
+    let path = &config.secret_key_file;
+    if let Ok(text) = std::env::var("TOLLGATE_SECRET_KEY") {
+        return Ok(SealingKey::parse(&text, "TOLLGATE_SECRET_KEY")?);
+    }
+    let providers = provider::list(database.pool()).await?;
+    let anything_sealed = providers
+        .iter()
+        .any(|provider| !provider.sealed_keys.is_empty());
+    if anything_sealed && !path.exists() {
+        bail!(
+            "providers' keys are sealed, but the key file {} is not there: restore it, or set TOLLGATE_SECRET_KEY",
+            path.display()
+        );
+    }
+    Ok(SealingKey::read_or_create(path, random)?)
+}
+
+/// Waits for a signal, then for the requests under way: Pingora itself would cut them off.
+struct DrainWatch {
+    drain: Arc<Drain>,
+    grace: Duration,
+}
+
+#[async_trait]
+impl ShutdownSignalWatch for DrainWatch {
+    async fn recv(&self) -> ShutdownSignal {
+        wait_for_signal().await;
+        tracing::info!("stopping: waiting for requests under way");
+        self.drain.begin();
+        let began = Instant::now();
+        while self.drain.in_flight() > 0 && began.elapsed() < self.grace {
+            tokio::time::sleep(DRAIN_LOOK).await;
+        }
+        ShutdownSignal::GracefulTerminate
+    }
+}
+
+async fn wait_for_signal() {
+    match (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        _ => {
+            tracing::error!("signals cannot be received; stop the process with SIGKILL");
+            std::future::pending::<()>().await;
+        }
+    }
+}

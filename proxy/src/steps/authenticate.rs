@@ -1,0 +1,104 @@
+//! Who is asking, and whether they may work now. Decided from memory, without the database.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, header};
+use tollgate_common::clock::Timestamp;
+use tollgate_common::id::KeyId;
+use tollgate_common::standing::Standing;
+use tollgate_common::team::Team;
+
+use crate::error::ApiError;
+use crate::policy_cache::Snapshot;
+
+/// An authenticated caller.
+#[derive(Debug, Clone)]
+pub(crate) struct Caller {
+    /// The policy as it was when the request came; the whole request sees this one.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// The caller's team.
+    pub(crate) team: Arc<Team>,
+    /// The public part of the caller's key.
+    pub(crate) key_id: KeyId,
+}
+
+/// Finds the caller by the request's bearer key.
+pub(crate) fn authenticate(
+    snapshot: Arc<Snapshot>,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Caller, ApiError> {
+    let presented = bearer_key(headers)?;
+    let (key, team) = snapshot
+        .policy
+        .authenticate(presented, now)
+        .ok_or(ApiError::UnknownKey)?;
+    let (key_id, team) = (key.id.clone(), team.clone());
+    Ok(Caller {
+        snapshot,
+        team,
+        key_id,
+    })
+}
+
+/// `Bearer` in any case, then exactly one word.
+fn bearer_key(headers: &HeaderMap) -> Result<&str, ApiError> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or(ApiError::MissingAuthorization)?;
+    let text = value
+        .to_str()
+        .map_err(|_| ApiError::MalformedAuthorization)?;
+    let mut words = text.split_ascii_whitespace();
+    match (values.next(), words.next(), words.next(), words.next()) {
+        (None, Some(scheme), Some(key), None) if scheme.eq_ignore_ascii_case("bearer") => Ok(key),
+        _ => Err(ApiError::MalformedAuthorization),
+    }
+}
+
+impl Caller {
+    /// Refuses new work of teams and organizations that are suspended or paused. Reading what was
+    /// done stays allowed, so only work asks this.
+    pub(crate) fn require_active(&self, now: Timestamp) -> Result<(), ApiError> {
+        match self.snapshot.policy.standing(&self.team, now) {
+            Standing::Active => Ok(()),
+            Standing::Suspended => Err(ApiError::Suspended),
+            Standing::Paused { until } => Err(ApiError::paused(until, now)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key_of(values: &[&'static str]) -> Result<String, String> {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            headers.append(header::AUTHORIZATION, value.parse().unwrap());
+        }
+        bearer_key(&headers)
+            .map(str::to_owned)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_scheme_is_read_in_any_case_and_everything_else_is_refused() {
+        for valid in ["Bearer sk-1", "bearer sk-1", "BEARER   sk-1 "] {
+            assert_eq!(key_of(&[valid]), Ok("sk-1".to_owned()));
+        }
+        assert!(
+            key_of(&[])
+                .unwrap_err()
+                .starts_with("Missing Authorization header.")
+        );
+        for bad in ["sk-1", "Bearer", "Basic sk-1", "Bearer sk-1 sk-2", ""] {
+            assert!(
+                key_of(&[bad])
+                    .unwrap_err()
+                    .starts_with("Invalid Authorization"),
+                "{bad}"
+            );
+        }
+        assert!(key_of(&["Bearer sk-1", "Bearer sk-2"]).is_err());
+    }
+}

@@ -1,0 +1,364 @@
+//! Sends a call to its provider and takes the whole answer, within bounds of size and time.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{StatusCode, header};
+use pingora::connectors::ConnectorOptions;
+use pingora::connectors::http::Connector;
+use pingora::http::RequestHeader;
+use pingora::protocols::http::client::HttpSession;
+use pingora::upstreams::peer::HttpPeer;
+use tollgate_common::config::Config;
+use tollgate_common::provider::BaseUrl;
+use tollgate_common::secret::Secret;
+
+use crate::resolve::Resolver;
+
+/// How long an idle connection to a provider is kept. Most servers close theirs after a minute.
+const KEEPALIVE: Duration = Duration::from_secs(50);
+
+/// How many addresses of a provider's name are tried.
+const ADDRESSES_MAX: usize = 3;
+
+/// Why a provider did not answer a call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UpstreamFailure {
+    /// The provider says that the request is wrong: its own words, scrubbed.
+    #[error("{message}")]
+    Rejected { status: u16, message: String },
+    /// The provider does not accept our key.
+    #[error("The model is temporarily unavailable")]
+    Unauthorized { status: u16, message: String },
+    /// The provider has had enough of us for now.
+    #[error("The model is receiving too many requests. Please retry later")]
+    RateLimited { retry_after: Option<Duration> },
+    /// The provider failed.
+    #[error("The model is temporarily unavailable")]
+    ServerError {
+        status: u16,
+        message: String,
+        retry_after: Option<Duration>,
+    },
+    /// No connection could be made.
+    #[error("The model could not be reached")]
+    Connect { reason: String },
+    /// The provider took too long.
+    #[error("The model did not answer in time (timeout)")]
+    Timeout { phase: &'static str },
+    /// The connection broke before the answer was complete.
+    #[error("The model's answer was cut off")]
+    Cut { reason: String },
+    /// The answer is larger than we take.
+    #[error("The model's answer was too large")]
+    TooLarge { bytes_max: usize },
+    /// The answer is not what it should be.
+    #[error("The model's answer was not valid")]
+    Invalid { reason: String },
+}
+
+impl UpstreamFailure {
+    /// What callers are told.
+    pub(crate) const fn status(&self) -> StatusCode {
+        match self {
+            Self::Rejected { .. } => StatusCode::BAD_REQUEST,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// When callers may try again, if that can help.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Rejected { .. } => None,
+            Self::RateLimited { retry_after } => {
+                Some(retry_after.unwrap_or(Duration::from_secs(5)))
+            }
+            Self::ServerError {
+                retry_after: Some(wait),
+                ..
+            } => Some(*wait),
+            _ => Some(Duration::from_secs(1)),
+        }
+    }
+
+    /// The word by which operators group failures.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Rejected { .. } => "provider_rejected",
+            Self::Unauthorized { .. } => "provider_unauthorized",
+            Self::RateLimited { .. } => "provider_rate_limited",
+            Self::ServerError { .. } => "provider_error",
+            Self::Connect { .. } => "provider_unreachable",
+            Self::Timeout { .. } => "provider_timeout",
+            Self::Cut { .. } => "provider_cut",
+            Self::TooLarge { .. } => "provider_too_large",
+            Self::Invalid { .. } => "provider_invalid",
+        }
+    }
+
+    /// What operators read in the call's row.
+    pub(crate) fn for_operators(&self) -> String {
+        match self {
+            Self::Rejected { status, message }
+            | Self::Unauthorized { status, message }
+            | Self::ServerError {
+                status, message, ..
+            } => format!("status {status}: {message}"),
+            Self::RateLimited { .. } => "status 429".to_owned(),
+            Self::Connect { reason } | Self::Cut { reason } | Self::Invalid { reason } => {
+                format!("{self}: {reason}")
+            }
+            Self::Timeout { phase } => format!("{self}: {phase}"),
+            Self::TooLarge { bytes_max } => format!("{self}: more than {bytes_max} bytes"),
+        }
+    }
+}
+
+/// Bounds of an exchange with a provider.
+#[derive(Debug, Clone, Copy)]
+struct Bounds {
+    connect: Duration,
+    first_byte: Duration,
+    idle: Duration,
+    total: Duration,
+    response_bytes_max: usize,
+}
+
+/// Where a call goes and with which key.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    pub(crate) base_url: &'a BaseUrl,
+    pub(crate) endpoint: &'static str,
+    pub(crate) key: &'a Secret,
+}
+
+/// A provider's answer, taken whole.
+#[derive(Debug)]
+pub(crate) struct UpstreamReply {
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) body: Bytes,
+}
+
+/// The connections to providers.
+pub(crate) struct Forwarder {
+    connector: Connector,
+    resolver: Resolver,
+    bounds: Bounds,
+}
+
+impl std::fmt::Debug for Forwarder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Forwarder")
+            .field("bounds", &self.bounds)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Forwarder {
+    pub(crate) fn new(config: &Config) -> Self {
+        let options = ConnectorOptions::new(config.upstream_keepalive_connections);
+        Self {
+            connector: Connector::new(Some(options)),
+            resolver: Resolver::default(),
+            bounds: Bounds {
+                connect: config.upstream_connect_timeout,
+                first_byte: config.upstream_first_byte_timeout,
+                idle: config.upstream_idle_timeout,
+                total: config.upstream_total_timeout,
+                response_bytes_max: config.response_bytes_max,
+            },
+        }
+    }
+
+    /// Posts a JSON body and returns the whole answer, whatever its status.
+    pub(crate) async fn post(
+        &self,
+        target: Target<'_>,
+        body: Bytes,
+    ) -> Result<UpstreamReply, UpstreamFailure> {
+        tokio::time::timeout(self.bounds.total, self.post_unbounded(target, body))
+            .await
+            .unwrap_or(Err(UpstreamFailure::Timeout { phase: "total" }))
+    }
+
+    /// A pooled connection that turns out to be dead before a byte of answer has come is replaced by
+    /// a new one, once: the server had closed it before it saw the request.
+    async fn post_unbounded(
+        &self,
+        target: Target<'_>,
+        body: Bytes,
+    ) -> Result<UpstreamReply, UpstreamFailure> {
+        let addresses = self.addresses(target.base_url).await?;
+        let (mut session, mut peer, reused) = self.connect(target.base_url, &addresses).await?;
+        let mut begun = self.begin(&mut session, target, &body).await;
+        if reused && matches!(begun, Err(UpstreamFailure::Cut { .. })) {
+            let (fresh, fresh_peer, _) = self.connect_fresh(target.base_url, &addresses).await?;
+            (session, peer) = (fresh, fresh_peer);
+            begun = self.begin(&mut session, target, &body).await;
+        }
+        begun?;
+        let reply = self.take_reply(&mut session).await?;
+        self.connector
+            .release_http_session(session, &peer, Some(KEEPALIVE))
+            .await;
+        Ok(reply)
+    }
+
+    async fn addresses(&self, base_url: &BaseUrl) -> Result<Vec<SocketAddr>, UpstreamFailure> {
+        self.resolver
+            .addresses(base_url.host(), base_url.port())
+            .await
+            .map_err(|reason| UpstreamFailure::Connect { reason })
+    }
+
+    async fn connect(
+        &self,
+        base_url: &BaseUrl,
+        addresses: &[SocketAddr],
+    ) -> Result<(HttpSession, HttpPeer, bool), UpstreamFailure> {
+        let mut failure = UpstreamFailure::Connect {
+            reason: "the name has no address".to_owned(),
+        };
+        for address in addresses.iter().take(ADDRESSES_MAX) {
+            let peer = self.peer(base_url, *address);
+            match self.connector.get_http_session(&peer).await {
+                Ok((session, reused)) => return Ok((session, peer, reused)),
+                Err(error) => failure = connect_failure(&error),
+            }
+        }
+        Err(failure)
+    }
+
+    /// Empties the pool of this peer until a connection is new.
+    async fn connect_fresh(
+        &self,
+        base_url: &BaseUrl,
+        addresses: &[SocketAddr],
+    ) -> Result<(HttpSession, HttpPeer, bool), UpstreamFailure> {
+        loop {
+            let connected = self.connect(base_url, addresses).await?;
+            if !connected.2 {
+                return Ok(connected);
+            }
+        }
+    }
+
+    fn peer(&self, base_url: &BaseUrl, address: SocketAddr) -> HttpPeer {
+        let mut peer = HttpPeer::new(address, base_url.is_tls(), base_url.host().to_owned());
+        peer.options.connection_timeout = Some(self.bounds.connect);
+        peer.options.total_connection_timeout = Some(self.bounds.connect);
+        peer.options.idle_timeout = Some(KEEPALIVE);
+        peer
+    }
+
+    /// Sends the request and waits for the header of the answer.
+    async fn begin(
+        &self,
+        session: &mut HttpSession,
+        target: Target<'_>,
+        body: &Bytes,
+    ) -> Result<(), UpstreamFailure> {
+        session.set_write_timeout(Some(self.bounds.idle));
+        session.set_read_timeout(Some(self.bounds.first_byte));
+        let header =
+            request_header(target, body.len()).map_err(|error| UpstreamFailure::Connect {
+                reason: error.etype().as_str().to_owned(),
+            })?;
+        let fail = |error: Box<pingora::Error>| exchange_failure(&error, "first byte");
+        session
+            .write_request_header(Box::new(header))
+            .await
+            .map_err(fail)?;
+        session
+            .write_request_body(body.clone(), true)
+            .await
+            .map_err(fail)?;
+        session.finish_request_body().await.map_err(fail)?;
+        loop {
+            session.read_response_header().await.map_err(fail)?;
+            match session.response_header().map(|header| header.status) {
+                Some(status) if status.is_informational() => {}
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    async fn take_reply(
+        &self,
+        session: &mut HttpSession,
+    ) -> Result<UpstreamReply, UpstreamFailure> {
+        let header = session.response_header();
+        let status = header.map_or(0, |header| header.status.as_u16());
+        let retry_after = header
+            .and_then(|header| {
+                header
+                    .headers
+                    .get(header::RETRY_AFTER)?
+                    .to_str()
+                    .ok()?
+                    .parse()
+                    .ok()
+            })
+            .map(Duration::from_secs);
+        session.set_read_timeout(Some(self.bounds.idle));
+        let mut body = BytesMut::new();
+        let fail = |error: Box<pingora::Error>| exchange_failure(&error, "idle");
+        while let Some(piece) = session.read_response_body().await.map_err(fail)? {
+            if body.len() + piece.len() > self.bounds.response_bytes_max {
+                session.shutdown().await;
+                let bytes_max = self.bounds.response_bytes_max;
+                return Err(UpstreamFailure::TooLarge { bytes_max });
+            }
+            body.extend_from_slice(&piece);
+        }
+        Ok(UpstreamReply {
+            status,
+            retry_after,
+            body: body.freeze(),
+        })
+    }
+}
+
+/// The whole header is made here: nothing of the caller's request travels on but its translation.
+fn request_header(target: Target<'_>, body_length: usize) -> pingora::Result<RequestHeader> {
+    let path = target.base_url.path_of(target.endpoint);
+    let mut header = RequestHeader::build("POST", path.as_bytes(), Some(6))?;
+    header.insert_header(header::HOST, target.base_url.authority())?;
+    header.insert_header(header::CONTENT_TYPE, "application/json")?;
+    header.insert_header(header::ACCEPT, "application/json")?;
+    header.insert_header(
+        header::USER_AGENT,
+        concat!("tollgate/", env!("CARGO_PKG_VERSION")),
+    )?;
+    header.insert_header(header::CONTENT_LENGTH, body_length)?;
+    header.insert_header(
+        header::AUTHORIZATION,
+        format!("Bearer {}", target.key.expose()),
+    )?;
+    Ok(header)
+}
+
+fn connect_failure(error: &pingora::Error) -> UpstreamFailure {
+    match error.etype() {
+        pingora::ErrorType::ConnectTimedout | pingora::ErrorType::TLSHandshakeTimedout => {
+            UpstreamFailure::Timeout { phase: "connect" }
+        }
+        other => UpstreamFailure::Connect {
+            reason: other.as_str().to_owned(),
+        },
+    }
+}
+
+fn exchange_failure(error: &pingora::Error, phase: &'static str) -> UpstreamFailure {
+    match error.etype() {
+        pingora::ErrorType::ReadTimedout | pingora::ErrorType::WriteTimedout => {
+            UpstreamFailure::Timeout { phase }
+        }
+        other => UpstreamFailure::Cut {
+            reason: other.as_str().to_owned(),
+        },
+    }
+}

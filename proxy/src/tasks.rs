@@ -1,0 +1,193 @@
+//! What goes on beside requests: the policy's refresh, the node's heartbeat, calls of nodes that are
+//! gone, jobs that nobody works on, and claims that have outlived their window.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tollgate_common::clock::Timestamp;
+use tollgate_common::db::work::{CallResult, EndJob, IDEMPOTENCY_WINDOW, SettleCall, WorkError};
+use tollgate_common::db::{Engine, StoreError, call, idempotency, job, node};
+use tollgate_common::job::{CallState, JobState};
+use tollgate_common::ledger::Refusal;
+
+use crate::services::Services;
+
+/// How often each engine is asked for the policy's revision: a revoked key is refused within that
+/// time and the time of one read. PostgreSQL is asked less, because every node asks it.
+const REFRESH_SQLITE: Duration = Duration::from_millis(250);
+const REFRESH_POSTGRES: Duration = Duration::from_millis(500);
+
+/// How often a node says that it lives, and after how long a silence it counts as gone.
+const HEARTBEAT: Duration = Duration::from_secs(3);
+const SILENCE_MAX: Duration = Duration::from_secs(15);
+
+/// How often stale jobs are looked for: a quarter of their time, within these bounds.
+const EXPIRY_LOOK_MIN: Duration = Duration::from_millis(250);
+const EXPIRY_LOOK_MAX: Duration = Duration::from_secs(30);
+
+/// How often old idempotency claims are forgotten.
+const CLEANING: Duration = Duration::from_mins(10);
+
+/// How many rows one round of a task takes; the rest is for the next round.
+const ROUND_MAX: i64 = 500;
+
+/// Calls `work` again and again until told to stop. Failures are logged; the next round tries again.
+async fn every<F, W>(
+    name: &'static str,
+    period: Duration,
+    services: &Arc<Services>,
+    mut stop: watch::Receiver<bool>,
+    work: F,
+) where
+    F: Fn(Arc<Services>) -> W,
+    W: Future<Output = Result<(), StoreError>>,
+{
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                if let Err(error) = work(services.clone()).await {
+                    tracing::warn!(task = name, %error, "background task failed");
+                }
+            }
+            _ = stop.changed() => return,
+        }
+    }
+}
+
+/// Runs all tasks until told to stop.
+pub(crate) async fn run(
+    services: Arc<Services>,
+    started_at: Timestamp,
+    stop: watch::Receiver<bool>,
+) {
+    let refresh_period = match services.database.engine() {
+        Engine::Sqlite => REFRESH_SQLITE,
+        Engine::Postgres => REFRESH_POSTGRES,
+    };
+    let expiry = (services.config.job_expiry / 4).clamp(EXPIRY_LOOK_MIN, EXPIRY_LOOK_MAX);
+    tokio::join!(
+        every("policy", refresh_period, &services, stop.clone(), refresh),
+        every(
+            "heartbeat",
+            HEARTBEAT,
+            &services,
+            stop.clone(),
+            |services| beat(services, started_at)
+        ),
+        every(
+            "reaper",
+            HEARTBEAT,
+            &services,
+            stop.clone(),
+            close_orphaned_calls
+        ),
+        every("expiry", expiry, &services, stop.clone(), expire_jobs),
+        every("cleaning", CLEANING, &services, stop, forget_claims),
+    );
+}
+
+async fn refresh(services: Arc<Services>) -> Result<(), StoreError> {
+    services
+        .policy
+        .refresh(&services.database, services.clock.now())
+        .await
+}
+
+async fn beat(services: Arc<Services>, started_at: Timestamp) -> Result<(), StoreError> {
+    let mut connection = services.database.pool().acquire().await?;
+    node::beat(
+        &mut connection,
+        services.node_id,
+        started_at,
+        services.clock.now(),
+    )
+    .await
+}
+
+/// Says that this node has begun. A SQLite file has one node at a time, which its lock ensures, so
+/// all others are gone.
+pub(crate) async fn enter(
+    services: &Arc<Services>,
+    started_at: Timestamp,
+) -> Result<(), StoreError> {
+    if services.database.engine() == Engine::Sqlite {
+        let mut connection = services.database.pool().acquire().await?;
+        node::forget_gone(&mut connection, Timestamp::from_micros(i64::MAX)).await?;
+    }
+    beat(services.clone(), started_at).await
+}
+
+/// Says that this node has ended.
+pub(crate) async fn leave(services: &Services) -> Result<(), StoreError> {
+    let mut connection = services.database.pool().acquire().await?;
+    node::leave(&mut connection, services.node_id).await
+}
+
+/// Closes calls in flight of nodes that have been silent too long. Nothing of an answer is recorded
+/// before it is complete, so their holds are released.
+pub(crate) async fn close_orphaned_calls(services: Arc<Services>) -> Result<(), StoreError> {
+    let now = services.clock.now();
+    let cutoff = now.minus(SILENCE_MAX);
+    let orphaned = call::list_orphaned(services.database.pool(), cutoff, ROUND_MAX).await?;
+    for call in orphaned {
+        tracing::warn!(call_id = %call.id, job_id = %call.job_id, "call was interrupted: its node is gone");
+        let settlement = SettleCall {
+            id: call.id,
+            job_id: call.job_id,
+            team_id: call.team_id,
+            metered: true,
+            state: CallState::Interrupted,
+            result: CallResult {
+                error_kind: Some("gateway_interrupted"),
+                error: Some("the gateway stopped before the call ended".to_owned()),
+                ..CallResult::default()
+            },
+            metadata: None,
+            metadata_bytes_max: services.config.metadata_bytes_max,
+            claim: None,
+            now,
+        };
+        services
+            .writer
+            .settle_call(settlement)
+            .await
+            .map_err(unavailable)?;
+    }
+    Ok(())
+}
+
+/// Ends jobs that nobody worked on for long, and gives their holds back.
+async fn expire_jobs(services: Arc<Services>) -> Result<(), StoreError> {
+    let now = services.clock.now();
+    let cutoff = now.minus(services.config.job_expiry);
+    for (id, team_id) in job::list_stale(services.database.pool(), cutoff, ROUND_MAX).await? {
+        let work = EndJob {
+            id,
+            team_id,
+            state: JobState::Failed,
+            message: format!("expired: no activity for {:?}", services.config.job_expiry),
+            unless_active_since: Some(cutoff),
+            now,
+        };
+        match services.writer.end_job(work).await {
+            Ok(_) | Err(WorkError::Refused(Refusal::JobEnded { .. })) => {}
+            Err(error) => return Err(unavailable(error)),
+        }
+    }
+    Ok(())
+}
+
+async fn forget_claims(services: Arc<Services>) -> Result<(), StoreError> {
+    let mut connection = services.database.pool().acquire().await?;
+    let cutoff = services.clock.now().minus(IDEMPOTENCY_WINDOW);
+    idempotency::delete_old(&mut connection, cutoff).await?;
+    Ok(())
+}
+
+fn unavailable(error: WorkError) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}
