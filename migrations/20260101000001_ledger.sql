@@ -8,6 +8,8 @@ CREATE TABLE accounts (
     used BIGINT NOT NULL CHECK (used >= 0),
     overdraft BIGINT NOT NULL CHECK (overdraft >= 0),
     entry_count BIGINT NOT NULL,
+    -- Moves with every transaction that touches the account, its jobs or its calls.
+    version BIGINT NOT NULL,
     -- The rules in code keep these; the database refuses to store what breaks them.
     CHECK (balance = allocated - used),
     CHECK (balance - held >= -overdraft)

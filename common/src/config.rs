@@ -1,5 +1,5 @@
-//! Configuration: one table of settings, from which the file, the environment, the commented default
-//! and the effective view are all made.
+//! Configuration: one table of settings, from which the file, the environment, the commented
+//! default and the effective view are all made.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

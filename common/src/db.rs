@@ -18,6 +18,7 @@ pub mod call;
 pub mod idempotency;
 pub mod job;
 pub mod key;
+pub mod known;
 pub mod ledger;
 pub mod migrate;
 pub mod model;

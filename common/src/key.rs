@@ -96,7 +96,8 @@ impl PlainKey {
     }
 }
 
-/// Characters of the alphabet, each equally likely: bytes above the largest multiple are drawn again.
+/// Characters of the alphabet, each equally likely: bytes above the largest multiple are drawn
+/// again.
 fn random_characters(count: usize, random: &dyn Random) -> String {
     const FAIR_BELOW: u8 = 248; // 4 × 62
     let mut characters = String::with_capacity(count);

@@ -36,6 +36,8 @@ pub struct Account {
     pub overdraft: Credits,
     /// How many entries there are; the number of the last one.
     pub entry_count: i64,
+    /// How often the account, its jobs or its calls were changed.
+    pub version: i64,
 }
 
 impl Account {
@@ -49,6 +51,7 @@ impl Account {
             used: Credits::ZERO,
             overdraft: Credits::ZERO,
             entry_count: 0,
+            version: 0,
         }
     }
 
@@ -222,7 +225,8 @@ impl CallEstimate {
 pub struct Admission {
     /// Its worst case, part of the job's hold until it is settled.
     pub reserved: Spend,
-    /// The most completion tokens that are paid for; `None` if the job's price does not depend on it.
+    /// The most completion tokens that are paid for; `None` if the job's price does not depend on
+    /// it.
     pub output_tokens_max: Option<i64>,
 }
 

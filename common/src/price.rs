@@ -53,7 +53,8 @@ pub struct UnitPrices {
 }
 
 impl UnitPrices {
-    /// Prices without a cache discount: what the provider reads from its cache costs the full price.
+    /// Prices without a cache discount: what the provider reads from its cache costs the full
+    /// price.
     pub const fn flat(input: NanoUsd, output: NanoUsd) -> Self {
         Self {
             input,

@@ -12,7 +12,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::Random;
 
-/// A text that must not be shown: it has no `Display`, no `Serialize`, and a `Debug` without content.
+/// A text that must not be shown: it has no `Display`, no `Serialize`, and a `Debug` without
+/// content.
 #[derive(Clone)]
 pub struct Secret(String);
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on, patch, post};
 use http::Method;
@@ -110,6 +110,19 @@ pub(crate) async fn answer(
         .await
         .map_err(|error| ApiError::Internal(error.to_string()))?;
     Ok(Reply::from_parts(parts, body.to_bytes()))
+}
+
+/// The variable part of a path. One that is not UTF-8 names nothing, like any unknown name.
+#[derive(Debug)]
+pub(crate) struct Segment(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Segment {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        Ok(Self(path.map(|Path(text)| text).unwrap_or_default()))
+    }
 }
 
 impl FromRequestParts<Arc<Services>> for Caller {

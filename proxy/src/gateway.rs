@@ -72,8 +72,8 @@ impl ProxyHttp for Gateway {
     }
 
     /// Every request is answered by the filter above, which also takes calls to their providers: an
-    /// answer is settled before it is shown, and its status is known before it is sent. Pingora's own
-    /// way to an upstream would have sent the header by then.
+    /// answer is settled before it is shown, and its status is known before it is sent. Pingora's
+    /// own way to an upstream would have sent the header by then.
     async fn upstream_peer(
         &self,
         _session: &mut Session,

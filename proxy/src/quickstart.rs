@@ -1,5 +1,5 @@
-//! From nothing to a first call: database, key file, an organization, a team with credits and a key,
-//! and a model. Run again, it serves what is there and makes nothing twice.
+//! From nothing to a first call: database, key file, an organization, a team with credits and a
+//! key, and a model. Run again, it serves what is there and makes nothing twice.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -33,8 +33,8 @@ const ACTOR: &str = "quickstart";
 /// What can be chosen.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// An OpenAI-compatible base URL to use, as <http://localhost:11434/v1>. Its key, if it needs one,
-    /// is read from the variable `TOLLGATE_UPSTREAM_KEY`.
+    /// An OpenAI-compatible base URL to use, as <http://localhost:11434/v1>. Its key, if it needs
+    /// one, is read from the variable `TOLLGATE_UPSTREAM_KEY`.
     #[arg(long)]
     upstream: Option<BaseUrl>,
     /// What that upstream calls the model.
@@ -55,7 +55,8 @@ struct Found {
     models: Vec<(&'static str, String)>,
 }
 
-/// Providers by the variable that holds their key. All of them speak OpenAI's dialect at these URLs.
+/// Providers by the variable that holds their key. All of them speak OpenAI's dialect at these
+/// URLs.
 const KNOWN: &[(&str, &str, &str, &[&str])] = &[
     (
         "OPENAI_API_KEY",

@@ -1,5 +1,5 @@
-//! What goes on beside requests: the policy's refresh, the node's heartbeat, calls of nodes that are
-//! gone, jobs that nobody works on, and claims that have outlived their window.
+//! What goes on beside requests: the policy's refresh, the node's heartbeat, calls of nodes that
+//! are gone, jobs that nobody works on, and claims that have outlived their window.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,8 @@ const CLEANING: Duration = Duration::from_mins(10);
 /// How many rows one round of a task takes; the rest is for the next round.
 const ROUND_MAX: i64 = 500;
 
-/// Calls `work` again and again until told to stop. Failures are logged; the next round tries again.
+/// Calls `work` again and again until told to stop. Failures are logged; the next round tries
+/// again.
 async fn every<F, W>(
     name: &'static str,
     period: Duration,

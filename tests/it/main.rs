@@ -1,1 +1,36 @@
-//! x
+//! End-to-end tests of the built binaries, through their public doors.
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod contract;
+
+mod auth;
+mod bad_input;
+mod call;
+mod credit;
+mod health;
+mod idempotency;
+mod job;
+mod job_input;
+mod key;
+mod large;
+mod suspend;
+mod upstream_failure;
+
+mod crash;
+mod race;
+mod secrets;
+mod shutdown;
+mod store;
+
+mod admin_cli;
+mod migrations;
+mod quickstart;
+mod real_llm;
+
+mod plans;
+mod tidy;

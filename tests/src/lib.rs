@@ -1,1 +1,26 @@
-//! x
+//! What the end-to-end tests stand on: a database of their own, real processes of the built
+//! binaries, a scripted provider, and a client.
+//!
+//! Everything here panics when it cannot do what it is asked: a test that has lost its ground has
+//! failed, and the message says where.
+#![expect(
+    clippy::expect_used,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    reason = "only tests call this, and a panic is how a test fails"
+)]
+
+pub mod client;
+pub mod fixture;
+pub mod postgres;
+pub mod process;
+pub mod proxy;
+pub mod raw;
+pub mod upstream;
+pub mod wait;
+pub mod world;
+
+pub use client::{Answer, Client};
+pub use proxy::Proxy;
+pub use upstream::Upstream;
+pub use world::{Store, World};

@@ -1,18 +1,19 @@
 //! One transaction over many pieces of work: lock and read what they touch, decide in order by the
 //! pure rules, write it all with a few statements.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use sqlx::{AnyConnection, Connection as _};
 
 use super::call::OpenCall;
 use super::idempotency::StoredClaim;
+use super::known::Known;
 use super::work::{BeginCall, IdempotencyClaim, Outcome, SettleCall, Work, WorkError};
 use super::{Database, Engine, StoreError};
 use super::{call, idempotency, job, ledger};
 use crate::clock::Timestamp;
 use crate::id::{CallId, JobId, KeyId, TeamId};
-use crate::job::Job;
+use crate::job::{CallState, Job};
 use crate::ledger::{Account, Admission, Entry};
 
 mod decide;
@@ -30,6 +31,8 @@ struct Batch<'w> {
     jobs: HashMap<JobId, Job>,
     new_jobs: Vec<JobId>,
     changed_jobs: BTreeSet<JobId>,
+    /// Jobs of calls to settle of which nothing else has to be known.
+    known_open_jobs: BTreeSet<JobId>,
     ended_calls_of: BTreeSet<JobId>,
     calls: HashMap<CallId, OpenCall>,
     new_calls: Vec<(&'w BeginCall, Admission)>,
@@ -47,31 +50,44 @@ pub async fn commit(
     connection: &mut AnyConnection,
     database: &Database,
     works: &[&Work],
+    known: &mut Known,
 ) -> Result<Outcomes, StoreError> {
     let mut transaction = connection.begin_with(database.begin_statement()).await?;
-    let outcomes = apply(&mut transaction, database.engine(), works).await?;
+    let (outcomes, batch) = run(&mut transaction, database.engine(), works, known).await?;
     transaction.commit().await?;
+    batch.teach(known);
     Ok(outcomes)
 }
 
-/// Does all of `works` inside the caller's transaction.
+/// Does all of `works` inside the caller's transaction, which the caller commits.
 pub async fn apply(
     connection: &mut AnyConnection,
     engine: Engine,
     works: &[&Work],
 ) -> Result<Outcomes, StoreError> {
-    let mut batch = Batch::load(connection, engine, works).await?;
+    let (outcomes, _) = run(connection, engine, works, &mut Known::default()).await?;
+    Ok(outcomes)
+}
+
+async fn run<'w>(
+    connection: &mut AnyConnection,
+    engine: Engine,
+    works: &[&'w Work],
+    known: &mut Known,
+) -> Result<(Outcomes, Batch<'w>), StoreError> {
+    let mut batch = Batch::load(connection, engine, works, known).await?;
     let outcomes = works.iter().map(|work| batch.decide(work)).collect();
     batch.store(connection).await?;
-    Ok(outcomes)
+    Ok((outcomes, batch))
 }
 
 /// What has to be read for some work.
 #[derive(Debug, Default)]
 struct Wanted {
     accounts: BTreeSet<TeamId>,
-    jobs: BTreeSet<JobId>,
-    calls: BTreeSet<CallId>,
+    jobs: BTreeMap<JobId, TeamId>,
+    job_states: BTreeMap<JobId, TeamId>,
+    calls: BTreeMap<CallId, TeamId>,
     in_flight: BTreeSet<JobId>,
     latest_starts: BTreeSet<JobId>,
     claims: BTreeSet<String>,
@@ -94,30 +110,31 @@ impl Wanted {
             }
             Work::BeginCall(work) => {
                 self.accounts.insert(work.team_id.clone());
-                self.jobs.insert(work.job_id);
+                self.jobs.insert(work.job_id, work.team_id.clone());
                 self.add_claim(work.claim.as_ref());
             }
             Work::SettleCall(work) => {
-                self.calls.insert(work.id);
+                self.accounts.insert(work.team_id.clone());
+                self.calls.insert(work.id, work.team_id.clone());
                 self.add_claim(work.claim.as_ref().map(|(claim, _)| claim));
-                // Under unmetered terms a call changes neither the account nor, as a rule, the job.
-                if work.metered {
-                    self.accounts.insert(work.team_id.clone());
-                }
-                if work.metered || work.metadata.is_some() {
-                    self.accounts.insert(work.team_id.clone());
-                    self.jobs.insert(work.job_id);
-                }
+                // Under unmetered terms a call does not change its job, as a rule.
+                let changes_job = work.metered || work.metadata.is_some();
+                let wanted = if changes_job {
+                    &mut self.jobs
+                } else {
+                    &mut self.job_states
+                };
+                wanted.insert(work.job_id, work.team_id.clone());
             }
             Work::CompleteJob(work) => {
                 self.accounts.insert(work.team_id.clone());
-                self.jobs.insert(work.id);
+                self.jobs.insert(work.id, work.team_id.clone());
                 self.in_flight.insert(work.id);
                 self.add_claim(work.claim.as_ref());
             }
             Work::EndJob(work) => {
                 self.accounts.insert(work.team_id.clone());
-                self.jobs.insert(work.id);
+                self.jobs.insert(work.id, work.team_id.clone());
                 self.in_flight.insert(work.id);
                 if work.unless_active_since.is_some() {
                     self.latest_starts.insert(work.id);
@@ -125,7 +142,7 @@ impl Wanted {
             }
             Work::PatchMetadata(work) => {
                 self.accounts.insert(work.team_id.clone());
-                self.jobs.insert(work.id);
+                self.jobs.insert(work.id, work.team_id.clone());
             }
             Work::ChangeBalance(work) => {
                 self.accounts.insert(work.team_id.clone());
@@ -143,27 +160,53 @@ fn list<T>(set: BTreeSet<T>) -> Vec<T> {
     set.into_iter().collect()
 }
 
-impl Batch<'_> {
-    /// Locks the accounts first: whoever holds an account's lock owns its jobs and calls.
+impl<'w> Batch<'w> {
+    /// Locks the accounts first: whoever holds an account's lock owns its jobs and calls. What is
+    /// remembered under the account's version is not read again.
     async fn load(
         connection: &mut AnyConnection,
         engine: Engine,
-        works: &[&Work],
+        works: &[&'w Work],
+        known: &mut Known,
     ) -> Result<Self, StoreError> {
-        let mut wanted = Wanted::by(works);
+        let wanted = Wanted::by(works);
         let mut batch = Self::default();
-        let accounts = ledger::lock_accounts(connection, engine, &list(wanted.accounts)).await?;
-        batch
-            .accounts
-            .extend(accounts.into_iter().map(|a| (a.team_id.clone(), a)));
-        let claims = idempotency::select_claims(connection, &list(wanted.claims)).await?;
-        for stored in claims {
-            wanted.jobs.insert(stored.job_id);
-            batch.claims.insert(claim_key(&stored.claim), stored);
+        for account in ledger::lock_accounts(connection, engine, &list(wanted.accounts)).await? {
+            known.confirm(&account.team_id, account.version);
+            batch.accounts.insert(account.team_id.clone(), account);
         }
-        let jobs = job::select_jobs(connection, &list(wanted.jobs)).await?;
+        let claims = idempotency::select_claims(connection, &list(wanted.claims)).await?;
+        let mut missing_jobs: BTreeSet<JobId> = claims.iter().map(|stored| stored.job_id).collect();
+        batch.claims.extend(
+            claims
+                .into_iter()
+                .map(|stored| (claim_key(&stored.claim), stored)),
+        );
+        for (id, team_id) in wanted.jobs {
+            match known.job(&team_id, id) {
+                Some(job) => drop(batch.jobs.insert(id, job.clone())),
+                None => drop(missing_jobs.insert(id)),
+            }
+        }
+        for (id, team_id) in wanted.job_states {
+            let is_known = known.job(&team_id, id).is_some();
+            let jobs = if is_known {
+                &mut batch.known_open_jobs
+            } else {
+                &mut missing_jobs
+            };
+            jobs.insert(id);
+        }
+        let jobs = job::select_jobs(connection, &list(missing_jobs)).await?;
         batch.jobs.extend(jobs.into_iter().map(|job| (job.id, job)));
-        let calls = call::select_calls(connection, &list(wanted.calls)).await?;
+        let mut missing_calls = Vec::new();
+        for (id, team_id) in wanted.calls {
+            match known.call(&team_id, id) {
+                Some(call) => drop(batch.calls.insert(id, *call)),
+                None => missing_calls.push(id),
+            }
+        }
+        let calls = call::select_calls(connection, &missing_calls).await?;
         batch
             .calls
             .extend(calls.into_iter().map(|call| (call.id, call)));
@@ -179,7 +222,15 @@ impl Batch<'_> {
         Ok(batch)
     }
 
-    async fn store(self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+    /// Writes what has changed. The version of each account that was touched moves.
+    async fn store(&mut self, connection: &mut AnyConnection) -> Result<(), StoreError> {
+        let mut accounts = Vec::with_capacity(self.changed_accounts.len());
+        for team_id in &self.changed_accounts {
+            if let Some(account) = self.accounts.get_mut(team_id) {
+                account.version += 1;
+                accounts.push(account.clone());
+            }
+        }
         let of = |id: &JobId| self.jobs.get(id).cloned();
         let new_jobs: Vec<Job> = self.new_jobs.iter().filter_map(of).collect();
         let changed = self
@@ -187,11 +238,7 @@ impl Batch<'_> {
             .iter()
             .filter(|id| !self.new_jobs.contains(id));
         let changed_jobs: Vec<Job> = changed.filter_map(of).collect();
-        let accounts: Vec<Account> = self
-            .changed_accounts
-            .iter()
-            .filter_map(|id| self.accounts.get(id).cloned())
-            .collect();
+        let ended_calls_of: Vec<JobId> = self.ended_calls_of.iter().copied().collect();
         let claims: Vec<StoredClaim> = self
             .changed_claims
             .iter()
@@ -204,9 +251,36 @@ impl Batch<'_> {
         job::update_jobs(connection, &changed_jobs).await?;
         call::insert_calls(connection, &self.new_calls).await?;
         call::update_calls(connection, &self.settled_calls).await?;
-        job::update_totals(connection, &list(self.ended_calls_of)).await?;
+        job::update_totals(connection, &ended_calls_of).await?;
         idempotency::upsert_claims(connection, &claims).await?;
         idempotency::delete_by_call(connection, &self.dropped_claims).await
+    }
+
+    /// Hands on what was read and written, now that it is committed.
+    fn teach(self, known: &mut Known) {
+        for account in self.accounts.values() {
+            known.set_version(&account.team_id, account.version);
+        }
+        let locked = |job: &Job| self.accounts.contains_key(&job.team_id);
+        self.jobs
+            .into_values()
+            .filter(locked)
+            .for_each(|job| known.put_job(job));
+        for (work, admission) in self.new_calls {
+            let (state, reserved) = (CallState::InFlight, admission.reserved);
+            known.put_call(
+                &work.team_id,
+                OpenCall {
+                    id: work.id,
+                    state,
+                    reserved,
+                },
+            );
+        }
+        for work in self.settled_calls {
+            known.drop_call(&work.team_id, work.id);
+        }
+        known.trim();
     }
 }
 

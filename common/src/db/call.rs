@@ -183,7 +183,7 @@ pub const SELECT_ORPHANED: &str = "
     FROM calls
     WHERE state = 'in_flight'
       AND node_id NOT IN (SELECT id FROM nodes WHERE seen_at >= $1)
-    ORDER BY id
+    ORDER BY node_id, id
     LIMIT $2";
 
 /// Calls in flight whose node gave no sign of life since `cutoff`.

@@ -12,7 +12,7 @@ use crate::money::Credits;
 
 macro_rules! account_columns {
     () => {
-        "team_id, balance, held, allocated, used, overdraft, entry_count"
+        "team_id, balance, held, allocated, used, overdraft, entry_count, version"
     };
 }
 
@@ -38,6 +38,7 @@ fn read_account(columns: &mut Columns<'_>) -> Result<Account, StoreError> {
         used: Credits(columns.take()?),
         overdraft: Credits(columns.take()?),
         entry_count: columns.take()?,
+        version: columns.take()?,
     })
 }
 
@@ -95,6 +96,7 @@ fn bind_account(values: &mut Values, account: &Account) {
     values.push(account.used.0);
     values.push(account.overdraft.0);
     values.push(account.entry_count);
+    values.push(account.version);
 }
 
 /// Creates an account.
@@ -103,7 +105,7 @@ pub(crate) async fn insert_account(
     account: &Account,
 ) -> Result<(), StoreError> {
     let accounts = std::slice::from_ref(account);
-    execute_tuples(connection, (INSERT_ACCOUNTS, ""), 7, accounts, bind_account).await?;
+    execute_tuples(connection, (INSERT_ACCOUNTS, ""), 8, accounts, bind_account).await?;
     Ok(())
 }
 
@@ -116,6 +118,7 @@ pub const UPDATE_ACCOUNTS: (&str, &str) = (
        , used = v.column5
        , overdraft = v.column6
        , entry_count = v.column7
+       , version = v.column8
      FROM (VALUES ",
     ") AS v WHERE accounts.team_id = v.column1",
 );
@@ -125,7 +128,7 @@ pub(crate) async fn update_accounts(
     connection: &mut AnyConnection,
     accounts: &[Account],
 ) -> Result<(), StoreError> {
-    let changed = execute_tuples(connection, UPDATE_ACCOUNTS, 7, accounts, bind_account).await?;
+    let changed = execute_tuples(connection, UPDATE_ACCOUNTS, 8, accounts, bind_account).await?;
     if changed != accounts.len() as u64 {
         return Err(StoreError::Inconsistent(
             "an account vanished while it was locked".to_owned(),

@@ -93,7 +93,14 @@ const fn chunk_length(count: usize) -> usize {
 }
 
 /// `($1,$2),($3,$4)` for two rows of two values.
-fn tuples(rows: usize, width: usize) -> String {
+///
+/// SQLite takes this too, but looks each name up in a list as long as the statement; there the
+/// placeholders are `?`, in the same order.
+fn tuples(rows: usize, width: usize, engine: &str) -> String {
+    if engine == "SQLite" {
+        let tuple = format!("({}?)", "?,".repeat(width.saturating_sub(1)));
+        return vec![tuple; rows].join(",");
+    }
     let mut text = String::with_capacity(rows * width * 5);
     for row in 0..rows {
         text.push_str(if row == 0 { "(" } else { ",(" });
@@ -125,7 +132,10 @@ pub(crate) async fn execute_tuples<T>(
         for item in chunk {
             bind(&mut values, item);
         }
-        let sql = format!("{before}{}{after}", tuples(chunk.len(), width));
+        let sql = format!(
+            "{before}{}{after}",
+            tuples(chunk.len(), width, connection.backend_name())
+        );
         let result = sqlx::query_with(AssertSqlSafe(sql), values.0)
             .execute(&mut *connection)
             .await?;
@@ -150,7 +160,10 @@ pub(crate) async fn select_in<K: Display, T>(
         for key in chunk {
             values.push_text(key);
         }
-        let sql = format!("{before}{}{after}", tuples(1, chunk.len()));
+        let sql = format!(
+            "{before}{}{after}",
+            tuples(1, chunk.len(), connection.backend_name())
+        );
         let rows = sqlx::query_with(AssertSqlSafe(sql), values.0)
             .fetch_all(&mut *connection)
             .await?;
@@ -176,7 +189,10 @@ pub(crate) async fn execute_in<K: Display>(
         for key in chunk {
             values.push_text(key);
         }
-        let sql = format!("{before}{}{after}", tuples(1, chunk.len()));
+        let sql = format!(
+            "{before}{}{after}",
+            tuples(1, chunk.len(), connection.backend_name())
+        );
         let result = sqlx::query_with(AssertSqlSafe(sql), values.0)
             .execute(&mut *connection)
             .await?;
@@ -191,8 +207,9 @@ mod tests {
 
     #[test]
     fn placeholders_are_numbered_through() {
-        assert_eq!(tuples(2, 2), "($1,$2),($3,$4)");
-        assert_eq!(tuples(1, 3), "($1,$2,$3)");
+        assert_eq!(tuples(2, 2, "PostgreSQL"), "($1,$2),($3,$4)");
+        assert_eq!(tuples(1, 3, "PostgreSQL"), "($1,$2,$3)");
+        assert_eq!(tuples(2, 2, "SQLite"), "(?,?),(?,?)");
         assert_eq!([1, 3, 64, 1_000].map(chunk_length), [1, 2, 64, 256]);
     }
 }

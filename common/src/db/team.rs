@@ -77,7 +77,7 @@ const UPDATE_TEAM: &str = "
 
 const SET_OVERDRAFT: &str = "
     UPDATE accounts
-    SET overdraft = $2
+    SET overdraft = $2, version = version + 1
     WHERE team_id = $1 AND balance - held >= -$2";
 
 pub(crate) async fn update(

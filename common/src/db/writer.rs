@@ -9,6 +9,7 @@ use sqlx::AnyConnection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::batch::{self, Outcomes};
+use super::known::Known;
 use super::work::{
     BeginCall, CallBegun, CompleteJob, EndJob, OpenJob, Outcome, PatchMetadata, SettleCall, Work,
     WorkError,
@@ -46,6 +47,7 @@ pub struct WriterTask {
     database: Database,
     queue: mpsc::Receiver<Queued>,
     connection: Option<AnyConnection>,
+    known: Known,
 }
 
 /// Makes a writer; its task is to be run by the caller.
@@ -55,6 +57,7 @@ pub fn writer(database: Database) -> (LedgerWriter, WriterTask) {
         database,
         queue: receiver,
         connection: None,
+        known: Known::default(),
     };
     (LedgerWriter { queue: sender }, task)
 }
@@ -191,7 +194,11 @@ impl WriterTask {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            match self.try_commit(works).await {
+            let committed = self.try_commit(works).await;
+            if committed.is_err() {
+                self.known = Known::default();
+            }
+            match committed {
                 Err(error) if error.is_transient() && attempt < ATTEMPTS_MAX => {}
                 Err(error) => {
                     // What is left of a broken connection or transaction is not worth keeping.
@@ -208,7 +215,7 @@ impl WriterTask {
             Some(connection) => connection,
             none => none.insert(self.database.dedicated_connection().await?),
         };
-        batch::commit(connection, &self.database, works).await
+        batch::commit(connection, &self.database, works, &mut self.known).await
     }
 }
 

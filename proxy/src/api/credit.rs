@@ -1,14 +1,14 @@
 //! `/api/credits`: what a team has, and what became of it.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tollgate_common::db::ledger::{self, EntryRow};
 use tollgate_common::ledger::Account;
 use tollgate_common::money::Credits;
 
-use super::Shared;
+use super::{Segment, Shared};
 use crate::error::{ApiError, FieldProblem};
 use crate::services::Services;
 use crate::steps::authenticate::Caller;
@@ -38,7 +38,7 @@ async fn account_of(services: &Services, caller: &Caller) -> Result<Account, Api
 pub(crate) async fn balance(
     State(services): Shared,
     caller: Caller,
-    Path(team): Path<String>,
+    Segment(team): Segment,
 ) -> Result<Json<Value>, ApiError> {
     require_own(&caller, &team, "access credit balance")?;
     let account = account_of(&services, &caller).await?;
@@ -78,7 +78,7 @@ pub(crate) struct TransactionsQuery {
 pub(crate) async fn transactions(
     State(services): Shared,
     caller: Caller,
-    Path(team): Path<String>,
+    Segment(team): Segment,
     query: Result<Query<TransactionsQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
     require_own(&caller, &team, "access credit transactions")?;
@@ -136,7 +136,7 @@ pub(crate) struct CheckQuery {
 pub(crate) async fn check(
     State(services): Shared,
     caller: Caller,
-    Path(team): Path<String>,
+    Segment(team): Segment,
     query: Result<Query<CheckQuery>, axum::extract::rejection::QueryRejection>,
 ) -> Result<Json<Value>, ApiError> {
     require_own(&caller, &team, "check credits")?;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
-use http::{HeaderMap, Uri};
+use http::{HeaderMap, HeaderValue, Uri};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tollgate_common::db::call::{self, CallRow};
@@ -16,7 +17,7 @@ use tollgate_common::job::{CallState, Job};
 use tollgate_common::ledger::Refusal;
 use tollgate_common::money::Credits;
 
-use super::Shared;
+use super::{Segment, Shared};
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::services::Services;
@@ -63,7 +64,7 @@ pub(crate) async fn create(
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let now = services.clock.now();
     caller.require_active(now)?;
     receive::require_json(&headers)?;
@@ -88,8 +89,9 @@ pub(crate) async fn create(
         return Err(ApiError::Forbidden(message));
     }
     let claim = receive::claim(&headers, &caller.key_id, uri.path(), &body)?;
+    let id = JobId::new(now, &*services.random);
     let work = OpenJob {
-        id: JobId::new(now, &*services.random),
+        id,
         team_id: caller.team.id.clone(),
         org_id: caller.team.org_id.clone(),
         terms: caller.team.terms,
@@ -101,19 +103,30 @@ pub(crate) async fn create(
         now,
     };
     let job = services.writer.open_job(work).await?;
-    Ok(Json(json!({
+    let body = json!({
         "job_id": job.id,
         "team_id": job.team_id,
         "status": "pending",
         "created_at": job.created_at,
-    })))
+    });
+    Ok(answer(body, job.id != id))
+}
+
+/// An answer that says whether the same request was answered before.
+fn answer(body: Value, is_replay: bool) -> Response {
+    let mut response = Json(body).into_response();
+    if is_replay {
+        let headers = response.headers_mut();
+        headers.insert("idempotent-replayed", HeaderValue::from_static("true"));
+    }
+    response
 }
 
 /// `GET /api/jobs/{job_id}`
 pub(crate) async fn show(
     State(services): Shared,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Json<Value>, ApiError> {
     let job = find_own(&services, &caller, parse_id(&id)?).await?;
     let calls = call::list_calls(services.database.pool(), job.id).await?;
@@ -146,11 +159,11 @@ pub(crate) async fn show(
 pub(crate) async fn complete(
     State(services): Shared,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     uri: Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> Result<Json<Value>, ApiError> {
+) -> Result<Response, ApiError> {
     let now = services.clock.now();
     caller.require_active(now)?;
     receive::require_json(&headers)?;
@@ -175,7 +188,10 @@ pub(crate) async fn complete(
     };
     let job = complete_when_calls_have_ended(&services, work).await?;
     let calls = call::list_calls(services.database.pool(), job.id).await?;
-    Ok(Json(completed_body(&job, &calls)))
+    Ok(answer(
+        completed_body(&job, &calls),
+        job.completed_at != Some(now),
+    ))
 }
 
 async fn complete_when_calls_have_ended(
@@ -250,7 +266,7 @@ fn public_error(call: &CallRow) -> Option<String> {
 pub(crate) async fn patch_metadata(
     State(services): Shared,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, ApiError> {
@@ -283,7 +299,7 @@ pub(crate) async fn patch_metadata(
 pub(crate) async fn costs(
     State(services): Shared,
     caller: Caller,
-    Path(id): Path<String>,
+    Segment(id): Segment,
 ) -> Result<Json<Value>, ApiError> {
     let job = find_own(&services, &caller, parse_id(&id)?).await?;
     let calls = call::list_calls(services.database.pool(), job.id).await?;

@@ -184,8 +184,8 @@ impl Forwarder {
             .unwrap_or(Err(UpstreamFailure::Timeout { phase: "total" }))
     }
 
-    /// A pooled connection that turns out to be dead before a byte of answer has come is replaced by
-    /// a new one, once: the server had closed it before it saw the request.
+    /// A pooled connection that turns out to be dead before a byte of answer has come is replaced
+    /// by a new one, once: the server had closed it before it saw the request.
     async fn post_unbounded(
         &self,
         target: Target<'_>,

@@ -8,8 +8,8 @@ use tollgate_common::db::writer::LedgerWriter;
 use tollgate_common::job::CallState;
 use tollgate_common::price::Price;
 
-/// A call that is recorded as in flight. It ends exactly once: by [`OpenCall::into_settlement`], or,
-/// if whoever carries it is dropped, as failed.
+/// A call that is recorded as in flight. It ends exactly once: by [`OpenCall::into_settlement`],
+/// or, if whoever carries it is dropped, as failed.
 #[derive(Debug)]
 #[must_use = "a call in flight must be settled"]
 pub(crate) struct OpenCall {

@@ -88,9 +88,7 @@ impl<'w> Batch<'w> {
         if was_pending || terms.is_metered() {
             self.changed_jobs.insert(work.job_id);
         }
-        if terms.is_metered() {
-            self.changed_accounts.insert(work.team_id.clone());
-        }
+        self.changed_accounts.insert(work.team_id.clone());
         self.count_in_flight(work.job_id, 1);
         self.remember(
             work.claim.as_ref(),
@@ -130,20 +128,26 @@ impl<'w> Batch<'w> {
                 Spend::default()
             };
             ledger::settle_call(account, job, reserved, used);
-            self.changed_accounts.insert(work.team_id.clone());
             self.changed_jobs.insert(work.job_id);
         }
         if let (true, Some(patch)) = (succeeded, &work.metadata) {
             self.merge_into_job(work.job_id, patch, work.metadata_bytes_max, work.now);
         }
         self.answer_claim(work, succeeded);
-        self.ended_calls_of.insert(work.job_id);
+        self.changed_accounts.insert(work.team_id.clone());
+        let is_open = match self.jobs.get(&work.job_id) {
+            Some(job) => job.state.is_open(),
+            None => self.known_open_jobs.contains(&work.job_id),
+        };
+        if !is_open {
+            self.ended_calls_of.insert(work.job_id);
+        }
         self.settled_calls.push(work);
         true
     }
 
-    /// The size was checked when the call began. If another call has filled the metadata since, this
-    /// one's part is left out: the answer is worth more than the note about it.
+    /// The size was checked when the call began. If another call has filled the metadata since,
+    /// this one's part is left out: the answer is worth more than the note about it.
     fn merge_into_job(&mut self, id: JobId, patch: &Object, bytes_max: usize, now: Timestamp) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
@@ -212,6 +216,7 @@ impl<'w> Batch<'w> {
             if active_at >= cutoff {
                 job.active_at = active_at;
                 let still_open = Box::new(job.clone());
+                self.changed_accounts.insert(work.team_id.clone());
                 self.changed_jobs.insert(work.id);
                 return Ok(Outcome::JobEnded(still_open));
             }
@@ -227,6 +232,7 @@ impl<'w> Batch<'w> {
         let mut job = self.own_job(work.id, &work.team_id)?;
         job.metadata = merged(&job.metadata, &work.metadata, work.metadata_bytes_max)?;
         job.updated_at = work.now;
+        self.changed_accounts.insert(work.team_id.clone());
         self.changed_jobs.insert(work.id);
         self.jobs.insert(work.id, job.clone());
         Ok(Outcome::MetadataPatched(Box::new(job)))

@@ -1,0 +1,111 @@
+//! The subcommands: one noun a file, each verb a change or a view of the database.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::session::Session;
+use error::Failure;
+use output::Output;
+
+mod audit;
+mod credits;
+pub(crate) mod error;
+mod group;
+mod job;
+mod key;
+mod model;
+mod org;
+mod output;
+mod provider;
+mod team;
+mod value;
+
+/// Above the options that every subcommand takes.
+const EVERYWHERE: &str = "Global options";
+
+/// Options that every subcommand takes.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Options {
+    #[arg(
+        long,
+        global = true, help_heading = EVERYWHERE,
+        value_name = "URL",
+        help = "sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE; wins over DATABASE_URL and \
+                the configuration file"
+    )]
+    pub(crate) database_url: Option<String>,
+    /// Configuration file [default: tollgate.toml if it is there]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print one JSON document instead of text
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
+    pub(crate) json: bool,
+    /// Whom the audit log and the ledger name [default: $USER, else admin]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "NAME", value_parser = value::text)]
+    pub(crate) actor: Option<String>,
+}
+
+/// Administers a Tollgate installation.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate-admin", version)]
+#[command(after_help = "Exit codes: 0 done, 2 usage, 3 not found, 4 conflict, \
+                        5 refused by a rule, 1 anything else.")]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    #[command(subcommand)]
+    pub(crate) noun: Option<Noun>,
+}
+
+/// What a subcommand is about.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Noun {
+    /// Organizations: customers, the owners of teams
+    #[command(subcommand)]
+    Org(org::Verb),
+    /// Teams: what authenticates, is charged and is granted models
+    #[command(subcommand)]
+    Team(team::Verb),
+    /// Virtual keys: what a team's application shows at the door
+    #[command(subcommand)]
+    Key(key::Verb),
+    /// Balances and the ledger
+    #[command(subcommand)]
+    Credits(credits::Verb),
+    /// Providers: the accounts under which models are bought
+    #[command(subcommand)]
+    Provider(provider::Verb),
+    /// Models as teams know them
+    #[command(subcommand)]
+    Model(model::Verb),
+    /// Groups of models that teams are granted
+    #[command(subcommand)]
+    Group(group::Verb),
+    /// Jobs and their calls
+    #[command(subcommand)]
+    Job(job::Verb),
+    /// The record of administrative changes
+    #[command(subcommand)]
+    Audit(audit::Verb),
+}
+
+/// Does what one subcommand says.
+pub(crate) async fn run(options: &Options, noun: Noun) -> Result<(), Failure> {
+    let session = Session::open(options).await?;
+    let output = Output::new(options.json);
+    match noun {
+        Noun::Org(verb) => org::run(&session, output, verb).await,
+        Noun::Team(verb) => team::run(&session, output, verb).await,
+        Noun::Key(verb) => key::run(&session, output, verb).await,
+        Noun::Credits(verb) => credits::run(&session, output, verb).await,
+        Noun::Provider(verb) => provider::run(&session, output, verb).await,
+        Noun::Model(verb) => model::run(&session, output, verb).await,
+        Noun::Group(verb) => group::run(&session, output, verb).await,
+        Noun::Job(verb) => job::run(&session, output, verb).await,
+        Noun::Audit(verb) => audit::run(&session, output, verb).await,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,234 @@
+//! `tollgate-admin key`. The only place that shows a virtual key, once, when it is made.
+
+use std::time::Duration;
+
+use clap::Subcommand;
+use serde::Serialize;
+use tollgate_common::clock::{SystemRandom, Timestamp};
+use tollgate_common::command::{Command, NewKey};
+use tollgate_common::db::key;
+use tollgate_common::id::{KeyId, TeamId};
+use tollgate_common::key::{PlainKey, VirtualKey};
+
+use super::error::Failure;
+use super::output::{Column, Output, Row, optional_time, or_dash, time, words};
+use super::team;
+use super::value::{self, Moment};
+use crate::session::Session;
+
+/// What can be done with virtual keys.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Make a key of a team and show it once
+    Create {
+        /// Whose
+        #[arg(long)]
+        team: TeamId,
+        /// What it is called
+        #[arg(long, value_parser = value::text)]
+        label: Option<String>,
+        /// When it ends: a time as 2026-12-31T23:59:59Z or a span as 90d
+        #[arg(long, value_name = "TIME")]
+        expires: Option<Moment>,
+        /// Take a key that callers use already, instead of making one
+        #[arg(long, value_name = "KEY")]
+        import: Option<String>,
+    },
+    /// List keys; what is secret of them is not stored
+    List {
+        /// Only this team's
+        #[arg(long)]
+        team: Option<TeamId>,
+    },
+    /// Make a successor of a key and show it once
+    Rotate {
+        /// Which, by its id
+        id: String,
+        /// How long the old key still works
+        #[arg(long, value_name = "SPAN", default_value = "0s", value_parser = value::span)]
+        grace: Duration,
+    },
+    /// End a key at once
+    Revoke {
+        /// Which, by its id
+        id: String,
+    },
+}
+
+#[derive(Debug, Serialize)]
+struct KeyView {
+    id: KeyId,
+    team: TeamId,
+    label: Option<String>,
+    status: &'static str,
+    expires_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    created_at: Timestamp,
+}
+
+impl KeyView {
+    fn new(key: VirtualKey, now: Timestamp) -> Self {
+        Self {
+            status: key.status(now),
+            id: key.id,
+            team: key.team_id,
+            label: key.label,
+            expires_at: key.expires_at,
+            revoked_at: key.revoked_at,
+            created_at: key.created_at,
+        }
+    }
+}
+
+impl Row for KeyView {
+    const COLUMNS: &'static [Column] = &[
+        words("ID"),
+        words("TEAM"),
+        words("LABEL"),
+        words("STATUS"),
+        words("EXPIRES"),
+        words("REVOKED"),
+        words("CREATED"),
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.team.to_string(),
+            or_dash(self.label.as_ref()),
+            self.status.to_owned(),
+            optional_time(self.expires_at),
+            optional_time(self.revoked_at),
+            time(self.created_at),
+        ]
+    }
+}
+
+/// A key at the one moment at which it can be shown.
+#[derive(Serialize)]
+struct NewKeyView<'a> {
+    #[serde(flatten)]
+    view: KeyView,
+    key: &'a str,
+}
+
+/// Does what the verb says.
+pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result<(), Failure> {
+    match verb {
+        Verb::List { team } => list(session, output, team.as_ref()).await,
+        Verb::Revoke { id } => revoke(session, output, key_id(&id)?).await,
+        Verb::Rotate { id, grace } => rotate(session, output, key_id(&id)?, grace).await,
+        Verb::Create {
+            team,
+            label,
+            expires,
+            import,
+        } => {
+            let expires_at = expires.map(|moment| moment.after(session.now(), "--expires"));
+            let plain = new_key(import.as_deref())?;
+            let command = Command::CreateKey {
+                team_id: team,
+                key: stored(&plain),
+                label,
+                expires_at: expires_at.transpose()?,
+            };
+            session.execute(&command).await?;
+            show_once(session, output, &plain, "").await
+        }
+    }
+}
+
+/// Reads a key's id. A whole key in its place is not repeated in the error.
+fn key_id(text: &str) -> Result<KeyId, Failure> {
+    if text.starts_with("sk-") {
+        let message = "this is a key, not its id: use the id that tollgate-admin key list shows";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    Ok(KeyId::new(text))
+}
+
+fn new_key(import: Option<&str>) -> Result<PlainKey, Failure> {
+    match import {
+        Some(text) => {
+            PlainKey::import(text).map_err(|why| Failure::Usage(format!("--import: {why}")))
+        }
+        None => Ok(PlainKey::generate(&SystemRandom)),
+    }
+}
+
+fn stored(plain: &PlainKey) -> NewKey {
+    NewKey {
+        id: plain.id().clone(),
+        hash: plain.hash(),
+    }
+}
+
+async fn rotate(
+    session: &Session,
+    output: Output,
+    id: KeyId,
+    grace: Duration,
+) -> Result<(), Failure> {
+    let plain = PlainKey::generate(&SystemRandom);
+    let command = Command::RotateKey {
+        id: id.clone(),
+        successor: stored(&plain),
+        ends_at: session.now().plus(grace),
+    };
+    session.execute(&command).await?;
+    let old = find(session, &id).await?;
+    let end = match old.expires_at {
+        Some(end) if end > session.now() => format!("Key {id} works until {}.\n", time(end)),
+        _ => format!("Key {id} has ended.\n"),
+    };
+    show_once(session, output, &plain, &end).await
+}
+
+async fn show_once(
+    session: &Session,
+    output: Output,
+    plain: &PlainKey,
+    preface: &str,
+) -> Result<(), Failure> {
+    let view = find(session, plain.id()).await?;
+    let sentence = format!(
+        "{preface}Key {} of team {}, shown only this once:\n\n  {}\n",
+        view.id,
+        view.team,
+        plain.reveal()
+    );
+    let key = plain.reveal();
+    output.done(&NewKeyView { view, key }, &sentence)
+}
+
+async fn revoke(session: &Session, output: Output, id: KeyId) -> Result<(), Failure> {
+    let command = Command::RevokeKey { id: id.clone() };
+    session.execute(&command).await?;
+    let view = find(session, &id).await?;
+    output.done(&view, &format!("Key {id} of team {} revoked.", view.team))
+}
+
+async fn list(session: &Session, output: Output, team: Option<&TeamId>) -> Result<(), Failure> {
+    if let Some(team) = team {
+        team::account(session, team).await?;
+    }
+    let now = session.now();
+    let keys = key::list(session.database.pool()).await?;
+    let views: Vec<KeyView> = keys
+        .into_iter()
+        .filter(|key| team.is_none_or(|team| key.team_id == *team))
+        .map(|key| KeyView::new(key, now))
+        .collect();
+    output.list(
+        &views,
+        "No keys. Make one: tollgate-admin key create --team <team>",
+    )
+}
+
+async fn find(session: &Session, id: &KeyId) -> Result<KeyView, Failure> {
+    let keys = key::list(session.database.pool()).await?;
+    keys.into_iter()
+        .find(|key| key.id == *id)
+        .map(|key| KeyView::new(key, session.now()))
+        .ok_or_else(|| Failure::not_found("key", id))
+}

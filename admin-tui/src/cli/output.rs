@@ -1,0 +1,242 @@
+//! Prints what subcommands have to say: aligned text for people, or one JSON document for programs.
+
+use std::io::{ErrorKind, Write as _};
+
+use serde::Serialize;
+use tollgate_common::clock::Timestamp;
+use tollgate_common::money::NanoUsd;
+
+use super::error::Failure;
+
+/// A column of a table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Column {
+    title: &'static str,
+    right: bool,
+}
+
+/// A column of words.
+pub(super) const fn words(title: &'static str) -> Column {
+    Column {
+        title,
+        right: false,
+    }
+}
+
+/// A column of numbers.
+pub(super) const fn numbers(title: &'static str) -> Column {
+    Column { title, right: true }
+}
+
+/// What can stand in a table.
+pub(super) trait Row: Serialize {
+    /// The table's columns.
+    const COLUMNS: &'static [Column];
+
+    /// One cell a column.
+    fn cells(&self) -> Vec<String>;
+}
+
+/// What can be shown by itself.
+pub(super) trait Show: Serialize {
+    /// Labels and values in the order of reading.
+    fn fields(&self) -> Vec<(&'static str, String)>;
+}
+
+/// An optional value as a cell.
+pub(super) fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+}
+
+/// A time as a cell: RFC 3339 to the second.
+pub(super) fn time(moment: Timestamp) -> String {
+    let text = moment.to_string();
+    match text.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => text,
+    }
+}
+
+/// An optional time as a cell.
+pub(super) fn optional_time(moment: Option<Timestamp>) -> String {
+    or_dash(moment.map(time))
+}
+
+/// Dollars as a cell.
+pub(super) fn dollars(amount: NanoUsd) -> String {
+    format!("{:.6}", amount.dollars(6))
+}
+
+/// Several words as a cell.
+pub(super) fn joined(items: &[impl ToString]) -> String {
+    let words: Vec<String> = items.iter().map(ToString::to_string).collect();
+    if words.is_empty() {
+        "-".to_owned()
+    } else {
+        words.join(", ")
+    }
+}
+
+/// Where and how to print.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// Prints JSON or text.
+    pub(super) const fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Prints a list; `hint` stands in for an empty one.
+    pub(super) fn list<R: Row>(self, rows: &[R], hint: &str) -> Result<(), Failure> {
+        self.page(rows, hint, None)
+    }
+
+    /// Prints a part of a list and, for people, how to get what comes after it.
+    pub(super) fn page<R: Row>(
+        self,
+        rows: &[R],
+        hint: &str,
+        next: Option<String>,
+    ) -> Result<(), Failure> {
+        if self.json {
+            return json(rows);
+        }
+        if rows.is_empty() {
+            return print(&format!("{hint}\n"));
+        }
+        let more = next.map(|before| format!("More: --before {before}\n"));
+        print(&format!("{}{}", table(rows), more.unwrap_or_default()))
+    }
+
+    /// Prints one thing.
+    pub(super) fn one(self, thing: &impl Show) -> Result<(), Failure> {
+        if self.json {
+            return json(thing);
+        }
+        print(&fields(&thing.fields()))
+    }
+
+    /// Prints one thing and a list that belongs to it; as JSON the thing holds the list itself.
+    pub(super) fn one_with<R: Row>(self, thing: &impl Show, rows: &[R]) -> Result<(), Failure> {
+        if self.json {
+            return json(thing);
+        }
+        let below = if rows.is_empty() {
+            String::new()
+        } else {
+            format!("\n{}", table(rows))
+        };
+        print(&format!("{}{below}", fields(&thing.fields())))
+    }
+
+    /// Prints what a change has led to: a sentence for people, the thing itself for programs.
+    pub(super) fn done(self, thing: &impl Serialize, sentence: &str) -> Result<(), Failure> {
+        if self.json {
+            return json(thing);
+        }
+        print(&format!("{sentence}\n"))
+    }
+}
+
+fn json<T: Serialize + ?Sized>(document: &T) -> Result<(), Failure> {
+    let mut text = serde_json::to_string_pretty(document)?;
+    text.push('\n');
+    print(&text)
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = std::io::stdout().lock();
+    match stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+    {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output(error)),
+        _ => Ok(()),
+    }
+}
+
+/// Callers choose some of these texts; what could steer a terminal is taken out.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+fn fields(fields: &[(&'static str, String)]) -> String {
+    let width = fields.iter().map(|(label, _)| label.len()).max();
+    let width = width.unwrap_or(0);
+    fields
+        .iter()
+        .map(|(label, value)| format!("{label:width$}  {}\n", printable(value)))
+        .collect()
+}
+
+fn table<R: Row>(rows: &[R]) -> String {
+    let titles = R::COLUMNS.iter().map(|c| c.title.to_owned()).collect();
+    let mut lines: Vec<Vec<String>> = vec![titles];
+    lines.extend(
+        rows.iter()
+            .map(|row| row.cells().iter().map(|cell| printable(cell)).collect()),
+    );
+    let width = |index: usize| {
+        let widths = lines.iter().filter_map(|line| line.get(index));
+        widths.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..R::COLUMNS.len()).map(width).collect();
+    lines
+        .iter()
+        .map(|line| table_line(R::COLUMNS, &widths, line))
+        .collect()
+}
+
+fn table_line(columns: &[Column], widths: &[usize], cells: &[String]) -> String {
+    let aligned: Vec<String> = columns
+        .iter()
+        .zip(widths)
+        .zip(cells)
+        .map(|((column, &width), cell)| {
+            if column.right {
+                format!("{cell:>width$}")
+            } else {
+                format!("{cell:<width$}")
+            }
+        })
+        .collect();
+    format!("{}\n", aligned.join("  ").trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Serialize)]
+    struct Line(&'static str, i64);
+
+    impl Row for Line {
+        const COLUMNS: &'static [Column] = &[words("NAME"), numbers("CREDITS")];
+
+        fn cells(&self) -> Vec<String> {
+            vec![self.0.to_owned(), self.1.to_string()]
+        }
+    }
+
+    #[test]
+    fn tables_align_words_left_and_numbers_right_and_never_steer_the_terminal() {
+        let rows = [Line("größer", 5), Line("a\u{1b}[2J", -1_000)];
+        assert_eq!(
+            table(&rows),
+            "NAME    CREDITS\ngrößer        5\na [2J     -1000\n"
+        );
+    }
+
+    #[test]
+    fn times_are_shown_to_the_second() {
+        assert_eq!(
+            time(Timestamp::from_micros(1_500_000)),
+            "1970-01-01T00:00:01Z"
+        );
+    }
+}

@@ -1,0 +1,231 @@
+//! `tollgate-admin provider`. Provider keys go in sealed and never come out here.
+
+use clap::Subcommand;
+use serde::Serialize;
+use tollgate_common::command::{Command, ProviderRef};
+use tollgate_common::db::provider::{self, KeyHint};
+use tollgate_common::id::{OrgId, ProviderName};
+use tollgate_common::provider::{BaseUrl, Provider, ProviderKind};
+
+use super::error::Failure;
+use super::output::{Column, Output, Row, joined, or_dash, words};
+use crate::session::Session;
+use key::KeySource;
+
+mod key;
+
+/// What can be done with providers.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Add a provider account with its key
+    Add {
+        #[command(flatten)]
+        name: Name,
+        /// Its dialect: openai, which serves every OpenAI-compatible base URL
+        #[arg(long)]
+        kind: ProviderKind,
+        /// Where it is, if not where its kind usually is
+        #[arg(long, value_name = "URL")]
+        base_url: Option<String>,
+        #[command(flatten)]
+        key: KeySource,
+    },
+    /// List all providers
+    List,
+    /// Replace a provider's key
+    Rotate {
+        #[command(flatten)]
+        name: Name,
+        #[command(flatten)]
+        key: KeySource,
+    },
+    /// Let a provider be used again
+    Enable {
+        #[command(flatten)]
+        name: Name,
+    },
+    /// Keep a provider and its key, but do not use it
+    Disable {
+        #[command(flatten)]
+        name: Name,
+    },
+    /// Remove a provider and its keys
+    Remove {
+        #[command(flatten)]
+        name: Name,
+    },
+}
+
+/// A provider by its name and whose it is.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Name {
+    /// Its name
+    name: ProviderName,
+    /// The one organization that may use it; without this it is the one for all
+    #[arg(long)]
+    org: Option<OrgId>,
+}
+
+impl From<Name> for ProviderRef {
+    fn from(name: Name) -> Self {
+        Self {
+            org_id: name.org,
+            name: name.name,
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct ProviderView {
+    name: ProviderName,
+    org: Option<OrgId>,
+    kind: &'static str,
+    base_url: String,
+    enabled: bool,
+    keys: Vec<String>,
+}
+
+impl ProviderView {
+    fn new(provider: Provider, hints: &[KeyHint]) -> Self {
+        let own = hints
+            .iter()
+            .filter(|hint| is(&provider, &hint.provider))
+            .map(|hint| hint.hint.clone());
+        Self {
+            keys: own.collect(),
+            name: provider.name,
+            org: provider.org_id,
+            kind: provider.kind.word(),
+            base_url: provider.base_url.to_string(),
+            enabled: provider.enabled,
+        }
+    }
+}
+
+impl Row for ProviderView {
+    const COLUMNS: &'static [Column] = &[
+        words("NAME"),
+        words("ORG"),
+        words("KIND"),
+        words("BASE URL"),
+        words("STATUS"),
+        words("KEY"),
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let status = if self.enabled { "enabled" } else { "disabled" };
+        vec![
+            self.name.to_string(),
+            or_dash(self.org.as_ref()),
+            self.kind.to_owned(),
+            self.base_url.clone(),
+            status.to_owned(),
+            joined(&self.keys),
+        ]
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct RemovedView<'a> {
+    name: &'a ProviderName,
+    org: Option<&'a OrgId>,
+    removed: bool,
+}
+
+fn is(provider: &Provider, reference: &ProviderRef) -> bool {
+    provider.name == reference.name && provider.org_id == reference.org_id
+}
+
+/// Does what the verb says.
+pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result<(), Failure> {
+    let (provider, command, done) = match verb {
+        Verb::List => return list(session, output).await,
+        Verb::Remove { name } => return remove(session, output, name.into()).await,
+        Verb::Add {
+            name,
+            kind,
+            base_url,
+            key,
+        } => {
+            let provider = ProviderRef::from(name);
+            let command = Command::AddProvider {
+                provider: provider.clone(),
+                kind,
+                base_url: read_base_url(base_url.as_deref(), kind)?,
+                credential: key.read(session)?,
+            };
+            (provider, command, "added")
+        }
+        Verb::Rotate { name, key } => {
+            let provider = ProviderRef::from(name);
+            let command = Command::RotateProvider {
+                provider: provider.clone(),
+                credential: key.read(session)?,
+            };
+            (provider, command, "has a new key")
+        }
+        Verb::Enable { name } => enable(name.into(), true, "enabled"),
+        Verb::Disable { name } => enable(name.into(), false, "disabled"),
+    };
+    session.execute(&command).await?;
+    let view = find(session, &provider).await?;
+    output.done(&view, &format!("Provider {} {done}.", provider.name))
+}
+
+/// The URL is read here and not with the other options, because their errors repeat the value, and
+/// this one may hold a password.
+fn read_base_url(text: Option<&str>, kind: ProviderKind) -> Result<BaseUrl, Failure> {
+    text.unwrap_or_else(|| kind.default_base_url())
+        .parse()
+        .map_err(|why: String| Failure::Usage(format!("--base-url: {why}")))
+}
+
+fn enable(
+    provider: ProviderRef,
+    enabled: bool,
+    done: &'static str,
+) -> (ProviderRef, Command, &'static str) {
+    let command = Command::EnableProvider {
+        provider: provider.clone(),
+        enabled,
+    };
+    (provider, command, done)
+}
+
+async fn remove(session: &Session, output: Output, provider: ProviderRef) -> Result<(), Failure> {
+    let command = Command::RemoveProvider {
+        provider: provider.clone(),
+    };
+    session.execute(&command).await?;
+    let view = RemovedView {
+        name: &provider.name,
+        org: provider.org_id.as_ref(),
+        removed: true,
+    };
+    output.done(&view, &format!("Provider {} removed.", provider.name))
+}
+
+async fn list(session: &Session, output: Output) -> Result<(), Failure> {
+    let pool = session.database.pool();
+    let hints = provider::list_hints(pool).await?;
+    let views: Vec<ProviderView> = provider::list(pool)
+        .await?
+        .into_iter()
+        .map(|provider| ProviderView::new(provider, &hints))
+        .collect();
+    output.list(
+        &views,
+        "No providers yet. Add one: tollgate-admin provider add <name> --kind openai --key-env OPENAI_API_KEY",
+    )
+}
+
+async fn find(session: &Session, reference: &ProviderRef) -> Result<ProviderView, Failure> {
+    let pool = session.database.pool();
+    let hints = provider::list_hints(pool).await?;
+    let providers = provider::list(pool).await?;
+    providers
+        .into_iter()
+        .find(|provider| is(provider, reference))
+        .map(|provider| ProviderView::new(provider, &hints))
+        .ok_or_else(|| Failure::not_found("provider", &reference.name))
+}

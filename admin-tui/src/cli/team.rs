@@ -1,0 +1,179 @@
+//! `tollgate-admin team`.
+
+use clap::{ArgGroup, Subcommand};
+use tollgate_common::command::Command;
+use tollgate_common::db::{ledger, model, team};
+use tollgate_common::id::{OrgId, TeamId};
+use tollgate_common::ledger::Account;
+use tollgate_common::money::Credits;
+use tollgate_common::standing::Standing;
+
+use super::error::Failure;
+use super::org;
+use super::output::Output;
+use super::value::{self, Moment};
+use crate::session::Session;
+use settings::Settings;
+use view::TeamView;
+
+mod settings;
+mod view;
+
+/// What can be done with teams.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Create a team with its credit account
+    Create {
+        /// Its id, for good
+        id: TeamId,
+        /// Its organization
+        #[arg(long)]
+        org: OrgId,
+        /// Its first credits
+        #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "0", value_parser = value::credits_allowed)]
+        credits: Credits,
+        #[command(flatten)]
+        settings: Box<Settings>,
+    },
+    /// List teams
+    List {
+        /// Only those of this organization
+        #[arg(long)]
+        org: Option<OrgId>,
+    },
+    /// Show one team with its credits
+    Show {
+        /// Which
+        id: TeamId,
+    },
+    /// Change settings of a team
+    #[command(group = ArgGroup::new("changes").required(true).multiple(true)
+        .args(settings::OPTIONS).arg("no_groups"))]
+    Set {
+        /// Which
+        id: TeamId,
+        #[command(flatten)]
+        settings: Box<Settings>,
+        /// Take all groups away
+        #[arg(long, conflicts_with = "groups")]
+        no_groups: bool,
+    },
+    /// Refuse all its work until it is resumed
+    Suspend {
+        /// Which
+        id: TeamId,
+    },
+    /// Refuse all its work for a while, or until it is resumed
+    Pause {
+        /// Which
+        id: TeamId,
+        /// When the pause ends: a time as 2026-12-31T23:59:59Z or a span as 2h
+        #[arg(long, value_name = "TIME")]
+        until: Option<Moment>,
+    },
+    /// End a suspension or pause
+    Resume {
+        /// Which
+        id: TeamId,
+    },
+}
+
+/// Does what the verb says.
+pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result<(), Failure> {
+    let (id, command, done) = match verb {
+        Verb::List { org } => return list(session, output, org.as_ref()).await,
+        Verb::Show { id } => return output.one(&find(session, &id).await?),
+        Verb::Create {
+            id,
+            org,
+            credits,
+            settings,
+        } => {
+            require_default_model(session, &settings).await?;
+            let command = Command::CreateTeam {
+                id: id.clone(),
+                org_id: org,
+                credits,
+                settings: settings.into_team_settings(None),
+            };
+            (id, command, "created")
+        }
+        Verb::Set {
+            id,
+            settings,
+            no_groups,
+        } => {
+            require_default_model(session, &settings).await?;
+            let no_groups = no_groups.then(Vec::new);
+            let command = Command::SetTeam {
+                id: id.clone(),
+                settings: settings.into_team_settings(no_groups),
+            };
+            (id, command, "changed")
+        }
+        Verb::Suspend { id } => standing(id, Standing::Suspended, "suspended"),
+        Verb::Resume { id } => standing(id, Standing::Active, "resumed"),
+        Verb::Pause { id, until } => standing(id, value::pause(until, session.now())?, "paused"),
+    };
+    session.execute(&command).await?;
+    let view = find(session, &id).await?;
+    output.done(&view, &format!("Team {id} {done}."))
+}
+
+fn standing(id: TeamId, standing: Standing, done: &'static str) -> (TeamId, Command, &'static str) {
+    let command = Command::SetTeamStanding {
+        id: id.clone(),
+        standing,
+    };
+    (id, command, done)
+}
+
+/// A default model that does not exist would refuse every call that names none.
+async fn require_default_model(session: &Session, settings: &Settings) -> Result<(), Failure> {
+    let Some(alias) = settings.default_model() else {
+        return Ok(());
+    };
+    let models = model::list(session.database.pool()).await?;
+    if models.iter().any(|model| model.alias == *alias) {
+        Ok(())
+    } else {
+        Err(Failure::not_found("model", alias))
+    }
+}
+
+async fn list(session: &Session, output: Output, org: Option<&OrgId>) -> Result<(), Failure> {
+    if let Some(org) = org {
+        org::require(session, org).await?;
+    }
+    let pool = session.database.pool();
+    let now = session.now();
+    let accounts = ledger::list_accounts(pool).await?;
+    let account = |id: &TeamId| accounts.iter().find(|account| account.team_id == *id);
+    let views: Vec<TeamView> = team::list(pool)
+        .await?
+        .into_iter()
+        .filter(|team| org.is_none_or(|org| team.org_id == *org))
+        .map(|team| TeamView::new(account(&team.id).cloned(), team, now))
+        .collect();
+    output.list(
+        &views,
+        "No teams. Make one: tollgate-admin team create <id> --org <organization>",
+    )
+}
+
+async fn find(session: &Session, id: &TeamId) -> Result<TeamView, Failure> {
+    let account = ledger::find_account(session.database.pool(), id).await?;
+    let teams = team::list(session.database.pool()).await?;
+    teams
+        .into_iter()
+        .find(|team| team.id == *id)
+        .map(|team| TeamView::new(account, team, session.now()))
+        .ok_or_else(|| Failure::not_found("team", id))
+}
+
+/// The account of a team, which every team has.
+pub(super) async fn account(session: &Session, id: &TeamId) -> Result<Account, Failure> {
+    ledger::find_account(session.database.pool(), id)
+        .await?
+        .ok_or_else(|| Failure::not_found("team", id))
+}

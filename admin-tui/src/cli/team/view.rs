@@ -1,0 +1,108 @@
+//! A team as it is shown.
+
+use serde::Serialize;
+use tollgate_common::clock::Timestamp;
+use tollgate_common::id::{GroupName, ModelAlias, OrgId, TeamId};
+use tollgate_common::ledger::Account;
+use tollgate_common::money::Credits;
+use tollgate_common::team::Team;
+
+use crate::cli::output::{Column, Row, Show, joined, numbers, optional_time, or_dash, time, words};
+
+/// A team with its credits.
+#[derive(Debug, Serialize)]
+pub(super) struct TeamView {
+    id: TeamId,
+    org: OrgId,
+    name: String,
+    status: &'static str,
+    paused_until: Option<Timestamp>,
+    budget_mode: &'static str,
+    credits_per_dollar: f64,
+    tokens_per_credit: i64,
+    markup_percent: f64,
+    default_model: Option<ModelAlias>,
+    groups: Vec<GroupName>,
+    balance: Credits,
+    held: Credits,
+    overdraft: Credits,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+}
+
+impl TeamView {
+    /// The team as it stands at `now`.
+    pub(super) fn new(account: Option<Account>, team: Team, now: Timestamp) -> Self {
+        let standing = team.standing.at(now);
+        let account = account.unwrap_or_else(|| Account::new(team.id.clone()));
+        Self {
+            id: team.id,
+            org: team.org_id,
+            name: team.name,
+            status: standing.word(),
+            paused_until: standing.paused_until(),
+            budget_mode: team.terms.mode.word(),
+            credits_per_dollar: team.terms.credits_per_dollar.as_f64(),
+            tokens_per_credit: team.terms.tokens_per_credit,
+            markup_percent: team.terms.markup.basis_points() as f64 / 100.0,
+            default_model: team.default_model,
+            groups: team.groups,
+            balance: account.balance,
+            held: account.held,
+            overdraft: account.overdraft,
+            created_at: team.created_at,
+            updated_at: team.updated_at,
+        }
+    }
+}
+
+impl Row for TeamView {
+    const COLUMNS: &'static [Column] = &[
+        words("ID"),
+        words("ORG"),
+        words("NAME"),
+        words("STATUS"),
+        words("BUDGET MODE"),
+        numbers("BALANCE"),
+        numbers("HELD"),
+        words("DEFAULT MODEL"),
+        words("GROUPS"),
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            self.org.to_string(),
+            self.name.clone(),
+            self.status.to_owned(),
+            self.budget_mode.to_owned(),
+            self.balance.to_string(),
+            self.held.to_string(),
+            or_dash(self.default_model.as_ref()),
+            joined(&self.groups),
+        ]
+    }
+}
+
+impl Show for TeamView {
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("id", self.id.to_string()),
+            ("org", self.org.to_string()),
+            ("name", self.name.clone()),
+            ("status", self.status.to_owned()),
+            ("paused until", optional_time(self.paused_until)),
+            ("budget mode", self.budget_mode.to_owned()),
+            ("credits per dollar", self.credits_per_dollar.to_string()),
+            ("tokens per credit", self.tokens_per_credit.to_string()),
+            ("markup", format!("{:.2}%", self.markup_percent)),
+            ("default model", or_dash(self.default_model.as_ref())),
+            ("groups", joined(&self.groups)),
+            ("balance", self.balance.to_string()),
+            ("held", self.held.to_string()),
+            ("overdraft", self.overdraft.to_string()),
+            ("created", time(self.created_at)),
+            ("updated", time(self.updated_at)),
+        ]
+    }
+}

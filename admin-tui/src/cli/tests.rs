@@ -1,0 +1,72 @@
+use clap::error::ErrorKind;
+use clap::{CommandFactory as _, Parser as _};
+
+use super::Arguments;
+
+fn parse(line: &str) -> Result<Arguments, ErrorKind> {
+    let words = std::iter::once("tollgate-admin").chain(line.split_whitespace());
+    Arguments::try_parse_from(words).map_err(|error| error.kind())
+}
+
+#[test]
+fn the_grammar_is_consistent() {
+    Arguments::command().debug_assert();
+}
+
+#[test]
+fn documented_lines_are_understood() {
+    for line in [
+        "",
+        "org create acme --name Acme",
+        "org pause acme --until 2h --json",
+        "team create t --org acme --credits 5 --group a --group b --markup 12.5",
+        "team set t --default-model none",
+        "team set t --name T --budget-mode job_based --credits-per-dollar 10 --overdraft 5",
+        "team set t --tokens-per-credit 1000",
+        "team set t --group g",
+        "team set t --no-groups",
+        "key create --team t --expires 2027-01-01T00:00:00Z --import sk-1234",
+        "key rotate abcdefgh --grace 10m",
+        "credits adjust t -5 --reason typo",
+        "credits adjust --reason typo t -5",
+        "credits ledger t --limit 10 --before 3",
+        "--database-url sqlite:x.db credits verify",
+        "provider add p --kind openai --key-env KEY",
+        "provider rotate p --org acme --key-stdin",
+        "model add m --provider p --upstream-model gpt --input-price 1 --output-price 2.50",
+        "model set m --catalog-price",
+        "model set m --max-output-tokens 100",
+        "group create g --model a --model b",
+        "job list --status COMPLETED",
+        "audit list --target team:t",
+    ] {
+        assert!(parse(line).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn lines_that_say_too_little_or_too_much_are_refused() {
+    use ErrorKind::{ArgumentConflict, MissingRequiredArgument, ValueValidation};
+    for (line, kind) in [
+        ("org create acme", MissingRequiredArgument),
+        ("team set t", MissingRequiredArgument),
+        ("team set t --group g --no-groups", ArgumentConflict),
+        ("model set m", MissingRequiredArgument),
+        ("model set m --input-price 1", MissingRequiredArgument),
+        (
+            "model set m --input-price 1 --output-price 2 --catalog-price",
+            ArgumentConflict,
+        ),
+        ("provider add p --kind openai", MissingRequiredArgument),
+        (
+            "provider add p --kind openai --key-env K --key-stdin",
+            ArgumentConflict,
+        ),
+        ("credits adjust t -5", MissingRequiredArgument),
+        ("credits add t 0", ValueValidation),
+        ("team create t --org acme --markup -1", ValueValidation),
+        ("org show a/b", ValueValidation),
+    ] {
+        assert_eq!(parse(line).err(), Some(kind), "{line}");
+    }
+}

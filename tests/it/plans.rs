@@ -1,0 +1,179 @@
+//! Plans of the hot queries: each finds its rows by an index on both engines.
+
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
+use tollgate_common::db::{audit, call, idempotency, job, ledger};
+use tollgate_tests::{Store, World};
+
+/// Tables that grow with use; nothing hot may read one of them from end to end.
+const GROWING: [&str; 6] = [
+    "accounts",
+    "audit_log",
+    "calls",
+    "idempotency",
+    "jobs",
+    "ledger_entries",
+];
+
+// What SQLite calls the indexes of primary keys.
+const JOBS: &str = "sqlite_autoindex_jobs_1";
+const CALLS: &str = "sqlite_autoindex_calls_1";
+const ACCOUNTS: &str = "sqlite_autoindex_accounts_1";
+const ENTRIES: &str = "sqlite_autoindex_ledger_entries_1";
+const CLAIMS: &str = "sqlite_autoindex_idempotency_1";
+const RECORDS: &str = "sqlite_autoindex_audit_log_1";
+
+/// Indexes of the few rows that are at work: reading one of them whole is cheap.
+const PARTIAL: [&str; 2] = ["calls_in_flight", "jobs_open"];
+
+/// A statement with literals in place of its placeholders, and the index that should serve it.
+struct Hot {
+    sql: String,
+    index: &'static str,
+}
+
+/// A statement with numbered placeholders.
+fn single(sql: &str, literals: &[&str], index: &'static str) -> Hot {
+    let mut sql = sql.to_owned();
+    for (number, literal) in literals.iter().enumerate().rev() {
+        sql = sql.replace(&format!("${}", number + 1), literal);
+    }
+    Hot { sql, index }
+}
+
+/// A statement around a list of keys.
+fn list((before, after): (&str, &str), index: &'static str) -> Hot {
+    let sql = format!("{before}('a', 'b'){after}");
+    Hot { sql, index }
+}
+
+/// A statement around rows: so many texts, then so many numbers, in the order given.
+fn rows((before, after): (&str, &str), columns: &str, index: &'static str) -> Hot {
+    let literals: Vec<&str> = columns
+        .chars()
+        .map(|kind| if kind == 't' { "'a'" } else { "1" })
+        .collect();
+    let row = literals.join(", ");
+    let sql = format!("{before}({row}), ({row}){after}");
+    Hot { sql, index }
+}
+
+fn hot_statements() -> Vec<Hot> {
+    let time = "1000000";
+    vec![
+        single(job::SELECT_JOB, &["'a'"], JOBS),
+        single(job::SELECT_STALE, &[time, "10"], "jobs_open"),
+        single(
+            job::LIST_TEAM_JOBS,
+            &["'a'", "''", time, "'b'", "10"],
+            "jobs_by_team",
+        ),
+        single(
+            job::LIST_JOBS,
+            &["''", "''", time, "'b'", "10"],
+            "jobs_by_time",
+        ),
+        list((job::SELECT_JOBS, ""), JOBS),
+        rows(job::UPDATE_JOBS, "ttttnnnnnnnnnnn", JOBS),
+        list(job::UPDATE_TOTALS, "calls_by_job"),
+        single(call::SELECT_ORPHANED, &[time, "10"], "calls_in_flight"),
+        single(call::SELECT_CALLS_OF_JOB, &["'a'", "10"], "calls_by_job"),
+        list((call::SELECT_CALLS, ""), CALLS),
+        list(call::COUNT_IN_FLIGHT, "calls_by_job"),
+        list(call::LATEST_START, "calls_by_job"),
+        rows(call::UPDATE_CALLS, "ttnnnnnnnntttnn", CALLS),
+        single(ledger::SELECT_ACCOUNT, &["'a'"], ACCOUNTS),
+        list((ledger::SELECT_ACCOUNTS, ledger::LOCK_SQLITE), ACCOUNTS),
+        rows(ledger::UPDATE_ACCOUNTS, "tnnnnnn", ACCOUNTS),
+        single(ledger::SELECT_ENTRIES, &["'a'", time, "10"], ENTRIES),
+        list((idempotency::SELECT_CLAIMS, ""), CLAIMS),
+        list((idempotency::DELETE_BY_CALL, ""), "idempotency_by_call"),
+        single(idempotency::DELETE_OLD, &[time], "idempotency_by_time"),
+        single(audit::LIST_RECORDS, &["'a'", "10"], RECORDS),
+        single(
+            audit::LIST_RECORDS_OF,
+            &["'a'", "10", "'b'"],
+            "audit_log_by_target",
+        ),
+    ]
+}
+
+/// Fails with every statement that is not served as it should be.
+fn all_right(wrong: Vec<String>) {
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+async fn explain(
+    connection: &mut AnyConnection,
+    prefix: &str,
+    sql: &str,
+    column: usize,
+) -> Vec<String> {
+    let explain = AssertSqlSafe(format!("{prefix} {sql}"));
+    let rows = sqlx::query(explain).fetch_all(connection).await;
+    let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    rows.iter()
+        .map(|row| row.get::<String, _>(column))
+        .collect()
+}
+
+/// Why a plan of SQLite is not good enough.
+fn fault_on_sqlite(hot: &Hot, plan: &[String]) -> Option<String> {
+    let any = |text: &str| plan.iter().any(|step| step.contains(text));
+    if !any(hot.index) {
+        return Some(format!("{} is not used", hot.index));
+    }
+    // With or without an index, a scan reads all there is in it.
+    let is_partial = |step: &String| PARTIAL.iter().any(|index| step.contains(index));
+    let scans = |table: &&&str| {
+        let scan = format!("SCAN {table}");
+        let mut steps = plan.iter().filter(|step| step.starts_with(&scan));
+        steps.any(|step| !is_partial(step))
+    };
+    let scanned = GROWING.iter().find(scans);
+    scanned
+        .map(|table| format!("{table} is read from end to end"))
+        .or_else(|| any("TEMP B-TREE FOR ORDER BY").then(|| "it is sorted anew".to_owned()))
+}
+
+/// Why a plan of PostgreSQL is not good enough.
+fn fault_on_postgres(plan: &str) -> Option<String> {
+    let scans = |table: &&&str| plan.contains(&format!("Seq Scan on {table}"));
+    let narrowed = plan.contains("Index Cond") || PARTIAL.iter().any(|index| plan.contains(index));
+    let scanned = GROWING.iter().find(scans);
+    scanned
+        .map(|table| format!("{table} is read from end to end"))
+        .or_else(|| (!narrowed).then(|| "no index narrows it".to_owned()))
+}
+
+#[tokio::test]
+async fn hot_statements_use_their_index_on_sqlite() {
+    let world = World::on(Store::Sqlite).await;
+    let mut connection = world.database().dedicated_connection().await.unwrap();
+    let mut wrong = Vec::new();
+    for hot in hot_statements() {
+        let plan = explain(&mut connection, "EXPLAIN QUERY PLAN", &hot.sql, 3).await;
+        let fault = fault_on_sqlite(&hot, &plan);
+        wrong.extend(fault.map(|fault| format!("{fault}: {}\n{}", hot.sql, plan.join("\n"))));
+    }
+    all_right(wrong);
+}
+
+#[tokio::test]
+async fn hot_statements_use_an_index_on_postgres() {
+    let world = World::on(Store::Postgres).await;
+    let mut connection = world.database().dedicated_connection().await.unwrap();
+    // The tables are empty, so that the planner would rather read them whole.
+    let prefer_indexes = sqlx::raw_sql("SET enable_seqscan = off");
+    prefer_indexes.execute(&mut connection).await.unwrap();
+    let mut statements = hot_statements();
+    let locked = (ledger::SELECT_ACCOUNTS, ledger::LOCK_POSTGRES);
+    statements.push(list(locked, ""));
+    let mut wrong = Vec::new();
+    for hot in statements {
+        let plan = explain(&mut connection, "EXPLAIN", &hot.sql, 0).await;
+        let plan = plan.join("\n");
+        let fault = fault_on_postgres(&plan);
+        wrong.extend(fault.map(|fault| format!("{fault}: {}\n{plan}", hot.sql)));
+    }
+    all_right(wrong);
+}

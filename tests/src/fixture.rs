@@ -1,0 +1,174 @@
+//! What every world holds: two organizations, three teams with a key each, a provider, its models.
+
+use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom};
+use tollgate_common::command::TeamSettings;
+use tollgate_common::command::{Command, ModelSettings, NewCredential, NewKey, ProviderRef};
+use tollgate_common::id::{CredentialId, ModelAlias};
+use tollgate_common::job::BudgetMode;
+use tollgate_common::key::PlainKey;
+use tollgate_common::money::Credits;
+use tollgate_common::provider::ProviderKind;
+use tollgate_common::secret::SealingKey;
+
+/// A team and the key that its application shows.
+#[derive(Debug, Clone, Copy)]
+pub struct Team {
+    /// Its id.
+    pub id: &'static str,
+    /// Its organization.
+    pub org: &'static str,
+    /// A live key.
+    pub key: &'static str,
+    /// What it is given at first.
+    pub credits: i64,
+}
+
+/// Charged one credit a job; 10 credits.
+pub const ALPHA: Team = Team {
+    id: "team-alpha",
+    org: "o1",
+    key: "sk-alpha-virtual-key-7f3a",
+    credits: 10,
+};
+
+/// Charged one credit for 1,000 tokens; 100 credits.
+pub const TOK: Team = Team {
+    id: "team-tok",
+    org: "o1",
+    key: "sk-tok-virtual-key-91be",
+    credits: 100,
+};
+
+/// Of another organization, charged 1,000 credits a dollar; 5 credits.
+pub const TEAM_B: Team = Team {
+    id: "team-b",
+    org: "o2",
+    key: "sk-b-virtual-key-c04d",
+    credits: 5,
+};
+
+/// The default model of all teams: `gpt-4o`, $2.50 and $10 per million tokens.
+pub const FAST: &str = "chat-fast";
+/// The second model that all teams are granted: `gpt-4o-mini`.
+pub const MINI: &str = "chat-mini";
+/// A granted model that nobody knows the price of.
+pub const UNPRICED: &str = "chat-unpriced";
+/// A model that no team is granted.
+pub const UNGRANTED: &str = "chat-ungranted";
+/// The group of the granted models.
+pub const GROUP: &str = "gpt-models";
+/// The name of the provider account.
+pub const PROVIDER: &str = "openai";
+/// The secret that opens the provider.
+pub const PROVIDER_KEY: &str = "sk-provider-secret-5d21e8";
+
+fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
+    text.parse().expect("the fixture's names are valid")
+}
+
+/// All that makes the fixture, in an order in which it can be carried out.
+pub fn commands(base_url: &str, sealing_key: &SealingKey) -> Vec<Command> {
+    let mut commands = vec![create_org("o1"), create_org("o2")];
+    commands.push(add_provider(PROVIDER, base_url, PROVIDER_KEY, sealing_key));
+    let models = [
+        (FAST, "gpt-4o"),
+        (MINI, "gpt-4o-mini"),
+        (UNPRICED, "house-model"),
+        (UNGRANTED, "gpt-4.1"),
+    ];
+    commands.extend(models.map(|(alias, upstream)| add_model(alias, PROVIDER, upstream)));
+    commands.push(Command::CreateGroup {
+        name: parsed(GROUP),
+        models: [FAST, MINI, UNPRICED].map(parsed).to_vec(),
+    });
+    commands.extend([
+        create_team(ALPHA, TeamSettings::default()),
+        create_team(
+            TOK,
+            TeamSettings {
+                budget_mode: Some(BudgetMode::ConsumptionTokens),
+                tokens_per_credit: Some(1_000),
+                ..TeamSettings::default()
+            },
+        ),
+        create_team(
+            TEAM_B,
+            TeamSettings {
+                budget_mode: Some(BudgetMode::ConsumptionUsd),
+                credits_per_dollar: Some(parsed("1000")),
+                ..TeamSettings::default()
+            },
+        ),
+    ]);
+    commands.extend([ALPHA, TOK, TEAM_B].map(|team| import_key(team.id, team.key)));
+    commands
+}
+
+fn create_org(id: &str) -> Command {
+    Command::CreateOrg {
+        id: parsed(id),
+        name: format!("Organization {id}"),
+    }
+}
+
+/// A team with the fixture's models and these settings.
+pub fn create_team(team: Team, settings: TeamSettings) -> Command {
+    Command::CreateTeam {
+        id: parsed(team.id),
+        org_id: parsed(team.org),
+        credits: Credits(team.credits),
+        settings: TeamSettings {
+            default_model: Some(Some(parsed(FAST))),
+            groups: Some(vec![parsed(GROUP)]),
+            ..settings
+        },
+    }
+}
+
+/// A key of a team, given in clear.
+pub fn import_key(team: &str, key: &str) -> Command {
+    let key = PlainKey::import(key).expect("the fixture's keys are valid");
+    Command::CreateKey {
+        team_id: parsed(team),
+        key: new_key(&key),
+        label: Some("test".to_owned()),
+        expires_at: None,
+    }
+}
+
+/// What is stored of a key.
+pub fn new_key(key: &PlainKey) -> NewKey {
+    NewKey {
+        id: key.id().clone(),
+        hash: key.hash(),
+    }
+}
+
+/// A provider account that all organizations may use.
+pub fn add_provider(name: &str, base_url: &str, secret: &str, sealing_key: &SealingKey) -> Command {
+    Command::AddProvider {
+        provider: ProviderRef {
+            org_id: None,
+            name: parsed(name),
+        },
+        kind: ProviderKind::OpenAi,
+        base_url: parsed(base_url),
+        credential: NewCredential {
+            id: CredentialId::new(SystemClock.now(), &SystemRandom),
+            sealed_key: sealing_key.seal(secret, &SystemRandom),
+            hint: "…".to_owned(),
+        },
+    }
+}
+
+/// A model of a provider.
+pub fn add_model(alias: &str, provider: &str, upstream_model: &str) -> Command {
+    Command::AddModel {
+        alias: parsed::<ModelAlias>(alias),
+        settings: ModelSettings {
+            provider: Some(parsed(provider)),
+            upstream_model: Some(upstream_model.to_owned()),
+            ..ModelSettings::default()
+        },
+    }
+}
