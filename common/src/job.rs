@@ -217,6 +217,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// The most that it may hold or be charged.
+    pub(crate) fn ceiling(&self) -> Credits {
+        self.credits_max.unwrap_or(Credits(i64::MAX))
+    }
+
     /// A call was accepted.
     pub fn start(&mut self, now: Timestamp) {
         if self.state == JobState::Pending {

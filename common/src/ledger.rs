@@ -337,7 +337,9 @@ pub fn settle_call(account: &mut Account, job: &mut Job, reserved: Spend, used: 
     if wanted < job.hold {
         lower_hold(account, job, wanted);
     } else {
-        let affordable = wanted.min(job.hold.plus(account.available()));
+        let affordable = wanted
+            .min(job.hold.plus(account.available()))
+            .min(job.ceiling());
         raise_hold(account, job, affordable.max(job.hold));
     }
 }
@@ -380,7 +382,8 @@ pub fn complete_job(
     )];
     let uncovered = price.minus(covered);
     if uncovered.is_positive() {
-        let taken = uncovered.min(account.available());
+        let within_ceiling = job.ceiling().minus(covered).max(Credits::ZERO);
+        let taken = uncovered.min(account.available()).min(within_ceiling);
         let mut entry = post(
             account,
             EntryKind::Overrun,

@@ -33,7 +33,7 @@ const ACTOR: &str = "quickstart";
 /// What can be chosen.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// An OpenAI-compatible base URL to use, as <http://localhost:11434/v1>. Its key, if it needs
+    /// An OpenAI-compatible base URL to use, as `http://localhost:11434/v1`. Its key, if it needs
     /// one, is read from the variable `TOLLGATE_UPSTREAM_KEY`.
     #[arg(long)]
     upstream: Option<BaseUrl>,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tollgate_common::clock::Timestamp;
+use tollgate_common::db::call::OrphanedCall;
 use tollgate_common::db::work::{CallResult, EndJob, IDEMPOTENCY_WINDOW, SettleCall, WorkError};
 use tollgate_common::db::{Engine, StoreError, call, idempotency, job, node};
 use tollgate_common::job::{CallState, JobState};
@@ -27,7 +28,10 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 const EXPIRY_LOOK_MIN: Duration = Duration::from_millis(250);
 const EXPIRY_LOOK_MAX: Duration = Duration::from_secs(30);
 
-/// How often old idempotency claims are forgotten.
+/// How long a node that is gone is remembered: much longer than it takes to close its calls.
+const NODE_MEMORY: Duration = Duration::from_hours(1);
+
+/// How often old idempotency claims and nodes are forgotten.
 const CLEANING: Duration = Duration::from_mins(10);
 
 /// How many rows one round of a task takes; the rest is for the next round.
@@ -87,7 +91,7 @@ pub(crate) async fn run(
             close_orphaned_calls
         ),
         every("expiry", expiry, &services, stop.clone(), expire_jobs),
-        every("cleaning", CLEANING, &services, stop, forget_claims),
+        every("cleaning", CLEANING, &services, stop, forget_old),
     );
 }
 
@@ -133,31 +137,44 @@ pub(crate) async fn leave(services: &Services) -> Result<(), StoreError> {
 pub(crate) async fn close_orphaned_calls(services: Arc<Services>) -> Result<(), StoreError> {
     let now = services.clock.now();
     let cutoff = now.minus(SILENCE_MAX);
-    let orphaned = call::list_orphaned(services.database.pool(), cutoff, ROUND_MAX).await?;
-    for call in orphaned {
-        tracing::warn!(call_id = %call.id, job_id = %call.job_id, "call was interrupted: its node is gone");
-        let settlement = SettleCall {
-            id: call.id,
-            job_id: call.job_id,
-            team_id: call.team_id,
-            metered: true,
-            state: CallState::Interrupted,
-            result: CallResult {
-                error_kind: Some("gateway_interrupted"),
-                error: Some("the gateway stopped before the call ended".to_owned()),
-                ..CallResult::default()
-            },
-            metadata: None,
-            metadata_bytes_max: services.config.metadata_bytes_max,
-            claim: None,
-            now,
-        };
-        services
-            .writer
-            .settle_call(settlement)
-            .await
-            .map_err(unavailable)?;
+    loop {
+        let orphaned = call::list_orphaned(services.database.pool(), cutoff, ROUND_MAX).await?;
+        for call in &orphaned {
+            close_orphaned_call(&services, call, now).await?;
+        }
+        if orphaned.len() < usize::try_from(ROUND_MAX).unwrap_or(usize::MAX) {
+            return Ok(());
+        }
     }
+}
+
+async fn close_orphaned_call(
+    services: &Services,
+    call: &OrphanedCall,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    tracing::warn!(call_id = %call.id, job_id = %call.job_id, "call was interrupted: its node is gone");
+    let settlement = SettleCall {
+        id: call.id,
+        job_id: call.job_id,
+        team_id: call.team_id.clone(),
+        metered: true,
+        state: CallState::Interrupted,
+        result: CallResult {
+            error_kind: Some("gateway_interrupted"),
+            error: Some("the gateway stopped before the call ended".to_owned()),
+            ..CallResult::default()
+        },
+        metadata: None,
+        metadata_bytes_max: services.config.metadata_bytes_max,
+        claim: None,
+        now,
+    };
+    services
+        .writer
+        .settle_call(settlement)
+        .await
+        .map_err(unavailable)?;
     Ok(())
 }
 
@@ -182,11 +199,11 @@ async fn expire_jobs(services: Arc<Services>) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn forget_claims(services: Arc<Services>) -> Result<(), StoreError> {
+async fn forget_old(services: Arc<Services>) -> Result<(), StoreError> {
     let mut connection = services.database.pool().acquire().await?;
     let cutoff = services.clock.now().minus(IDEMPOTENCY_WINDOW);
     idempotency::delete_old(&mut connection, cutoff).await?;
-    Ok(())
+    node::forget_gone(&mut connection, services.clock.now().minus(NODE_MEMORY)).await
 }
 
 fn unavailable(error: WorkError) -> StoreError {

@@ -16,9 +16,7 @@ const INSERT_CALLS: &str = "
     INSERT INTO calls
         (id, job_id, team_id, key_id, node_id, alias, requested_model, provider_name,
          upstream_model, purpose, state, reserved_cost, reserved_tokens, price_version,
-         input_price, cache_read_price, cache_write_price, output_price, started_at,
-         input_uncached, input_cache_read, input_cache_write, output_text, output_reasoning,
-         usage_estimated, provider_cost, client_cost)
+         input_price, cache_read_price, cache_write_price, output_price, started_at)
     VALUES ";
 
 /// Writes calls that are about to go upstream.
@@ -47,11 +45,8 @@ pub(crate) async fn insert_calls(
         values.push(unit.map(|unit| unit.cache_write.0));
         values.push(unit.map(|unit| unit.output.0));
         values.push_time(call.now);
-        for _ in 0..8 {
-            values.push(0_i64);
-        }
     };
-    execute_tuples(connection, (INSERT_CALLS, ""), 27, calls, bind).await?;
+    execute_tuples(connection, (INSERT_CALLS, ""), 19, calls, bind).await?;
     Ok(())
 }
 

@@ -77,24 +77,14 @@ pub async fn find_job(pool: &AnyPool, id: JobId) -> Result<Option<Job>, StoreErr
     row.map(|row| read_job(&mut Columns::of(&row))).transpose()
 }
 
-const INSERT_JOBS: &str = concat!(
-    "INSERT INTO jobs (",
-    job_columns!(),
-    ", total_calls, succeeded_calls, total_tokens, total_cost, total_latency_ms) VALUES "
-);
+const INSERT_JOBS: &str = concat!("INSERT INTO jobs (", job_columns!(), ") VALUES ");
 
 /// Writes new jobs.
 pub(crate) async fn insert_jobs(
     connection: &mut AnyConnection,
     jobs: &[Job],
 ) -> Result<(), StoreError> {
-    let bind = |values: &mut Values, job: &Job| {
-        bind_new_job(values, job);
-        for _ in 0..5 {
-            values.push(0_i64);
-        }
-    };
-    execute_tuples(connection, (INSERT_JOBS, ""), 30, jobs, bind).await?;
+    execute_tuples(connection, (INSERT_JOBS, ""), 25, jobs, bind_new_job).await?;
     Ok(())
 }
 
