@@ -177,7 +177,8 @@ impl Core {
 }
 
 /// Starts the writer. On SQLite it gets a thread of its own that waits without an event loop: it
-/// exchanges words with the engine's thread for every statement, and a plain wait is the cheaper one.
+/// exchanges words with the engine's thread for every statement, and a plain wait is the cheaper
+/// one.
 fn start_writer(
     runtime: &Runtime,
     database: &Database,
