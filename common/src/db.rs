@@ -3,6 +3,7 @@
 //! Reading goes through a pool. Writing goes through one connection at a time per process: the
 //! group-commit writer of a proxy (`writer`), or a short transaction of the administration.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -157,17 +158,39 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// The engine's own code of the error, if it comes from the engine.
+    fn code(&self) -> Option<Cow<'_, str>> {
+        let Self::Driver(sqlx::Error::Database(error)) = self else {
+            return None;
+        };
+        error.code()
+    }
+
+    /// SQLite's primary result code; extended ones carry it in their lowest byte.
+    fn sqlite_code(&self) -> Option<u32> {
+        self.code()
+            .filter(|code| code.len() < 5)?
+            .parse::<u32>()
+            .ok()
+            .map(|code| code & 0xff)
+    }
+
     /// Whether the same transaction may succeed if it is tried again: the engine was busy or could
     /// not serialize it.
     pub fn is_transient(&self) -> bool {
-        let Self::Driver(sqlx::Error::Database(error)) = self else {
-            return false;
-        };
-        // SQLite: busy, locked, busy snapshot. PostgreSQL: serialization failure, deadlock.
-        matches!(
-            error.code().as_deref(),
-            Some("5" | "6" | "517" | "40001" | "40P01")
-        )
+        // SQLite: busy, locked. PostgreSQL: serialization failure, deadlock.
+        matches!(self.sqlite_code(), Some(5 | 6))
+            || matches!(self.code().as_deref(), Some("40001" | "40P01"))
+    }
+
+    /// Whether the engine is well but refuses what it was given: trying the same again is no use.
+    pub fn is_about_data(&self) -> bool {
+        // SQLite: too big, constraint, mismatch, range. PostgreSQL: data exception, constraint.
+        matches!(self, Self::Inconsistent(_))
+            || matches!(self.sqlite_code(), Some(18 | 19 | 20 | 25))
+            || self
+                .code()
+                .is_some_and(|c| c.len() == 5 && (c.starts_with("22") || c.starts_with("23")))
     }
 
     /// Whether the error is one of a unique constraint.

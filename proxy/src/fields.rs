@@ -1,6 +1,7 @@
 //! Reads JSON objects field by field, collecting everything that is wrong with them.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::ops::RangeInclusive;
 
@@ -14,6 +15,12 @@ use crate::error::{ApiError, FieldProblem};
 
 /// How deep the JSON of a body may be nested; deeper bodies only cost whoever parses them.
 const DEPTH_MAX: usize = 128;
+
+/// How many problems of one request are reported: a hostile body must not make an endless answer.
+const PROBLEMS_MAX: usize = 20;
+
+/// How much of a field's name an answer repeats, in characters.
+const NAME_SHOWN_MAX: usize = 64;
 
 /// A JSON object whose values have not been looked at yet.
 #[derive(Debug, Default)]
@@ -104,27 +111,30 @@ impl<'a> Fields<'a> {
     }
 
     fn refuse_duplicates(&mut self) {
-        let names: Vec<String> = self
+        let mut seen = HashSet::with_capacity(self.object.0.len());
+        let twice: Vec<String> = self
             .object
             .0
             .iter()
-            .map(|(name, _)| name.clone().into_owned())
+            .filter(|(name, _)| !seen.insert(name.as_ref()))
+            .map(|(name, _)| name.chars().take(NAME_SHOWN_MAX).collect())
+            .take(PROBLEMS_MAX)
             .collect();
-        for (index, name) in names.iter().enumerate() {
-            if names[..index].contains(name) {
-                self.problem(name, "must be given once", "duplicate");
-            }
+        for name in twice {
+            self.problem(&name, "must be given once", "duplicate");
         }
     }
 
     /// Reads an object inside the body, at `location`.
     pub(crate) fn of_nested(raw: &'a RawValue, location: Vec<Value>) -> Option<Self> {
         let object = serde_json::from_str(raw.get()).ok()?;
-        Some(Self {
+        let mut fields = Self {
             object,
             location,
             problems: Vec::new(),
-        })
+        };
+        fields.refuse_duplicates();
+        Some(fields)
     }
 
     /// The value of a field, if it is there and not null.
@@ -135,6 +145,9 @@ impl<'a> Fields<'a> {
 
     /// Notes that a field is not as it must be.
     pub(crate) fn problem(&mut self, name: &str, message: impl Into<String>, kind: &'static str) {
+        if self.problems.len() >= PROBLEMS_MAX {
+            return;
+        }
         let mut location = self.location.clone();
         location.push(json!(name));
         self.problems.push(FieldProblem {
@@ -146,7 +159,8 @@ impl<'a> Fields<'a> {
 
     /// Takes over what was found in a nested object.
     pub(crate) fn absorb(&mut self, problems: Vec<FieldProblem>) {
-        self.problems.extend(problems);
+        let room = PROBLEMS_MAX.saturating_sub(self.problems.len());
+        self.problems.extend(problems.into_iter().take(room));
     }
 
     pub(crate) fn into_problems(self) -> Vec<FieldProblem> {

@@ -68,6 +68,7 @@ impl ProxyHttp for Gateway {
             .with("x-request-id", &context.request_id)
             .send(session)
             .await?;
+        receive::discard_rest(session).await;
         Ok(true)
     }
 

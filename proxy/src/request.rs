@@ -1,5 +1,8 @@
 //! The body of an LLM call, parsed: what exists in here is valid.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tollgate_common::db::work::Object;
@@ -15,6 +18,9 @@ const MESSAGE_OVERHEAD_TOKENS: usize = 16;
 
 /// Text that tokenizers cut finest has about two bytes a token; common English has four.
 const BYTES_PER_TOKEN: usize = 2;
+
+/// The most messages of one call.
+const MESSAGES_MAX: usize = 10_000;
 
 const ROLES: [&str; 6] = [
     "system",
@@ -95,6 +101,11 @@ fn parse_messages(fields: &mut Fields<'_>) -> usize {
     if messages.is_empty() {
         fields.problem("messages", "must have at least one message", "too_short");
     }
+    if messages.len() > MESSAGES_MAX {
+        let message = format!("must have at most {MESSAGES_MAX} messages");
+        fields.problem("messages", message, "too_long");
+        return 0;
+    }
     let mut tokens = 0;
     for (index, message) in messages.into_iter().enumerate() {
         let location = vec![json!("body"), json!("messages"), json!(index)];
@@ -123,38 +134,55 @@ fn parse_message(fields: &mut Fields<'_>, raw: &RawValue, location: Vec<Value>) 
             "enum",
         );
     }
-    let tokens = match message.raw("content").map(RawValue::get) {
-        None => 0,
-        Some(content) if content.starts_with('"') => content.len() / BYTES_PER_TOKEN,
-        Some(content) => part_tokens(content).unwrap_or_else(|| {
+    let media = match message.raw("content").map(RawValue::get) {
+        Some(content) if !content.starts_with('"') => media_in(content).unwrap_or_else(|| {
             message.problem(
                 "content",
                 "must be a string, a list of parts, or null",
                 "string_type",
             );
-            0
+            Media::default()
         }),
+        _ => Media::default(),
     };
-    let calls_length = message.raw("tool_calls").map_or(0, |raw| raw.get().len());
     fields.absorb(message.into_problems());
-    tokens + calls_length / BYTES_PER_TOKEN
+    // Everything that travels counts, whatever its name, but for the bytes of images and sounds.
+    (raw.get().len() - media.bytes) / BYTES_PER_TOKEN + media.count * MEDIA_TOKENS
 }
 
-/// About how many tokens a list of content parts is at most; `None` if it is no such list.
-fn part_tokens(content: &str) -> Option<usize> {
-    let parts: Vec<&RawValue> = serde_json::from_str(content).ok()?;
-    let mut tokens = 0;
+/// Images and sounds in a list of content parts.
+#[derive(Debug, Default)]
+struct Media {
+    count: usize,
+    bytes: usize,
+}
+
+#[derive(Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    image_url: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input_audio: Option<&'a RawValue>,
+}
+
+/// Finds images and sounds; `None` if the text is no list of parts. A field given twice is no part.
+fn media_in(content: &str) -> Option<Media> {
+    let parts: Vec<Part<'_>> = serde_json::from_str(content).ok()?;
+    let mut media = Media::default();
     for part in parts {
-        let part_fields = Fields::of_nested(part, Vec::new())?;
-        let kind = part_fields.raw("type").map_or("\"text\"", RawValue::get);
-        let is_text = kind == "\"text\"";
-        tokens += if is_text {
-            part.get().len() / BYTES_PER_TOKEN
-        } else {
-            MEDIA_TOKENS
+        let of_its_kind = match part.kind.as_ref() {
+            "image_url" => part.image_url,
+            "input_audio" => part.input_audio,
+            _ => None,
         };
+        if let Some(raw) = of_its_kind {
+            media.count += 1;
+            media.bytes += raw.get().len();
+        }
     }
-    Some(tokens)
+    Some(media)
 }
 
 /// A parameter, what it must be, and whether its JSON is that.
@@ -289,6 +317,23 @@ mod tests {
         let image = r#"{"messages":[{"role":"user","content":[{"type":"text","text":"what?"},
             {"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}]}"#;
         let request = CallRequest::parse(image.as_bytes()).unwrap();
-        assert!(request.input_tokens >= 2_000 && request.input_tokens < 2_100);
+        assert!(request.input_tokens >= 2_000 && request.input_tokens < 2_150);
+    }
+
+    #[test]
+    fn everything_that_travels_counts_in_the_estimate() {
+        let long = "x".repeat(100_000);
+        for message in [
+            format!(r#"{{"role":"user","content":"{long}"}}"#),
+            format!(r#"{{"role":"user","content":[{{"type":"\u0074ext","text":"{long}"}}]}}"#),
+            format!(r#"{{"role":"user","content":[{{"type":"file","file":"{long}"}}]}}"#),
+            format!(r#"{{"role":"assistant","content":null,"function_call":"{long}"}}"#),
+        ] {
+            let body = format!(r#"{{"messages":[{message}]}}"#);
+            let request = CallRequest::parse(body.as_bytes()).unwrap();
+            assert!(request.input_tokens >= 50_000, "{}", request.input_tokens);
+        }
+        let twice = r#"{"messages":[{"role":"user","content":"a","content":"b"}]}"#;
+        assert!(detail(twice).contains("messages[0].content: must be given once"));
     }
 }

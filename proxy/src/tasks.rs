@@ -1,15 +1,17 @@
 //! What goes on beside requests: the policy's refresh, the node's heartbeat, calls of nodes that
 //! are gone, jobs that nobody works on, and claims that have outlived their window.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use tokio::time::MissedTickBehavior;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::call::OrphanedCall;
 use tollgate_common::db::work::{CallResult, EndJob, IDEMPOTENCY_WINDOW, SettleCall, WorkError};
 use tollgate_common::db::{Engine, StoreError, call, idempotency, job, node};
+use tollgate_common::id::NodeId;
 use tollgate_common::job::{CallState, JobState};
 use tollgate_common::ledger::Refusal;
 
@@ -28,10 +30,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(15);
 const EXPIRY_LOOK_MIN: Duration = Duration::from_millis(250);
 const EXPIRY_LOOK_MAX: Duration = Duration::from_secs(30);
 
-/// How long a node that is gone is remembered: much longer than it takes to close its calls.
-const NODE_MEMORY: Duration = Duration::from_hours(1);
-
-/// How often old idempotency claims and nodes are forgotten.
+/// How often old idempotency claims are forgotten.
 const CLEANING: Duration = Duration::from_mins(10);
 
 /// How many rows one round of a task takes; the rest is for the next round.
@@ -73,6 +72,7 @@ pub(crate) async fn run(
         Engine::Sqlite => REFRESH_SQLITE,
         Engine::Postgres => REFRESH_POSTGRES,
     };
+    let watch = Arc::new(Mutex::new(Watch::default()));
     let expiry = (services.config.job_expiry / 4).clamp(EXPIRY_LOOK_MIN, EXPIRY_LOOK_MAX);
     tokio::join!(
         every("policy", refresh_period, &services, stop.clone(), refresh),
@@ -83,15 +83,11 @@ pub(crate) async fn run(
             stop.clone(),
             |services| beat(services, started_at)
         ),
-        every(
-            "reaper",
-            HEARTBEAT,
-            &services,
-            stop.clone(),
-            close_orphaned_calls
-        ),
+        every("reaper", HEARTBEAT, &services, stop.clone(), |services| {
+            reap(services, watch.clone())
+        }),
         every("expiry", expiry, &services, stop.clone(), expire_jobs),
-        every("cleaning", CLEANING, &services, stop, forget_old),
+        every("cleaning", CLEANING, &services, stop, forget_claims),
     );
 }
 
@@ -121,7 +117,7 @@ pub(crate) async fn enter(
 ) -> Result<(), StoreError> {
     if services.database.engine() == Engine::Sqlite {
         let mut connection = services.database.pool().acquire().await?;
-        node::forget_gone(&mut connection, Timestamp::from_micros(i64::MAX)).await?;
+        node::forget_all(&mut connection).await?;
     }
     beat(services.clone(), started_at).await
 }
@@ -132,13 +128,48 @@ pub(crate) async fn leave(services: &Services) -> Result<(), StoreError> {
     node::leave(&mut connection, services.node_id).await
 }
 
-/// Closes calls in flight of nodes that have been silent too long. Nothing of an answer is recorded
-/// before it is complete, so their holds are released.
+/// What one node has seen of the others: what each last said, and since when it has not changed.
+#[derive(Debug, Default)]
+struct Watch(HashMap<NodeId, (Timestamp, Instant)>);
+
+impl Watch {
+    /// Takes nodes off the list that have said nothing new for too long. Only this node's own clock
+    /// measures that, and only while the list could be read: neither a clock that is off nor an
+    /// outage of the database makes a living node look gone.
+    async fn look(&mut self, services: &Services) -> Result<(), StoreError> {
+        let listed = node::list(services.database.pool()).await;
+        let listed = listed.inspect_err(|_| self.0.clear())?;
+        self.0
+            .retain(|id, _| listed.iter().any(|(other, _)| other == id));
+        for (id, seen_at) in listed.into_iter().filter(|(id, _)| *id != services.node_id) {
+            let (known, since) = self
+                .0
+                .entry(id)
+                .or_insert_with(|| (seen_at, Instant::now()));
+            if *known != seen_at {
+                (*known, *since) = (seen_at, Instant::now());
+            } else if since.elapsed() >= SILENCE_MAX {
+                tracing::warn!(node_id = %id, "a node is gone");
+                let mut connection = services.database.pool().acquire().await?;
+                node::forget(&mut connection, id, seen_at).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Looks after the other nodes, and closes the calls of those that are gone.
+async fn reap(services: Arc<Services>, watch: Arc<Mutex<Watch>>) -> Result<(), StoreError> {
+    watch.lock().await.look(&services).await?;
+    close_orphaned_calls(services).await
+}
+
+/// Closes calls in flight of nodes that are gone. Nothing of an answer is recorded before it is
+/// complete, so their holds are released.
 pub(crate) async fn close_orphaned_calls(services: Arc<Services>) -> Result<(), StoreError> {
     let now = services.clock.now();
-    let cutoff = now.minus(SILENCE_MAX);
     loop {
-        let orphaned = call::list_orphaned(services.database.pool(), cutoff, ROUND_MAX).await?;
+        let orphaned = call::list_orphaned(services.database.pool(), ROUND_MAX).await?;
         for call in &orphaned {
             close_orphaned_call(&services, call, now).await?;
         }
@@ -199,11 +230,11 @@ async fn expire_jobs(services: Arc<Services>) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn forget_old(services: Arc<Services>) -> Result<(), StoreError> {
+async fn forget_claims(services: Arc<Services>) -> Result<(), StoreError> {
     let mut connection = services.database.pool().acquire().await?;
     let cutoff = services.clock.now().minus(IDEMPOTENCY_WINDOW);
     idempotency::delete_old(&mut connection, cutoff).await?;
-    node::forget_gone(&mut connection, services.clock.now().minus(NODE_MEMORY)).await
+    Ok(())
 }
 
 fn unavailable(error: WorkError) -> StoreError {

@@ -90,7 +90,7 @@ struct Wanted {
     calls: BTreeMap<CallId, TeamId>,
     in_flight: BTreeSet<JobId>,
     latest_starts: BTreeSet<JobId>,
-    claims: BTreeSet<String>,
+    claims: BTreeSet<(String, String)>,
 }
 
 impl Wanted {
@@ -151,8 +151,9 @@ impl Wanted {
     }
 
     fn add_claim(&mut self, claim: Option<&IdempotencyClaim>) {
-        self.claims
-            .extend(claim.map(|claim| claim.idempotency_key.clone()));
+        let key =
+            |claim: &IdempotencyClaim| (claim.idempotency_key.clone(), claim.key_id.to_string());
+        self.claims.extend(claim.map(key));
     }
 }
 

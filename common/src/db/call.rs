@@ -177,18 +177,13 @@ pub const SELECT_ORPHANED: &str = "
     SELECT id, job_id, team_id
     FROM calls
     WHERE state = 'in_flight'
-      AND node_id NOT IN (SELECT id FROM nodes WHERE seen_at >= $1)
+      AND node_id NOT IN (SELECT id FROM nodes)
     ORDER BY node_id, id
-    LIMIT $2";
+    LIMIT $1";
 
-/// Calls in flight whose node gave no sign of life since `cutoff`.
-pub async fn list_orphaned(
-    pool: &AnyPool,
-    cutoff: Timestamp,
-    limit: i64,
-) -> Result<Vec<OrphanedCall>, StoreError> {
+/// Calls in flight whose node is not among the nodes any more.
+pub async fn list_orphaned(pool: &AnyPool, limit: i64) -> Result<Vec<OrphanedCall>, StoreError> {
     let rows = sqlx::query(SELECT_ORPHANED)
-        .bind(cutoff.as_micros())
         .bind(limit)
         .fetch_all(pool)
         .await?;

@@ -3,7 +3,7 @@
 use sqlx::AnyConnection;
 
 use super::StoreError;
-use super::rows::{Columns, Values, execute_in, execute_tuples, select_in};
+use super::rows::{Columns, Values, execute_in, execute_tuples, select_pairs};
 use super::work::IdempotencyClaim;
 use crate::clock::Timestamp;
 use crate::id::{CallId, JobId};
@@ -20,14 +20,17 @@ pub(crate) struct StoredClaim {
 }
 
 /// Claims by their key, before the list of keys.
-pub const SELECT_CLAIMS: &str = "
+pub const SELECT_CLAIMS: (&str, &str) = (
+    "
     SELECT key_id, idempotency_key, fingerprint, operation, job_id, call_id, sealed_body, created_at
     FROM idempotency
-    WHERE idempotency_key IN ";
+    WHERE (idempotency_key, key_id) IN (VALUES ",
+    ")",
+);
 
 pub(crate) async fn select_claims(
     connection: &mut AnyConnection,
-    idempotency_keys: &[String],
+    keys: &[(String, String)],
 ) -> Result<Vec<StoredClaim>, StoreError> {
     let read = |columns: &mut Columns<'_>| {
         Ok(StoredClaim {
@@ -43,7 +46,7 @@ pub(crate) async fn select_claims(
             created_at: columns.time()?,
         })
     };
-    select_in(connection, (SELECT_CLAIMS, ""), idempotency_keys, read).await
+    select_pairs(connection, SELECT_CLAIMS, keys, read).await
 }
 
 /// A claim that has outlived its window gives way to a new one.

@@ -25,7 +25,7 @@ pub const SELECT_ACCOUNTS: &str = concat!(
 
 /// PostgreSQL locks the rows in the order of their ids, so that two nodes never wait for each other
 /// in a circle. SQLite's writing transaction has locked everything already.
-pub const LOCK_POSTGRES: &str = " ORDER BY team_id FOR UPDATE";
+pub const LOCK_POSTGRES: &str = " ORDER BY team_id COLLATE \"C\" FOR UPDATE";
 /// The order alone: the transaction has locked the file.
 pub const LOCK_SQLITE: &str = " ORDER BY team_id";
 

@@ -111,7 +111,7 @@ mod tests {
         let mut files: Vec<String> = std::fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-            .filter(|name| name.ends_with(".sql"))
+            .filter(|name| name != "README.md")
             .collect();
         files.sort();
         let listed: Vec<String> = MIGRATIONS

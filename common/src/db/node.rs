@@ -1,8 +1,9 @@
 //! SQL of nodes: which proxies are alive.
 
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AnyPool};
 
 use super::StoreError;
+use super::rows::Columns;
 use crate::clock::Timestamp;
 use crate::id::NodeId;
 
@@ -39,16 +40,39 @@ pub async fn leave(connection: &mut AnyConnection, id: NodeId) -> Result<(), Sto
     Ok(())
 }
 
-const DELETE_GONE: &str = "DELETE FROM nodes WHERE seen_at < $1";
+const LIST_NODES: &str = "SELECT id, seen_at FROM nodes ORDER BY id";
 
-/// Forgets nodes that gave no sign of life since `cutoff`.
-pub async fn forget_gone(
+/// All nodes and when each last said that it lives, by its own clock.
+pub async fn list(pool: &AnyPool) -> Result<Vec<(NodeId, Timestamp)>, StoreError> {
+    let rows = sqlx::query(LIST_NODES).fetch_all(pool).await?;
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns::of(row);
+            Ok((columns.parse()?, columns.time()?))
+        })
+        .collect()
+}
+
+const DELETE_SILENT: &str = "DELETE FROM nodes WHERE id = $1 AND seen_at = $2";
+
+/// Takes a node off the list unless it has said since then that it lives.
+pub async fn forget(
     connection: &mut AnyConnection,
-    cutoff: Timestamp,
+    id: NodeId,
+    seen_at: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(DELETE_GONE)
-        .bind(cutoff.as_micros())
+    sqlx::query(DELETE_SILENT)
+        .bind(id.to_string())
+        .bind(seen_at.as_micros())
         .execute(connection)
         .await?;
+    Ok(())
+}
+
+const DELETE_ALL: &str = "DELETE FROM nodes";
+
+/// Takes all nodes off the list: for a database that has one node at a time.
+pub async fn forget_all(connection: &mut AnyConnection) -> Result<(), StoreError> {
+    sqlx::query(DELETE_ALL).execute(connection).await?;
     Ok(())
 }

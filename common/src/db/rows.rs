@@ -174,6 +174,37 @@ pub(crate) async fn select_in<K: Display, T>(
     Ok(found)
 }
 
+/// Runs `before ($1,$2),($3,$4) after` for pairs of texts and reads each row.
+pub(crate) async fn select_pairs<T>(
+    connection: &mut AnyConnection,
+    (before, after): (&'static str, &'static str),
+    pairs: &[(String, String)],
+    read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut found = Vec::with_capacity(pairs.len());
+    let mut rest = pairs;
+    while !rest.is_empty() {
+        let (chunk, remaining) = rest.split_at(chunk_length(rest.len()));
+        rest = remaining;
+        let mut values = Values::default();
+        for (first, second) in chunk {
+            values.push(first.clone());
+            values.push(second.clone());
+        }
+        let sql = format!(
+            "{before}{}{after}",
+            tuples(chunk.len(), 2, connection.backend_name())
+        );
+        let rows = sqlx::query_with(AssertSqlSafe(sql), values.0)
+            .fetch_all(&mut *connection)
+            .await?;
+        for row in &rows {
+            found.push(read(&mut Columns::of(row))?);
+        }
+    }
+    Ok(found)
+}
+
 /// Runs `before ($1,$2) after` for all keys as a change.
 pub(crate) async fn execute_in<K: Display>(
     connection: &mut AnyConnection,

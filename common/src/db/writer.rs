@@ -29,11 +29,17 @@ const ATTEMPTS_MAX: u32 = 10;
 /// How long to wait before a settlement is tried again while the database is away.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
+/// How long a transaction may take before its connection is given up.
+const COMMIT_MAX: Duration = Duration::from_secs(30);
+
 #[derive(Debug)]
 struct Queued {
     work: Work,
     answer: oneshot::Sender<Result<Outcome, WorkError>>,
 }
+
+/// What the writer will say to one piece of work.
+pub type Answer = oneshot::Receiver<Result<Outcome, WorkError>>;
 
 /// The way to the writer.
 #[derive(Debug, Clone)]
@@ -102,21 +108,29 @@ impl LedgerWriter {
 
     /// Records how a call ended. The writer keeps trying while the database is away.
     pub async fn settle_call(&self, work: SettleCall) -> Result<bool, WorkError> {
-        match self.ask(Work::SettleCall(Box::new(work))).await? {
+        match self
+            .settle_call_later(work)
+            .await
+            .map_err(|_| stopped())??
+        {
             Outcome::CallSettled(first) => Ok(first),
             other => Err(unexpected(&other)),
         }
     }
 
-    /// Queues a settlement without waiting for it; false if the queue is full or closed.
-    pub fn settle_call_later(&self, work: SettleCall) -> bool {
-        let (answer, _) = oneshot::channel();
-        self.queue
-            .try_send(Queued {
-                work: Work::SettleCall(Box::new(work)),
-                answer,
-            })
-            .is_ok()
+    /// Queues a settlement at once; it is carried out whether or not anyone waits for the answer.
+    pub fn settle_call_later(&self, work: SettleCall) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let queued = Queued {
+            work: Work::SettleCall(Box::new(work)),
+            answer,
+        };
+        if let Err(mpsc::error::TrySendError::Full(queued)) = self.queue.try_send(queued) {
+            let queue = self.queue.clone();
+            // There are at most as many of these as calls in flight.
+            tokio::spawn(async move { queue.send(queued).await.is_ok() });
+        }
+        answered
     }
 
     /// Ends a job as its owner says, once.
@@ -147,19 +161,22 @@ impl LedgerWriter {
 impl WriterTask {
     /// Works until every [`LedgerWriter`] is gone and the queue is empty.
     pub async fn run(mut self) {
-        let mut pending = Vec::with_capacity(BATCH_MAX);
+        let mut retained = Vec::new();
         loop {
-            let room = BATCH_MAX.saturating_sub(pending.len()).max(1);
-            if pending.is_empty() && self.queue.recv_many(&mut pending, room).await == 0 {
+            let mut batch = std::mem::take(&mut retained);
+            // What is retained does not keep new work from being taken, and failed at once if need
+            // be.
+            if batch.is_empty() && self.queue.recv_many(&mut batch, BATCH_MAX).await == 0 {
                 return;
             }
-            while pending.len() < BATCH_MAX
-                && let Ok(queued) = self.queue.try_recv()
-            {
-                pending.push(queued);
+            for _ in 0..BATCH_MAX {
+                let Ok(queued) = self.queue.try_recv() else {
+                    break;
+                };
+                batch.push(queued);
             }
-            pending = self.work_off(pending).await;
-            if !pending.is_empty() {
+            retained = self.work_off(batch).await;
+            if !retained.is_empty() {
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
         }
@@ -173,7 +190,7 @@ impl WriterTask {
                 answer(batch, outcomes);
                 Vec::new()
             }
-            Err(error) if batch.len() > 1 && is_about_data(&error) => self.one_by_one(batch).await,
+            Err(error) if batch.len() > 1 && error.is_about_data() => self.one_by_one(batch).await,
             Err(error) => fail(batch, &error),
         }
     }
@@ -210,21 +227,24 @@ impl WriterTask {
         }
     }
 
+    /// One attempt, bounded in time: a connection that has silently gone must not stop everything.
     async fn try_commit(&mut self, works: &[&Work]) -> Result<Outcomes, StoreError> {
+        tokio::time::timeout(COMMIT_MAX, self.try_commit_unbounded(works))
+            .await
+            .unwrap_or_else(|_| {
+                Err(StoreError::Unavailable(format!(
+                    "no commit within {COMMIT_MAX:?}"
+                )))
+            })
+    }
+
+    async fn try_commit_unbounded(&mut self, works: &[&Work]) -> Result<Outcomes, StoreError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(self.database.dedicated_connection().await?),
         };
         batch::commit(connection, &self.database, works, &mut self.known).await
     }
-}
-
-/// Whether the engine is there but refuses what it was given.
-fn is_about_data(error: &StoreError) -> bool {
-    matches!(
-        error,
-        StoreError::Inconsistent(_) | StoreError::Driver(sqlx::Error::Database(_))
-    )
 }
 
 fn answer(batch: Vec<Queued>, outcomes: Outcomes) {
@@ -237,7 +257,7 @@ fn answer(batch: Vec<Queued>, outcomes: Outcomes) {
 /// Fails new work at once; keeps settlements, whose upstream cost has arisen already.
 fn fail(batch: Vec<Queued>, error: &StoreError) -> Vec<Queued> {
     tracing::error!(%error, pieces = batch.len(), "the ledger could not be written");
-    let keep = !is_about_data(error);
+    let keep = !error.is_about_data();
     let (kept, failed): (Vec<_>, Vec<_>) = batch
         .into_iter()
         .partition(|q| keep && matches!(q.work, Work::SettleCall(_)));

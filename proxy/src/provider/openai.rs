@@ -52,6 +52,9 @@ pub(crate) fn encode(
     json.into()
 }
 
+/// No answer of any model comes near this; a larger count is a fault, and is estimated instead.
+const PLAUSIBLE_TOKENS_MAX: i64 = 1_000_000_000;
+
 #[derive(Deserialize)]
 struct WireCompletion<'a> {
     #[serde(borrow)]
@@ -148,11 +151,12 @@ pub(crate) fn decode(body: &[u8]) -> Result<Completion<'_>, UpstreamFailure> {
         .map(read_choice)
         .collect::<Option<Vec<_>>>();
     let choices = choices.ok_or_else(|| invalid("content is not a string".to_owned()))?;
+    let plausible = |usage: &Usage| (1..=PLAUSIBLE_TOKENS_MAX).contains(&usage.total());
     let usage = wire
         .usage
         .as_ref()
         .map(WireUsage::buckets)
-        .filter(|usage| usage.total() > 0);
+        .filter(plausible);
     Ok(Completion { choices, usage })
 }
 
@@ -205,7 +209,12 @@ const MESSAGE_LENGTH_MAX: usize = 500;
 impl Scrub<'_> {
     /// Takes keys, hosts, addresses and the real model out of a provider's message.
     fn clean(&self, message: &str) -> String {
-        let message = replaced(message, self.key.expose(), "[key]");
+        // Databases refuse NUL, and terminals obey control characters.
+        let message: String = message
+            .chars()
+            .filter(|c| !c.is_control() || *c == '\n')
+            .collect();
+        let message = replaced(&message, self.key.expose(), "[key]");
         let message = replaced(&message, self.host, "[provider]");
         let message = replaced(&message, self.upstream_model, self.alias);
         let is_secret = |word: &str| {
@@ -316,6 +325,13 @@ mod tests {
     }
 
     #[test]
+    fn counts_that_no_model_reaches_are_not_believed() {
+        let body = br#"{"choices":[{"message":{"content":"x"}}],
+            "usage":{"prompt_tokens":9223372036854775807,"completion_tokens":5}}"#;
+        assert_eq!(decode(body).unwrap().usage, None);
+    }
+
+    #[test]
     fn messages_of_providers_are_scrubbed() {
         let key = Secret::new("sk-real-secret");
         let scrub = Scrub {
@@ -339,6 +355,8 @@ mod tests {
             assert!(!message.contains(secret), "{message}");
         }
         assert!(message.contains("fast"));
+        let with_nul = failure(&reply(400, "bad name 'a\0'"), scrub);
+        assert!(!with_nul.for_operators().contains('\0'));
         let long = failure(&reply(500, &"x ".repeat(5_000)), scrub);
         assert!(long.for_operators().len() < 600);
         assert_eq!(failure(&reply(401, ""), scrub).status().as_u16(), 503);

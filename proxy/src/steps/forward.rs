@@ -194,12 +194,12 @@ impl Forwarder {
         let addresses = self.addresses(target.base_url).await?;
         let (mut session, mut peer, reused) = self.connect(target.base_url, &addresses).await?;
         let mut begun = self.begin(&mut session, target, &body).await;
-        if reused && matches!(begun, Err(UpstreamFailure::Cut { .. })) {
+        if reused && begun.as_ref().is_err_and(|error| was_closed(error)) {
             let (fresh, fresh_peer, _) = self.connect_fresh(target.base_url, &addresses).await?;
             (session, peer) = (fresh, fresh_peer);
             begun = self.begin(&mut session, target, &body).await;
         }
-        begun?;
+        begun.map_err(|error| exchange_failure(&error, "first byte"))?;
         let reply = self.take_reply(&mut session).await?;
         self.connector
             .release_http_session(session, &peer, Some(KEEPALIVE))
@@ -260,25 +260,15 @@ impl Forwarder {
         session: &mut HttpSession,
         target: Target<'_>,
         body: &Bytes,
-    ) -> Result<(), UpstreamFailure> {
+    ) -> pingora::Result<()> {
         session.set_write_timeout(Some(self.bounds.idle));
         session.set_read_timeout(Some(self.bounds.first_byte));
-        let header =
-            request_header(target, body.len()).map_err(|error| UpstreamFailure::Connect {
-                reason: error.etype().as_str().to_owned(),
-            })?;
-        let fail = |error: Box<pingora::Error>| exchange_failure(&error, "first byte");
-        session
-            .write_request_header(Box::new(header))
-            .await
-            .map_err(fail)?;
-        session
-            .write_request_body(body.clone(), true)
-            .await
-            .map_err(fail)?;
-        session.finish_request_body().await.map_err(fail)?;
+        let header = request_header(target, body.len())?;
+        session.write_request_header(Box::new(header)).await?;
+        session.write_request_body(body.clone(), true).await?;
+        session.finish_request_body().await?;
         loop {
-            session.read_response_header().await.map_err(fail)?;
+            session.read_response_header().await?;
             match session.response_header().map(|header| header.status) {
                 Some(status) if status.is_informational() => {}
                 _ => return Ok(()),
@@ -339,6 +329,12 @@ fn request_header(target: Target<'_>, body_length: usize) -> pingora::Result<Req
         format!("Bearer {}", target.key.expose()),
     )?;
     Ok(header)
+}
+
+/// Whether the other side had closed the connection when the request came.
+fn was_closed(error: &pingora::Error) -> bool {
+    use pingora::ErrorType::{ConnectionClosed, ReadError, WriteError};
+    matches!(error.etype(), ConnectionClosed | ReadError | WriteError)
 }
 
 fn connect_failure(error: &pingora::Error) -> UpstreamFailure {

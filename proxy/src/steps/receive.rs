@@ -66,6 +66,18 @@ pub(crate) async fn read_body(
     Ok(body.freeze())
 }
 
+/// How long the rest of a body that nobody wants is taken.
+const DISCARD_MAX: Duration = Duration::from_secs(2);
+
+/// Takes the rest of a body after the answer was sent. Closing a connection with unread data would
+/// reset it, and the caller might never see the answer.
+pub(crate) async fn discard_rest(session: &mut Session) {
+    if !session.is_body_done() {
+        // A caller that goes on for longer has had its answer.
+        let _ = tokio::time::timeout(DISCARD_MAX, session.drain_request_body()).await;
+    }
+}
+
 fn unreadable(error: &pingora::Error) -> ApiError {
     ApiError::MalformedRequest(format!(
         "The body could not be read: {}",

@@ -48,7 +48,13 @@ pub(crate) async fn reserve(writer: &LedgerWriter, work: BeginCall) -> Result<Re
         claim: claim.map(|claim| (claim, None)),
         now: work.now,
     });
-    match writer.begin_call(work).await? {
+    let begun = writer.begin_call(work).await.inspect_err(|error| {
+        // Nobody knows whether the call is on record. If it is, it must not stay in flight.
+        if matches!(error, WorkError::Unavailable(_)) {
+            drop(writer.settle_call_later((*settlement).clone()));
+        }
+    })?;
+    match begun {
         Ok(begun) => {
             let mut settlement = settlement;
             settlement.metered = begun.terms.is_metered();
@@ -112,9 +118,7 @@ impl Drop for OpenCall {
     fn drop(&mut self) {
         if let Some(settlement) = self.settlement.take() {
             tracing::error!(call_id = %settlement.id, "a call was dropped before it ended");
-            if !self.writer.settle_call_later(*settlement) {
-                tracing::error!("the ledger's queue is full; the reaper will close the call");
-            }
+            drop(self.writer.settle_call_later(*settlement));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tollgate_common::clock::Timestamp;
-use tollgate_common::db::work::CallResult;
+use tollgate_common::db::work::{CallResult, Outcome};
 use tollgate_common::db::writer::LedgerWriter;
 use tollgate_common::job::CallState;
 
@@ -62,10 +62,16 @@ async fn settle(
         return;
     };
     let call_id = settlement.id;
-    match tokio::time::timeout(SETTLE_WAIT_MAX, writer.settle_call(settlement)).await {
-        Ok(Ok(true)) => {}
-        Ok(Ok(false)) => tracing::warn!(%call_id, "the call had been settled before"),
-        Ok(Err(error)) => tracing::error!(%call_id, %error, "the call could not be settled"),
+    let answer = writer.settle_call_later(settlement);
+    match tokio::time::timeout(SETTLE_WAIT_MAX, answer).await {
+        Ok(Ok(Ok(Outcome::CallSettled(false)))) => {
+            tracing::warn!(%call_id, "the call had been settled before");
+        }
+        Ok(Ok(Ok(_))) => {}
+        Ok(Ok(Err(error))) => tracing::error!(%call_id, %error, "the call could not be settled"),
+        Ok(Err(_)) => {
+            tracing::error!(%call_id, "the writer has stopped; the next start closes the call");
+        }
         Err(_) => tracing::error!(%call_id, "the call is not settled yet; the writer goes on"),
     }
 }

@@ -114,6 +114,9 @@ impl<'w> Batch<'w> {
         };
         if call.state == CallState::InFlight {
             self.count_in_flight(work.job_id, -1);
+        } else {
+            // Given up and reported in one batch: the report is what counts.
+            self.settled_calls.retain(|earlier| earlier.id != work.id);
         }
         if let Some(call) = self.calls.get_mut(&work.id) {
             call.state = work.state;
@@ -163,7 +166,8 @@ impl<'w> Batch<'w> {
         match &work.claim {
             Some((claim, Some(sealed))) if succeeded => {
                 let key = claim_key(claim);
-                if let Some(stored) = self.claims.get_mut(&key) {
+                let of_this_call = |stored: &&mut StoredClaim| stored.call_id == Some(work.id);
+                if let Some(stored) = self.claims.get_mut(&key).filter(of_this_call) {
                     stored.sealed_body = Some(sealed.clone());
                     self.changed_claims.insert(key);
                 }
