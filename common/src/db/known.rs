@@ -11,8 +11,9 @@ use super::call::OpenCall;
 use crate::id::{CallId, JobId, TeamId};
 use crate::job::Job;
 
-/// How many jobs and calls are remembered before all are forgotten: some tens of megabytes.
-const REMEMBERED_MAX: usize = 50_000;
+/// How many jobs and calls are added before all are forgotten. Most weigh some hundred bytes; a job
+/// weighs its metadata too.
+const ADDITIONS_MAX: usize = 20_000;
 
 /// What is remembered of one team.
 #[derive(Debug, Default)]
@@ -26,6 +27,7 @@ struct KnownTeam {
 #[derive(Debug, Default)]
 pub struct Known {
     teams: HashMap<TeamId, KnownTeam>,
+    additions: usize,
 }
 
 impl Known {
@@ -61,6 +63,7 @@ impl Known {
             return;
         };
         if job.state.is_open() {
+            self.additions += 1;
             team.open_jobs.insert(job.id, job);
         } else {
             team.open_jobs.remove(&job.id);
@@ -70,6 +73,7 @@ impl Known {
     /// Remembers a call in flight.
     pub(crate) fn put_call(&mut self, team_id: &TeamId, call: OpenCall) {
         if let Some(team) = self.teams.get_mut(team_id) {
+            self.additions += 1;
             team.open_calls.insert(call.id, call);
         }
     }
@@ -81,15 +85,11 @@ impl Known {
         }
     }
 
-    /// Keeps the memory bounded.
+    /// Keeps the memory bounded: after so many additions everything is forgotten, and what is still
+    /// at work is read again once.
     pub(crate) fn trim(&mut self) {
-        let size: usize = self
-            .teams
-            .values()
-            .map(|team| team.open_jobs.len() + team.open_calls.len() + 1)
-            .sum();
-        if size > REMEMBERED_MAX {
-            self.teams.clear();
+        if self.additions > ADDITIONS_MAX {
+            *self = Self::default();
         }
     }
 }
