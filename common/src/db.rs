@@ -216,7 +216,6 @@ const SETUP_SQLITE_NORMAL: &str = "
     PRAGMA synchronous = NORMAL;
     PRAGMA foreign_keys = ON;
     PRAGMA temp_store = MEMORY;
-    PRAGMA wal_autocheckpoint = 4000;
     PRAGMA cache_size = -16000";
 
 const SETUP_SQLITE_FULL: &str = "
@@ -224,7 +223,6 @@ const SETUP_SQLITE_FULL: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
     PRAGMA temp_store = MEMORY;
-    PRAGMA wal_autocheckpoint = 4000;
     PRAGMA cache_size = -16000";
 
 const SETUP_POSTGRES: &str = "SET client_min_messages = warning";

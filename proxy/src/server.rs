@@ -17,8 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tollgate_common::clock::{Clock, Random, SystemClock, SystemRandom};
 use tollgate_common::config::Config;
-use tollgate_common::db::writer::WriterTask;
-use tollgate_common::db::{Database, Engine, migrate, provider, writer};
+use tollgate_common::db::{Database, migrate, provider, writer};
 use tollgate_common::id::NodeId;
 use tollgate_common::secret::SealingKey;
 
@@ -127,7 +126,7 @@ impl Core {
             };
             anyhow::Ok((Arc::new(services), writer_task))
         })?;
-        let writer = start_writer(&runtime, &services.database, writer_task)?;
+        let writer = runtime.spawn(writer_task.run());
         runtime.block_on(async {
             tasks::enter(&services, started_at).await?;
             tasks::close_orphaned_calls(services.clone()).await
@@ -174,33 +173,6 @@ impl Core {
         });
         tracing::info!("stopped");
     }
-}
-
-/// Starts the writer. On SQLite it gets a thread of its own that waits without an event loop: it
-/// exchanges words with the engine's thread for every statement, and a plain wait is the cheaper
-/// one.
-fn start_writer(
-    runtime: &Runtime,
-    database: &Database,
-    task: WriterTask,
-) -> anyhow::Result<JoinHandle<()>> {
-    if database.engine() == Engine::Postgres {
-        return Ok(runtime.spawn(task.run()));
-    }
-    let own_runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()?;
-    let (ended, has_ended) = tokio::sync::oneshot::channel();
-    std::thread::Builder::new()
-        .name("tollgate-writer".to_owned())
-        .spawn(move || {
-            own_runtime.block_on(task.run());
-            // Nobody waits for the end if the process is given up on.
-            let _ = ended.send(());
-        })?;
-    Ok(runtime.spawn(async move {
-        let _ = has_ended.await;
-    }))
 }
 
 /// Takes the lock beside a SQLite file, so that no second proxy serves it.
