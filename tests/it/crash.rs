@@ -185,10 +185,6 @@ async fn every_call_that_was_sent_is_recorded(world: &World) {
             interrupted += usize::from(call.state == CallState::Interrupted);
         }
     }
-    println!(
-        "{KILLS} kills: {} calls sent, {interrupted} interrupted",
-        world.upstream.count()
-    );
     assert!(
         interrupted > 0,
         "the kills met no call in flight, so nothing was shown"

@@ -127,8 +127,8 @@ impl LedgerWriter {
         };
         if let Err(mpsc::error::TrySendError::Full(queued)) = self.queue.try_send(queued) {
             let queue = self.queue.clone();
-            // There are at most as many of these as calls in flight. Without a runtime the process is
-            // ending, and the next start closes the call.
+            // There are at most as many of these as calls in flight. Without a runtime the process
+            // is ending, and the next start closes the call.
             if let Ok(runtime) = tokio::runtime::Handle::try_current() {
                 runtime.spawn(async move { queue.send(queued).await.is_ok() });
             }
