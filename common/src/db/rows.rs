@@ -4,6 +4,7 @@ use std::fmt::{Display, Write as _};
 use std::str::FromStr;
 
 use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
 use sqlx::{AnyConnection, Arguments as _, AssertSqlSafe, Decode, Encode, Row as _, Type};
 
 use super::StoreError;
@@ -113,33 +114,59 @@ fn tuples(rows: usize, width: usize, engine: &str) -> String {
     text
 }
 
+/// Cuts a list into pieces for which few statements have to be prepared.
+fn chunks<T>(items: &[T]) -> impl Iterator<Item = &[T]> {
+    let mut rest = items;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let (chunk, remaining) = rest.split_at(chunk_length(rest.len()));
+        rest = remaining;
+        Some(chunk)
+    })
+}
+
+/// A statement with so many rows of placeholders between its two constant halves.
+fn statement(
+    connection: &AnyConnection,
+    (before, after): (&'static str, &'static str),
+    (rows, width): (usize, usize),
+    values: Values,
+) -> Query<'static, sqlx::Any, AnyArguments> {
+    let placeholders = tuples(rows, width, connection.backend_name());
+    sqlx::query_with(
+        AssertSqlSafe(format!("{before}{placeholders}{after}")),
+        values.0,
+    )
+}
+
+fn keys_of<K: Display>(keys: &[K]) -> Values {
+    let mut values = Values::default();
+    for key in keys {
+        values.push_text(key);
+    }
+    values
+}
+
 /// Runs `before (…),(…) after` over all items and returns how many rows it changed.
 ///
 /// `before` and `after` are constants; only placeholders are added to them.
 pub(crate) async fn execute_tuples<T>(
     connection: &mut AnyConnection,
-    (before, after): (&'static str, &'static str),
+    halves: (&'static str, &'static str),
     width: usize,
     items: &[T],
     bind: impl Fn(&mut Values, &T),
 ) -> Result<u64, StoreError> {
-    let mut rest = items;
     let mut changed = 0;
-    while !rest.is_empty() {
-        let (chunk, remaining) = rest.split_at(chunk_length(rest.len()));
-        rest = remaining;
+    for chunk in chunks(items) {
         let mut values = Values::default();
         for item in chunk {
             bind(&mut values, item);
         }
-        let sql = format!(
-            "{before}{}{after}",
-            tuples(chunk.len(), width, connection.backend_name())
-        );
-        let result = sqlx::query_with(AssertSqlSafe(sql), values.0)
-            .execute(&mut *connection)
-            .await?;
-        changed += result.rows_affected();
+        let query = statement(connection, halves, (chunk.len(), width), values);
+        changed += query.execute(&mut *connection).await?.rows_affected();
     }
     Ok(changed)
 }
@@ -147,27 +174,14 @@ pub(crate) async fn execute_tuples<T>(
 /// Runs `before ($1,$2) after` for all keys and reads each row.
 pub(crate) async fn select_in<K: Display, T>(
     connection: &mut AnyConnection,
-    (before, after): (&'static str, &'static str),
+    halves: (&'static str, &'static str),
     keys: &[K],
     read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
     let mut found = Vec::with_capacity(keys.len());
-    let mut rest = keys;
-    while !rest.is_empty() {
-        let (chunk, remaining) = rest.split_at(chunk_length(rest.len()));
-        rest = remaining;
-        let mut values = Values::default();
-        for key in chunk {
-            values.push_text(key);
-        }
-        let sql = format!(
-            "{before}{}{after}",
-            tuples(1, chunk.len(), connection.backend_name())
-        );
-        let rows = sqlx::query_with(AssertSqlSafe(sql), values.0)
-            .fetch_all(&mut *connection)
-            .await?;
-        for row in &rows {
+    for chunk in chunks(keys) {
+        let query = statement(connection, halves, (1, chunk.len()), keys_of(chunk));
+        for row in &query.fetch_all(&mut *connection).await? {
             found.push(read(&mut Columns::of(row))?);
         }
     }
@@ -177,28 +191,19 @@ pub(crate) async fn select_in<K: Display, T>(
 /// Runs `before ($1,$2),($3,$4) after` for pairs of texts and reads each row.
 pub(crate) async fn select_pairs<T>(
     connection: &mut AnyConnection,
-    (before, after): (&'static str, &'static str),
+    halves: (&'static str, &'static str),
     pairs: &[(String, String)],
     read: impl Fn(&mut Columns<'_>) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
     let mut found = Vec::with_capacity(pairs.len());
-    let mut rest = pairs;
-    while !rest.is_empty() {
-        let (chunk, remaining) = rest.split_at(chunk_length(rest.len()));
-        rest = remaining;
+    for chunk in chunks(pairs) {
         let mut values = Values::default();
         for (first, second) in chunk {
-            values.push(first.clone());
-            values.push(second.clone());
+            values.push_text(first);
+            values.push_text(second);
         }
-        let sql = format!(
-            "{before}{}{after}",
-            tuples(chunk.len(), 2, connection.backend_name())
-        );
-        let rows = sqlx::query_with(AssertSqlSafe(sql), values.0)
-            .fetch_all(&mut *connection)
-            .await?;
-        for row in &rows {
+        let query = statement(connection, halves, (chunk.len(), 2), values);
+        for row in &query.fetch_all(&mut *connection).await? {
             found.push(read(&mut Columns::of(row))?);
         }
     }
@@ -208,26 +213,13 @@ pub(crate) async fn select_pairs<T>(
 /// Runs `before ($1,$2) after` for all keys as a change.
 pub(crate) async fn execute_in<K: Display>(
     connection: &mut AnyConnection,
-    (before, after): (&'static str, &'static str),
+    halves: (&'static str, &'static str),
     keys: &[K],
 ) -> Result<u64, StoreError> {
-    let mut rest = keys;
     let mut changed = 0;
-    while !rest.is_empty() {
-        let (chunk, remaining) = rest.split_at(chunk_length(rest.len()));
-        rest = remaining;
-        let mut values = Values::default();
-        for key in chunk {
-            values.push_text(key);
-        }
-        let sql = format!(
-            "{before}{}{after}",
-            tuples(1, chunk.len(), connection.backend_name())
-        );
-        let result = sqlx::query_with(AssertSqlSafe(sql), values.0)
-            .execute(&mut *connection)
-            .await?;
-        changed += result.rows_affected();
+    for chunk in chunks(keys) {
+        let query = statement(connection, halves, (1, chunk.len()), keys_of(chunk));
+        changed += query.execute(&mut *connection).await?.rows_affected();
     }
     Ok(changed)
 }
@@ -242,5 +234,7 @@ mod tests {
         assert_eq!(tuples(1, 3, "PostgreSQL"), "($1,$2,$3)");
         assert_eq!(tuples(2, 2, "SQLite"), "(?,?),(?,?)");
         assert_eq!([1, 3, 64, 1_000].map(chunk_length), [1, 2, 64, 256]);
+        let lengths: Vec<usize> = chunks(&[0; 300]).map(<[i32]>::len).collect();
+        assert_eq!(lengths, [256, 32, 8, 4]);
     }
 }
