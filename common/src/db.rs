@@ -193,6 +193,12 @@ impl StoreError {
                 .is_some_and(|c| c.len() == 5 && (c.starts_with("22") || c.starts_with("23")))
     }
 
+    /// Whether the transaction may have been committed all the same: the way to the engine broke,
+    /// and it did not say.
+    pub fn leaves_outcome_unknown(&self) -> bool {
+        matches!(self, Self::Driver(error) if !matches!(error, sqlx::Error::Database(_)))
+    }
+
     /// Whether the error is one of a unique constraint.
     pub fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Driver(sqlx::Error::Database(error)) if error.is_unique_violation())

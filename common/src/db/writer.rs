@@ -11,11 +11,11 @@ use tokio::sync::{mpsc, oneshot};
 use super::batch::{self, Outcomes};
 use super::known::Known;
 use super::work::{
-    BeginCall, CallBegun, CompleteJob, EndJob, OpenJob, Outcome, PatchMetadata, SettleCall, Work,
-    WorkError,
+    BeginCall, CallBegun, CallResult, CompleteJob, EndJob, OpenJob, Outcome, PatchMetadata,
+    SettleCall, Work, WorkError,
 };
 use super::{Database, StoreError};
-use crate::job::Job;
+use crate::job::{CallState, Job};
 
 /// How much may wait; beyond it callers wait to be queued. Each piece is at most a few kilobytes.
 const QUEUE_LENGTH: usize = 8_192;
@@ -235,16 +235,17 @@ impl WriterTask {
         tokio::time::timeout(COMMIT_MAX, self.try_commit_unbounded(works))
             .await
             .unwrap_or_else(|_| {
-                Err(StoreError::Unavailable(format!(
-                    "no commit within {COMMIT_MAX:?}"
-                )))
+                Err(sqlx::Error::Protocol(format!("no commit within {COMMIT_MAX:?}")).into())
             })
     }
 
     async fn try_commit_unbounded(&mut self, works: &[&Work]) -> Result<Outcomes, StoreError> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(self.database.dedicated_connection().await?),
+            none => {
+                let connected = self.database.dedicated_connection().await;
+                none.insert(connected.map_err(not_begun)?)
+            }
         };
         batch::commit(connection, &self.database, works, &mut self.known).await
     }
@@ -257,17 +258,56 @@ fn answer(batch: Vec<Queued>, outcomes: Outcomes) {
     }
 }
 
-/// Fails new work at once; keeps settlements, whose upstream cost has arisen already.
+/// Without a connection nothing was begun, so nothing can have been committed.
+fn not_begun(error: StoreError) -> StoreError {
+    if error.is_transient() {
+        error
+    } else {
+        StoreError::Unavailable(error.to_string())
+    }
+}
+
+/// Fails new work at once; keeps settlements, whose upstream cost has arisen already. A call that
+/// may be on record although nobody could be told so is closed as failed: it never went upstream.
 fn fail(batch: Vec<Queued>, error: &StoreError) -> Vec<Queued> {
     tracing::error!(%error, pieces = batch.len(), "the ledger could not be written");
-    let keep = !error.is_about_data();
-    let (kept, failed): (Vec<_>, Vec<_>) = batch
-        .into_iter()
-        .partition(|q| keep && matches!(q.work, Work::SettleCall(_)));
-    for queued in failed {
+    let mut kept = Vec::new();
+    for queued in batch {
+        match &queued.work {
+            Work::SettleCall(_) if !error.is_about_data() => {
+                kept.push(queued);
+                continue;
+            }
+            Work::BeginCall(begin) if error.leaves_outcome_unknown() => {
+                let (answer, _) = oneshot::channel();
+                let work = Work::SettleCall(Box::new(never_sent(begin)));
+                kept.push(Queued { work, answer });
+            }
+            _ => {}
+        }
         let _ = queued
             .answer
             .send(Err(WorkError::Unavailable(error.to_string())));
     }
     kept
+}
+
+/// Closes a call that did not go upstream. It does nothing if the call is not on record.
+fn never_sent(begin: &BeginCall) -> SettleCall {
+    SettleCall {
+        id: begin.id,
+        job_id: begin.job_id,
+        team_id: begin.team_id.clone(),
+        metered: true,
+        state: CallState::Failed,
+        result: CallResult {
+            error_kind: Some("gateway_abandoned"),
+            error: Some("the database broke off while the call began".to_owned()),
+            ..CallResult::default()
+        },
+        metadata: None,
+        metadata_bytes_max: begin.metadata_bytes_max,
+        claim: begin.claim.clone().map(|claim| (claim, None)),
+        now: begin.now,
+    }
 }

@@ -48,13 +48,7 @@ pub(crate) async fn reserve(writer: &LedgerWriter, work: BeginCall) -> Result<Re
         claim: claim.map(|claim| (claim, None)),
         now: work.now,
     });
-    let begun = writer.begin_call(work).await.inspect_err(|error| {
-        // Nobody knows whether the call is on record. If it is, it must not stay in flight.
-        if matches!(error, WorkError::Unavailable(_)) {
-            drop(writer.settle_call_later((*settlement).clone()));
-        }
-    })?;
-    match begun {
+    match writer.begin_call(work).await? {
         Ok(begun) => {
             let mut settlement = settlement;
             settlement.metered = begun.terms.is_metered();
