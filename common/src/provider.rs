@@ -10,6 +10,10 @@ use crate::id::{OrgId, ProviderName};
 pub enum ProviderKind {
     /// OpenAI's chat completions, which most providers and local servers offer too.
     OpenAi,
+    /// Anthropic's Messages API.
+    Anthropic,
+    /// Google's Gemini API.
+    Gemini,
 }
 
 impl ProviderKind {
@@ -17,6 +21,8 @@ impl ProviderKind {
     pub const fn word(self) -> &'static str {
         match self {
             Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
         }
     }
 
@@ -24,6 +30,8 @@ impl ProviderKind {
     pub const fn default_base_url(self) -> &'static str {
         match self {
             Self::OpenAi => "https://api.openai.com/v1",
+            Self::Anthropic => "https://api.anthropic.com/v1",
+            Self::Gemini => "https://generativelanguage.googleapis.com/v1beta",
         }
     }
 }
@@ -34,6 +42,8 @@ impl FromStr for ProviderKind {
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
             "openai" => Ok(Self::OpenAi),
+            "anthropic" => Ok(Self::Anthropic),
+            "gemini" => Ok(Self::Gemini),
             _ => Err(format!(
                 "'{text}' is not a provider kind: use openai, which serves every OpenAI-compatible base URL"
             )),
@@ -70,6 +80,11 @@ impl BaseUrl {
     /// The path of an endpoint below this root.
     pub fn path_of(&self, endpoint: &str) -> String {
         format!("{}{endpoint}", self.path)
+    }
+
+    /// Whether the key is wanted in a header `api-key`, as Azure wants it.
+    pub fn takes_api_key_header(&self) -> bool {
+        self.host.ends_with(".openai.azure.com")
     }
 
     /// The text as stored.

@@ -143,6 +143,12 @@ impl<'a> Fields<'a> {
         (raw.get() != "null").then_some(*raw)
     }
 
+    /// All fields that are not null, in their order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (Cow<'a, str>, &'a RawValue)> {
+        let present = self.object.0.iter().filter(|(_, raw)| raw.get() != "null");
+        present.map(|(name, raw)| (name.clone(), *raw))
+    }
+
     /// Notes that a field is not as it must be.
     pub(crate) fn problem(&mut self, name: &str, message: impl Into<String>, kind: &'static str) {
         if self.problems.len() >= PROBLEMS_MAX {
@@ -215,6 +221,16 @@ impl<'a> Fields<'a> {
             self.problem(name, "must be a JSON object", "dict_type");
         }
         object
+    }
+
+    /// True or false.
+    pub(crate) fn optional_flag(&mut self, name: &str) -> Option<bool> {
+        let raw = self.raw(name)?;
+        let flag = serde_json::from_str(raw.get()).ok();
+        if flag.is_none() {
+            self.problem(name, "must be true or false", "bool_type");
+        }
+        flag
     }
 
     /// A whole number of at least `least`.

@@ -17,11 +17,11 @@ use tollgate_common::job::Job;
 use tollgate_common::ledger::CallEstimate;
 use tollgate_common::policy::Route;
 
+use crate::answer::envelope::{self, Envelope};
 use crate::api;
 use crate::context::Context;
-use crate::envelope::{self, Envelope};
 use crate::error::ApiError;
-use crate::provider::openai;
+use crate::provider::{self, Order, failure};
 use crate::reply::Reply;
 use crate::request::CallRequest;
 use crate::services::Services;
@@ -157,18 +157,20 @@ impl Gateway {
         began_at: Timestamp,
     ) -> Result<Reply, ApiError> {
         let writer = &self.services.writer;
-        let json = openai::encode(
-            request,
-            &route.model.upstream_model,
-            call.output_tokens_max(),
-        );
-        let answered = self.forward(caller, route, json).await;
+        let order = Order {
+            upstream_model: &route.model.upstream_model,
+            output_tokens_max: call.output_tokens_max().or(request.max_tokens),
+            stream: false,
+        };
+        let json = provider::encode(route.provider.kind, request, order)
+            .map_err(|refusal| ApiError::field(&refusal.field, refusal.message))?;
+        let answered = self.forward(caller, route, json.body).await;
         let ended_at = self.services.clock.now();
         let latency_ms = millis_between(began_at, ended_at);
         let decoded = answered
             .as_ref()
             .map_err(Clone::clone)
-            .and_then(|r| openai::decode(&r.body));
+            .and_then(|r| provider::decode(route.provider.kind, &r.body));
         let completion = match decoded {
             Ok(completion) => completion,
             Err(failure) => {
@@ -184,7 +186,7 @@ impl Gateway {
         result.finish_reason = completion
             .choices
             .first()
-            .map(|c| c.finish_reason.to_owned());
+            .map(|c| c.finish_reason.word().to_owned());
         let envelope = Envelope {
             call_id,
             alias: route.model.alias.as_str(),
@@ -212,20 +214,20 @@ impl Gateway {
         })?;
         let target = Target {
             base_url: &route.provider.base_url,
-            endpoint: openai::ENDPOINT,
+            endpoint: "/chat/completions",
             key,
         };
         let reply = self.services.forwarder.post(target, json).await?;
         if reply.status == 200 {
             return Ok(reply);
         }
-        let scrub = openai::Scrub {
+        let scrub = failure::Scrub {
             key,
             host: route.provider.base_url.host(),
             upstream_model: &route.model.upstream_model,
             alias: route.model.alias.as_str(),
         };
-        Err(openai::failure(&reply, scrub))
+        Err(failure::failure(&reply, scrub))
     }
 
     /// Finds where the call goes. Before saying that it goes nowhere, the job is looked up: its

@@ -1,10 +1,12 @@
 //! `tollgate`: the gateway between applications and LLM providers.
 
+mod answer;
 mod api;
+mod chat;
 mod cli;
 mod context;
+mod conversation;
 mod demo_upstream;
-mod envelope;
 mod error;
 mod fields;
 mod gateway;
@@ -16,6 +18,7 @@ mod request;
 mod resolve;
 mod server;
 mod services;
+mod sse;
 mod steps;
 mod tasks;
 

@@ -1,39 +1,144 @@
-//! Providers' dialects: requests and answers as pure functions over bytes.
+//! Providers' dialects: requests, answers and streams as pure functions over bytes.
 
-use serde_json::value::RawValue;
-use tollgate_common::price::Usage;
+use std::borrow::Cow;
 
+use bytes::Bytes;
+use tollgate_common::provider::{BaseUrl, ProviderKind};
+use tollgate_common::secret::Secret;
+
+use crate::chat::{Chunk, Completion, Untranslatable};
+use crate::conversation::Conversation;
+use crate::request::{CallRequest, Prompt};
+use crate::sse;
+use crate::steps::forward::UpstreamFailure;
+
+pub(crate) mod anthropic;
+pub(crate) mod failure;
+pub(crate) mod gemini;
 pub(crate) mod openai;
 
-/// A provider's answer to a call, in the terms of the API that callers know.
-#[derive(Debug)]
-pub(crate) struct Completion<'a> {
-    /// At least one.
-    pub(crate) choices: Vec<Choice<'a>>,
-    /// What the provider counted, if it did.
-    pub(crate) usage: Option<Usage>,
+/// What a provider is asked for beside the caller's words.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Order<'a> {
+    /// What the provider calls the model.
+    pub(crate) upstream_model: &'a str,
+    /// The longest answer, in tokens, if anyone limits it.
+    pub(crate) output_tokens_max: Option<i64>,
+    /// Whether the answer is wanted piece by piece.
+    pub(crate) stream: bool,
 }
 
-/// One answer of a completion. Texts are JSON as the provider wrote it.
+/// A request in a provider's dialect.
 #[derive(Debug)]
-pub(crate) struct Choice<'a> {
-    /// A JSON string or null.
-    pub(crate) content: Option<&'a RawValue>,
-    /// A JSON string: why the model would not answer.
-    pub(crate) refusal: Option<&'a RawValue>,
-    /// A JSON list.
-    pub(crate) tool_calls: Option<&'a RawValue>,
-    /// In OpenAI's words.
-    pub(crate) finish_reason: &'static str,
+pub(crate) struct Encoded {
+    /// Below the base URL, with its query if it has one.
+    pub(crate) endpoint: String,
+    pub(crate) body: Bytes,
 }
 
-impl Completion<'_> {
-    /// How long the texts are, as JSON.
-    pub(crate) fn text_bytes(&self) -> usize {
-        let length = |raw: Option<&RawValue>| raw.map_or(0, |raw| raw.get().len());
-        self.choices
-            .iter()
-            .map(|c| length(c.content) + length(c.tool_calls))
-            .sum()
+/// Says the caller's request in the provider's dialect.
+pub(crate) fn encode(
+    kind: ProviderKind,
+    request: &CallRequest<'_>,
+    order: Order<'_>,
+) -> Result<Encoded, Untranslatable> {
+    match (kind, &request.prompt) {
+        (ProviderKind::OpenAi, Prompt::Completions(chat)) => Ok(openai::encode(chat, order)),
+        (ProviderKind::OpenAi, Prompt::Messages(conversation)) => {
+            openai::conversation::encode(conversation, order)
+        }
+        (ProviderKind::Anthropic, prompt) => anthropic::encode(&*in_full(prompt)?, order),
+        (ProviderKind::Gemini, prompt) => gemini::encode(&*in_full(prompt)?, order),
+    }
+}
+
+fn in_full<'r, 'a>(prompt: &'r Prompt<'a>) -> Result<Full<'r, 'a>, Untranslatable> {
+    match prompt {
+        Prompt::Completions(chat) => Ok(Full::Read(Box::new(Conversation::of_completions(chat)?))),
+        Prompt::Messages(conversation) => Ok(Full::Known(conversation)),
+    }
+}
+
+/// A request taken apart just now, or before.
+enum Full<'r, 'a> {
+    Read(Box<Conversation<'a>>),
+    Known(&'r Conversation<'a>),
+}
+
+impl<'a> std::ops::Deref for Full<'_, 'a> {
+    type Target = Conversation<'a>;
+
+    fn deref(&self) -> &Conversation<'a> {
+        match self {
+            Self::Read(conversation) => conversation,
+            Self::Known(conversation) => conversation,
+        }
+    }
+}
+
+/// The headers by which a provider recognizes us, and which version of its API is spoken.
+pub(crate) fn headers(
+    kind: ProviderKind,
+    base_url: &BaseUrl,
+    key: &Secret,
+) -> Vec<(&'static str, Cow<'static, str>)> {
+    let own = |name| (name, Cow::Owned(key.expose().to_owned()));
+    match kind {
+        ProviderKind::OpenAi if base_url.takes_api_key_header() => vec![own("api-key")],
+        ProviderKind::OpenAi => {
+            vec![("authorization", format!("Bearer {}", key.expose()).into())]
+        }
+        ProviderKind::Anthropic => {
+            vec![
+                own("x-api-key"),
+                ("anthropic-version", anthropic::VERSION.into()),
+            ]
+        }
+        ProviderKind::Gemini => vec![own("x-goog-api-key")],
+    }
+}
+
+/// Reads a successful answer.
+pub(crate) fn decode(kind: ProviderKind, body: &[u8]) -> Result<Completion<'_>, UpstreamFailure> {
+    match kind {
+        ProviderKind::OpenAi => openai::decode(body),
+        ProviderKind::Anthropic => anthropic::decode(body),
+        ProviderKind::Gemini => gemini::decode(body),
+    }
+}
+
+/// Reads a streamed answer, event by event.
+#[derive(Debug)]
+pub(crate) enum StreamDecoder {
+    OpenAi(openai::stream::StreamDecoder),
+    Anthropic(anthropic::stream::StreamDecoder),
+    Gemini(gemini::stream::StreamDecoder),
+}
+
+impl StreamDecoder {
+    pub(crate) fn new(kind: ProviderKind) -> Self {
+        match kind {
+            ProviderKind::OpenAi => Self::OpenAi(openai::stream::StreamDecoder::default()),
+            ProviderKind::Anthropic => Self::Anthropic(anthropic::stream::StreamDecoder::default()),
+            ProviderKind::Gemini => Self::Gemini(gemini::stream::StreamDecoder::default()),
+        }
+    }
+
+    /// What an event says; an empty chunk if nothing that concerns the caller.
+    pub(crate) fn read<'e>(&mut self, event: &'e sse::Event) -> Result<Chunk<'e>, UpstreamFailure> {
+        match self {
+            Self::OpenAi(decoder) => decoder.read(event),
+            Self::Anthropic(decoder) => decoder.read(event),
+            Self::Gemini(decoder) => decoder.read(event),
+        }
+    }
+
+    /// Whether the provider has said that this was all. A stream that ends before was cut.
+    pub(crate) const fn is_complete(&self) -> bool {
+        match self {
+            Self::OpenAi(decoder) => decoder.is_complete(),
+            Self::Anthropic(decoder) => decoder.is_complete(),
+            Self::Gemini(decoder) => decoder.is_complete(),
+        }
     }
 }

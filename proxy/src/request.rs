@@ -7,8 +7,11 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tollgate_common::db::work::Object;
 
+use crate::conversation::Conversation;
 use crate::error::ApiError;
 use crate::fields::Fields;
+
+pub(crate) mod messages;
 
 /// The most that an image or sound is taken for in an estimate, in tokens: its bytes say little.
 const MEDIA_TOKENS: usize = 2_000;
@@ -37,17 +40,24 @@ const PURPOSE_LENGTH_MAX: usize = 200;
 /// The longest name of a model, in characters.
 const MODEL_LENGTH_MAX: usize = 128;
 
+/// The most answers to one prompt.
+const CHOICES_MAX: i64 = 128;
+
 /// An LLM call as a caller asks for it. Texts that only travel through stay as they were written.
 #[derive(Debug)]
 pub(crate) struct CallRequest<'a> {
     /// An alias or group; the team's default if absent.
     pub(crate) model: Option<String>,
-    /// The list of messages.
-    pub(crate) messages: &'a RawValue,
-    /// Parameters that every provider of this dialect knows, by name.
-    pub(crate) parameters: Vec<(&'static str, &'a RawValue)>,
+    /// What is asked, in the caller's dialect.
+    pub(crate) prompt: Prompt<'a>,
     /// The longest answer that the caller wants, in tokens.
     pub(crate) max_tokens: Option<i64>,
+    /// How many answers the caller wants.
+    pub(crate) choices: i64,
+    /// Whether the answer is wanted piece by piece.
+    pub(crate) stream: bool,
+    /// Whether a streamed answer ends with a piece that tells the usage.
+    pub(crate) include_usage: bool,
     /// The caller's label.
     pub(crate) purpose: Option<String>,
     /// Merged into the job's metadata if the call succeeds.
@@ -56,32 +66,135 @@ pub(crate) struct CallRequest<'a> {
     pub(crate) input_tokens: i64,
 }
 
+/// What is asked, in the dialect in which it came.
+#[derive(Debug)]
+pub(crate) enum Prompt<'a> {
+    /// OpenAI's chat completions, and the job API, which has their words.
+    Completions(Completions<'a>),
+    /// Anthropic's messages.
+    Messages(Box<Conversation<'a>>),
+}
+
+/// A chat in OpenAI's dialect, not taken apart.
+#[derive(Debug)]
+pub(crate) struct Completions<'a> {
+    /// A list of messages, each an object with a known role.
+    pub(crate) messages: &'a RawValue,
+    /// All other fields that travel, by name. Those of the documentation are valid; `model`,
+    /// `stream`, `stream_options`, `max_tokens` and `max_completion_tokens` are not among them.
+    pub(crate) parameters: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+/// Fields that are read apart, or that only Tollgate knows: they do not travel as they are.
+const OWN_FIELDS: [&str; 6] = [
+    "model",
+    "messages",
+    "stream",
+    "stream_options",
+    "max_tokens",
+    "max_completion_tokens",
+];
+
 impl<'a> CallRequest<'a> {
-    /// Parses a body; reports everything that is wrong with it.
+    /// Parses the body of a job's call; reports everything that is wrong with it. Fields that the
+    /// documentation does not name are ignored.
     pub(crate) fn parse(body: &'a [u8]) -> Result<Self, ApiError> {
         let mut fields = Fields::of_body(body)?;
+        let request = Self::of_job_call(&mut fields);
+        fields.finish()?;
+        request.ok_or_else(|| ApiError::field("messages", "Field required"))
+    }
+
+    /// Reads the fields of a job's call.
+    pub(crate) fn of_job_call(fields: &mut Fields<'a>) -> Option<Self> {
         let model = fields
             .optional_text("model", MODEL_LENGTH_MAX)
             .or_else(|| fields.optional_text("model_group", MODEL_LENGTH_MAX));
-        let message_tokens = parse_messages(&mut fields);
-        let parameters = parse_parameters(&mut fields);
+        let message_tokens = parse_messages(fields);
+        let parameters = parse_parameters(fields);
         let max_tokens = fields.optional_integer("max_tokens", 1);
         let purpose = fields.optional_text("purpose", PURPOSE_LENGTH_MAX);
         let call_metadata = fields.optional_object("call_metadata");
+        Some(Self {
+            model,
+            max_tokens,
+            choices: 1,
+            stream: false,
+            include_usage: true,
+            purpose,
+            call_metadata,
+            input_tokens: input_tokens(message_tokens, &parameters),
+            prompt: Prompt::Completions(Completions {
+                messages: fields.raw("messages")?,
+                parameters,
+            }),
+        })
+    }
+
+    /// Parses a body of OpenAI's chat completions. Every field travels on.
+    pub(crate) fn parse_completions(body: &'a [u8]) -> Result<Self, ApiError> {
+        let mut fields = Fields::of_body(body)?;
+        let model = fields.optional_text("model", MODEL_LENGTH_MAX);
+        let message_tokens = parse_messages(&mut fields);
+        parse_parameters(&mut fields);
+        let max_tokens = fields.optional_integer("max_tokens", 1);
+        let max_tokens = fields
+            .optional_integer("max_completion_tokens", 1)
+            .or(max_tokens);
+        let choices = fields.optional_integer("n", 1).unwrap_or(1);
+        if choices > CHOICES_MAX {
+            fields.problem(
+                "n",
+                format!("must be at most {CHOICES_MAX}"),
+                "less_than_equal",
+            );
+        }
+        let stream = fields.optional_flag("stream").unwrap_or(false);
+        let include_usage = parse_stream_options(&mut fields);
+        let parameters: Vec<_> = fields
+            .all()
+            .filter(|(name, _)| !OWN_FIELDS.contains(&name.as_ref()))
+            .collect();
         let messages = fields.raw("messages");
         fields.finish()?;
         let messages = messages.ok_or_else(|| ApiError::field("messages", "Field required"))?;
-        let tool_bytes: usize = parameters.iter().map(|(_, raw)| raw.get().len()).sum();
-        let input_tokens = message_tokens + tool_bytes / BYTES_PER_TOKEN;
         Ok(Self {
             model,
-            messages,
-            parameters,
             max_tokens,
-            purpose,
-            call_metadata,
-            input_tokens: i64::try_from(input_tokens).unwrap_or(i64::MAX),
+            choices,
+            stream,
+            include_usage,
+            purpose: None,
+            call_metadata: None,
+            input_tokens: input_tokens(message_tokens, &parameters),
+            prompt: Prompt::Completions(Completions {
+                messages,
+                parameters,
+            }),
         })
+    }
+}
+
+fn input_tokens(message_tokens: usize, parameters: &[(Cow<'_, str>, &RawValue)]) -> i64 {
+    let bytes: usize = parameters.iter().map(|(_, raw)| raw.get().len()).sum();
+    i64::try_from(message_tokens + bytes / BYTES_PER_TOKEN).unwrap_or(i64::MAX)
+}
+
+/// Reads `stream_options`: whether a streamed answer ends with its usage.
+fn parse_stream_options(fields: &mut Fields<'_>) -> bool {
+    #[derive(Deserialize)]
+    struct StreamOptions {
+        include_usage: Option<bool>,
+    }
+    let Some(raw) = fields.raw("stream_options") else {
+        return false;
+    };
+    match serde_json::from_str::<StreamOptions>(raw.get()) {
+        Ok(options) => options.include_usage.unwrap_or(false),
+        Err(_) => {
+            fields.problem("stream_options", "must be an object", "dict_type");
+            false
+        }
     }
 }
 
@@ -204,7 +317,7 @@ const SHAPES: [Shape; 4] = [
 ];
 
 /// The parameters of the documentation with their ranges. What is absent is not invented.
-fn parse_parameters<'a>(fields: &mut Fields<'a>) -> Vec<(&'static str, &'a RawValue)> {
+fn parse_parameters<'a>(fields: &mut Fields<'a>) -> Vec<(Cow<'a, str>, &'a RawValue)> {
     let ranges = [
         ("temperature", 0.0..=2.0),
         ("top_p", 0.0..=1.0),
@@ -213,14 +326,18 @@ fn parse_parameters<'a>(fields: &mut Fields<'a>) -> Vec<(&'static str, &'a RawVa
     ];
     let mut parameters = Vec::new();
     for (name, range) in ranges {
-        parameters.extend(fields.optional_number(name, range).map(|raw| (name, raw)));
+        parameters.extend(
+            fields
+                .optional_number(name, range)
+                .map(|raw| (name.into(), raw)),
+        );
     }
     for (name, message, is_valid) in SHAPES {
         let Some(raw) = fields.raw(name) else {
             continue;
         };
         if is_valid(raw.get()) {
-            parameters.push((name, raw));
+            parameters.push((name.into(), raw));
         } else {
             fields.problem(name, message, "type_error");
         }

@@ -4,18 +4,20 @@
 use std::borrow::Cow;
 use std::io::Write as _;
 
-use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tollgate_common::price::Usage;
-use tollgate_common::secret::Secret;
 
-use super::{Choice, Completion};
-use crate::request::CallRequest;
-use crate::steps::forward::{UpstreamFailure, UpstreamReply};
+use super::{Encoded, Order};
+use crate::chat::{Choice, Completion, FinishReason, Json, Said};
+use crate::request::Completions;
+use crate::steps::forward::UpstreamFailure;
+
+pub(crate) mod conversation;
+pub(crate) mod stream;
 
 /// Below the base URL.
-pub(crate) const ENDPOINT: &str = "/chat/completions";
+const ENDPOINT: &str = "/chat/completions";
 
 /// Models that reason take the limit of their answer under another name.
 fn length_parameter(upstream_model: &str) -> &'static str {
@@ -31,25 +33,43 @@ fn length_parameter(upstream_model: &str) -> &'static str {
 }
 
 /// Writes the provider's request. The caller's texts are copied as they are, not encoded again.
-pub(crate) fn encode(
-    request: &CallRequest<'_>,
-    upstream_model: &str,
-    output_tokens_max: Option<i64>,
-) -> Bytes {
-    let mut json = Vec::with_capacity(request.messages.get().len() + 512);
-    json.extend_from_slice(b"{\"model\":");
-    // Writing JSON into memory fails only for maps with keys that are no strings.
-    let _ = serde_json::to_writer(&mut json, upstream_model);
-    if let Some(tokens) = output_tokens_max.or(request.max_tokens) {
-        let _ = write!(json, ",\"{}\":{tokens}", length_parameter(upstream_model));
-    }
-    for (name, value) in &request.parameters {
-        let _ = write!(json, ",\"{name}\":{}", value.get());
+pub(crate) fn encode(chat: &Completions<'_>, order: Order<'_>) -> Encoded {
+    let mut json = Vec::with_capacity(chat.messages.get().len() + 512);
+    begin(&mut json, order);
+    for (name, value) in &chat.parameters {
+        json.extend_from_slice(b",");
+        write_text(&mut json, name);
+        let _ = write!(json, ":{}", value.get());
     }
     json.extend_from_slice(b",\"messages\":");
-    json.extend_from_slice(request.messages.get().as_bytes());
+    json.extend_from_slice(chat.messages.get().as_bytes());
     json.push(b'}');
-    json.into()
+    Encoded {
+        endpoint: ENDPOINT.to_owned(),
+        body: json.into(),
+    }
+}
+
+/// Writes what every request has, whatever dialect it came in. The object is left open.
+fn begin(json: &mut Vec<u8>, order: Order<'_>) {
+    json.extend_from_slice(b"{\"model\":");
+    write_text(json, order.upstream_model);
+    if let Some(tokens) = order.output_tokens_max {
+        // Writing into memory does not fail.
+        let _ = write!(
+            json,
+            ",\"{}\":{tokens}",
+            length_parameter(order.upstream_model)
+        );
+    }
+    if order.stream {
+        json.extend_from_slice(b",\"stream\":true,\"stream_options\":{\"include_usage\":true}");
+    }
+}
+
+fn write_text(json: &mut Vec<u8>, text: &str) {
+    // Writing JSON into memory fails only for maps with keys that are no strings.
+    let _ = serde_json::to_writer(json, text);
 }
 
 /// No answer of any model comes near this; a larger count is a fault, and is estimated instead.
@@ -65,19 +85,67 @@ struct WireCompletion<'a> {
 #[derive(Deserialize)]
 struct WireChoice<'a> {
     #[serde(borrow)]
-    message: WireMessage<'a>,
+    message: WireSaid<'a>,
     #[serde(borrow)]
     finish_reason: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    logprobs: Option<&'a RawValue>,
 }
 
-#[derive(Deserialize)]
-struct WireMessage<'a> {
+/// A message, or a piece of one.
+#[derive(Deserialize, Default)]
+struct WireSaid<'a> {
     #[serde(borrow)]
     content: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning_content: Option<&'a RawValue>,
+    /// The other name of the same, as some servers have it.
+    #[serde(borrow)]
+    reasoning: Option<&'a RawValue>,
     #[serde(borrow)]
     refusal: Option<&'a RawValue>,
     #[serde(borrow)]
     tool_calls: Option<&'a RawValue>,
+    #[serde(borrow)]
+    function_call: Option<&'a RawValue>,
+    #[serde(borrow)]
+    annotations: Option<&'a RawValue>,
+    #[serde(borrow)]
+    audio: Option<&'a RawValue>,
+}
+
+fn present(raw: Option<&RawValue>) -> Option<Json<'_>> {
+    raw.map(RawValue::get)
+        .filter(|json| !matches!(*json, "null" | "[]"))
+        .map(Cow::Borrowed)
+}
+
+impl<'a> WireSaid<'a> {
+    /// `None` if a text is none.
+    fn read(self) -> Option<Said<'a>> {
+        let texts = [self.content, self.reasoning_content, self.refusal].map(present);
+        if texts.iter().flatten().any(|json| !json.starts_with('"')) {
+            return None;
+        }
+        let [content, reasoning_content, refusal] = texts;
+        let reasoning = present(self.reasoning).filter(|json| json.starts_with('"'));
+        let others = [
+            ("function_call", self.function_call),
+            ("annotations", self.annotations),
+            ("audio", self.audio),
+        ];
+        let others = others
+            .into_iter()
+            .filter_map(|(name, raw)| Some((name, present(raw)?)));
+        Some(Said {
+            content,
+            reasoning: reasoning_content.or(reasoning),
+            refusal,
+            tool_calls: present(self.tool_calls),
+            others: others.collect(),
+            ..Said::default()
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -126,15 +194,20 @@ impl WireUsage {
     }
 }
 
-/// Why an answer ended, in OpenAI's words; other words of compatible servers are mapped.
-fn finish_reason(word: Option<&str>, has_tool_calls: bool) -> &'static str {
+/// Why an answer ended; other words of compatible servers are understood too.
+fn finish_reason(word: Option<&str>, has_tool_calls: bool) -> FinishReason {
     match word {
-        Some("length" | "max_tokens" | "model_length") => "length",
-        Some("content_filter" | "safety") => "content_filter",
-        Some("tool_calls" | "function_call" | "tool_use") => "tool_calls",
-        _ if has_tool_calls => "tool_calls",
-        _ => "stop",
+        Some("length" | "max_tokens" | "model_length") => FinishReason::Length,
+        Some("content_filter" | "safety") => FinishReason::ContentFilter,
+        Some("tool_calls" | "function_call" | "tool_use") => FinishReason::ToolCalls,
+        _ if has_tool_calls => FinishReason::ToolCalls,
+        _ => FinishReason::Stop,
     }
+}
+
+fn read_usage(wire: Option<&WireUsage>) -> Option<Usage> {
+    let plausible = |usage: &Usage| (1..=PLAUSIBLE_TOKENS_MAX).contains(&usage.total());
+    wire.map(WireUsage::buckets).filter(plausible)
 }
 
 /// Reads a successful answer.
@@ -151,124 +224,26 @@ pub(crate) fn decode(body: &[u8]) -> Result<Completion<'_>, UpstreamFailure> {
         .map(read_choice)
         .collect::<Option<Vec<_>>>();
     let choices = choices.ok_or_else(|| invalid("content is not a string".to_owned()))?;
-    let plausible = |usage: &Usage| (1..=PLAUSIBLE_TOKENS_MAX).contains(&usage.total());
-    let usage = wire
-        .usage
-        .as_ref()
-        .map(WireUsage::buckets)
-        .filter(plausible);
+    let usage = read_usage(wire.usage.as_ref());
     Ok(Completion { choices, usage })
 }
 
 fn read_choice(wire: WireChoice<'_>) -> Option<Choice<'_>> {
-    fn present(raw: Option<&RawValue>) -> Option<&RawValue> {
-        raw.filter(|raw| raw.get() != "null")
-    }
-    let message = wire.message;
-    let (content, refusal) = (present(message.content), present(message.refusal));
-    let tool_calls = present(message.tool_calls).filter(|raw| raw.get() != "[]");
-    let is_text = |raw: Option<&RawValue>| raw.is_none_or(|raw| raw.get().starts_with('"'));
-    let finish_reason = finish_reason(wire.finish_reason.as_deref(), tool_calls.is_some());
-    (is_text(content) && is_text(refusal)).then_some(Choice {
-        content,
-        refusal,
-        tool_calls,
+    let said = wire.message.read()?;
+    let finish_reason = finish_reason(wire.finish_reason.as_deref(), said.tool_calls.is_some());
+    let logprobs = present(wire.logprobs);
+    Some(Choice {
+        said,
         finish_reason,
+        stop_sequence: None,
+        logprobs,
     })
-}
-
-#[derive(Deserialize)]
-struct WireError<'a> {
-    #[serde(borrow)]
-    error: WireErrorBody<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum WireErrorBody<'a> {
-    Object { message: String },
-    Text(#[serde(borrow)] Cow<'a, str>),
-}
-
-/// What must not leave us in a provider's words.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scrub<'a> {
-    /// The key that was sent.
-    pub(crate) key: &'a Secret,
-    /// The provider's host.
-    pub(crate) host: &'a str,
-    /// The provider's name of the model.
-    pub(crate) upstream_model: &'a str,
-    /// What callers call the model.
-    pub(crate) alias: &'a str,
-}
-
-/// The longest message of a provider that is kept, in characters.
-const MESSAGE_LENGTH_MAX: usize = 500;
-
-impl Scrub<'_> {
-    /// Takes keys, hosts, addresses and the real model out of a provider's message.
-    fn clean(&self, message: &str) -> String {
-        // Databases refuse NUL, and terminals obey control characters.
-        let message: String = message
-            .chars()
-            .filter(|c| !c.is_control() || *c == '\n')
-            .collect();
-        let message = replaced(&message, self.key.expose(), "[key]");
-        let message = replaced(&message, self.host, "[provider]");
-        let message = replaced(&message, self.upstream_model, self.alias);
-        let is_secret = |word: &str| {
-            let word = word.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-            word.starts_with("http://")
-                || word.starts_with("https://")
-                || ["sk-", "sk_", "org-", "gsk_", "AIza", "key-"]
-                    .iter()
-                    .any(|p| word.starts_with(p))
-        };
-        let words = message.split_whitespace();
-        let words = words.map(|word| if is_secret(word) { "[removed]" } else { word });
-        let text = words.collect::<Vec<_>>().join(" ");
-        text.chars().take(MESSAGE_LENGTH_MAX).collect()
-    }
-}
-
-fn replaced<'t>(text: &'t str, what: &str, with: &str) -> Cow<'t, str> {
-    if what.is_empty() {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(text.replace(what, with))
-    }
-}
-
-/// What an answer with another status than 200 means.
-pub(crate) fn failure(reply: &UpstreamReply, scrub: Scrub<'_>) -> UpstreamFailure {
-    let message = match serde_json::from_slice::<WireError<'_>>(&reply.body) {
-        Ok(WireError {
-            error: WireErrorBody::Object { message },
-        }) => scrub.clean(&message),
-        Ok(WireError {
-            error: WireErrorBody::Text(message),
-        }) => scrub.clean(&message),
-        Err(_) => "no message".to_owned(),
-    };
-    let (status, retry_after) = (reply.status, reply.retry_after);
-    match status {
-        401 | 403 => UpstreamFailure::Unauthorized { status, message },
-        429 => UpstreamFailure::RateLimited { retry_after },
-        400 | 404 | 405 | 409 | 410 | 413 | 415 | 422 => {
-            UpstreamFailure::Rejected { status, message }
-        }
-        _ => UpstreamFailure::ServerError {
-            status,
-            message,
-            retry_after,
-        },
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request::{CallRequest, Prompt};
 
     const BODY: &[u8] = br#"{"temperature":0.5,"messages":[{"role":"user","content":"h\u00e9"}],
         "stop":["a"],"max_tokens":7,"stream":true,"user":"u","seed":1}"#;
@@ -276,13 +251,21 @@ mod tests {
     #[test]
     fn only_known_fields_travel_and_texts_are_not_changed() {
         let request = CallRequest::parse(BODY).unwrap();
-        let json = encode(&request, "gpt-4o", None);
+        let Prompt::Completions(chat) = &request.prompt else {
+            panic!("the job API speaks of completions");
+        };
+        let order = |upstream_model, output_tokens_max| Order {
+            upstream_model,
+            output_tokens_max,
+            stream: false,
+        };
+        let json = encode(chat, order("gpt-4o", request.max_tokens)).body;
         assert_eq!(
             std::str::from_utf8(&json).unwrap(),
             "{\"model\":\"gpt-4o\",\"max_tokens\":7,\"temperature\":0.5,\"stop\":[\"a\"],\
              \"messages\":[{\"role\":\"user\",\"content\":\"h\\u00e9\"}]}"
         );
-        let capped = encode(&request, "gpt-5-mini", Some(3));
+        let capped = encode(chat, order("gpt-5-mini", Some(3))).body;
         assert!(capped.starts_with(b"{\"model\":\"gpt-5-mini\",\"max_completion_tokens\":3,"));
     }
 
@@ -293,8 +276,11 @@ mod tests {
             "completion_tokens":8,"prompt_tokens_details":{"cached_tokens":4},
             "completion_tokens_details":{"reasoning_tokens":3}}}"#;
         let completion = decode(body).unwrap();
-        assert_eq!(completion.choices[0].content.unwrap().get(), "\"Hi\"");
-        assert_eq!(completion.choices[0].finish_reason, "stop");
+        assert_eq!(
+            completion.choices[0].said.content.as_deref(),
+            Some("\"Hi\"")
+        );
+        assert_eq!(completion.choices[0].finish_reason, FinishReason::Stop);
         let usage = completion.usage.unwrap();
         assert_eq!((usage.input_uncached, usage.input_cache_read), (6, 4));
         assert_eq!((usage.output_text, usage.output_reasoning), (5, 3));
@@ -320,7 +306,7 @@ mod tests {
         let tools = br#"{"choices":[{"message":{"content":null,"tool_calls":[{"id":"t"}]}}]}"#;
         assert_eq!(
             decode(tools).unwrap().choices[0].finish_reason,
-            "tool_calls"
+            FinishReason::ToolCalls
         );
     }
 
@@ -329,37 +315,5 @@ mod tests {
         let body = br#"{"choices":[{"message":{"content":"x"}}],
             "usage":{"prompt_tokens":9223372036854775807,"completion_tokens":5}}"#;
         assert_eq!(decode(body).unwrap().usage, None);
-    }
-
-    #[test]
-    fn messages_of_providers_are_scrubbed() {
-        let key = Secret::new("sk-real-secret");
-        let scrub = Scrub {
-            key: &key,
-            host: "api.x.com",
-            upstream_model: "gpt-4o",
-            alias: "fast",
-        };
-        let reply = |status, message: &str| UpstreamReply {
-            status,
-            retry_after: None,
-            body: serde_json::json!({"error": {"message": message}})
-                .to_string()
-                .into(),
-        };
-        let text = "Incorrect key 'sk-real-secret' (sk-rea***) for gpt-4o, see https://api.x.com/k";
-        let UpstreamFailure::Rejected { message, .. } = failure(&reply(400, text), scrub) else {
-            panic!("a 400 is a rejection");
-        };
-        for secret in ["sk-", "api.x.com", "gpt-4o"] {
-            assert!(!message.contains(secret), "{message}");
-        }
-        assert!(message.contains("fast"));
-        let with_nul = failure(&reply(400, "bad name 'a\0'"), scrub);
-        assert!(!with_nul.for_operators().contains('\0'));
-        let long = failure(&reply(500, &"x ".repeat(5_000)), scrub);
-        assert!(long.for_operators().len() < 600);
-        assert_eq!(failure(&reply(401, ""), scrub).status().as_u16(), 503);
-        assert_eq!(failure(&reply(429, ""), scrub).status().as_u16(), 429);
     }
 }

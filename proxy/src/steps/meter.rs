@@ -4,7 +4,7 @@ use tollgate_common::db::work::CallResult;
 use tollgate_common::job::Terms;
 use tollgate_common::price::{Price, Usage};
 
-use crate::provider::Completion;
+use crate::chat::Completion;
 
 /// Bytes of text that are taken for one token when the provider does not count.
 const BYTES_PER_TOKEN: i64 = 4;

@@ -3,12 +3,11 @@
 use std::io::Write as _;
 
 use bytes::Bytes;
-use serde_json::value::RawValue;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::id::CallId;
 use tollgate_common::price::Usage;
 
-use crate::provider::{Choice, Completion};
+use crate::chat::{Completion, Said};
 
 /// What the envelope says beside the model's words.
 #[derive(Debug)]
@@ -35,11 +34,11 @@ pub(crate) fn write(envelope: &Envelope<'_>, completion: &Completion<'_>) -> Byt
         "{{\"call_id\":\"{}\",\"response\":{{",
         envelope.call_id
     );
-    write_message(&mut json, first);
+    write_said(&mut json, &first.said);
     let _ = write!(
         json,
         ",\"finish_reason\":\"{}\"}},\"metadata\":{{\"tokens_used\":{},\"latency_ms\":{},\"model\":",
-        first.finish_reason,
+        first.finish_reason.word(),
         envelope.usage.total(),
         envelope.latency_ms
     );
@@ -57,8 +56,12 @@ pub(crate) fn write(envelope: &Envelope<'_>, completion: &Completion<'_>) -> Byt
     for (index, choice) in completion.choices.iter().enumerate() {
         let separator = if index == 0 { "" } else { "," };
         let _ = write!(json, "{separator}{{\"index\":{index},\"message\":{{");
-        write_message(&mut json, choice);
-        let _ = write!(json, "}},\"finish_reason\":\"{}\"}}", choice.finish_reason);
+        write_said(&mut json, &choice.said);
+        let _ = write!(
+            json,
+            "}},\"finish_reason\":\"{}\"}}",
+            choice.finish_reason.word()
+        );
     }
     let usage = &envelope.usage;
     let _ = write!(
@@ -71,15 +74,16 @@ pub(crate) fn write(envelope: &Envelope<'_>, completion: &Completion<'_>) -> Byt
     json.into()
 }
 
-fn write_message(json: &mut Vec<u8>, choice: &Choice<'_>) {
+fn write_said(json: &mut Vec<u8>, said: &Said<'_>) {
     json.extend_from_slice(b"\"role\":\"assistant\",\"content\":");
-    json.extend_from_slice(choice.content.map_or("null", RawValue::get).as_bytes());
-    for (name, raw) in [
-        ("refusal", choice.refusal),
-        ("tool_calls", choice.tool_calls),
+    json.extend_from_slice(said.content.as_deref().unwrap_or("null").as_bytes());
+    for (name, text) in [
+        ("refusal", &said.refusal),
+        ("reasoning_content", &said.reasoning),
+        ("tool_calls", &said.tool_calls),
     ] {
-        if let Some(raw) = raw {
-            let _ = write!(json, ",\"{name}\":{}", raw.get());
+        if let Some(text) = text {
+            let _ = write!(json, ",\"{name}\":{text}");
         }
     }
 }

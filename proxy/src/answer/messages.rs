@@ -1,0 +1,1 @@
+//! Answers in the dialect of Anthropic's Messages API.

@@ -1,0 +1,91 @@
+//! The events of a streamed answer: `chat.completion.chunk` objects, then `[DONE]`.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::{WireSaid, WireUsage, finish_reason, present, read_usage};
+use crate::chat::{Chunk, Delta, FinishReason};
+use crate::sse::Event;
+use crate::steps::forward::UpstreamFailure;
+
+/// Ends a stream.
+const DONE: &str = "[DONE]";
+
+/// Reads a streamed answer.
+#[derive(Debug, Default)]
+pub(crate) struct StreamDecoder {
+    is_done: bool,
+    has_finished: bool,
+    has_tool_calls: bool,
+}
+
+#[derive(Deserialize)]
+struct WireChunk<'a> {
+    #[serde(borrow, default)]
+    choices: Vec<WireDelta<'a>>,
+    usage: Option<WireUsage>,
+    #[serde(borrow)]
+    error: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+struct WireDelta<'a> {
+    #[serde(default)]
+    index: u32,
+    #[serde(borrow)]
+    delta: Option<WireSaid<'a>>,
+    #[serde(borrow)]
+    finish_reason: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    logprobs: Option<&'a RawValue>,
+}
+
+impl StreamDecoder {
+    /// What an event says.
+    pub(crate) fn read<'e>(&mut self, event: &'e Event) -> Result<Chunk<'e>, UpstreamFailure> {
+        if event.data.trim() == DONE {
+            self.is_done = true;
+            return Ok(Chunk::default());
+        }
+        let wire: WireChunk<'e> =
+            serde_json::from_str(&event.data).map_err(|error| UpstreamFailure::Invalid {
+                reason: format!("event: column {}", error.column()),
+            })?;
+        if wire.error.is_some() {
+            return Err(super::super::failure::in_stream(&event.data));
+        }
+        let usage = read_usage(wire.usage.as_ref());
+        let deltas = wire
+            .choices
+            .into_iter()
+            .map(|choice| self.read_delta(choice));
+        let deltas = deltas.collect::<Option<Vec<_>>>();
+        let deltas = deltas.ok_or_else(|| UpstreamFailure::Invalid {
+            reason: "content is not a string".to_owned(),
+        })?;
+        Ok(Chunk { deltas, usage })
+    }
+
+    fn read_delta<'e>(&mut self, wire: WireDelta<'e>) -> Option<Delta<'e>> {
+        let said = wire.delta.unwrap_or_default().read()?;
+        self.has_tool_calls |= said.tool_calls.is_some();
+        let word = wire.finish_reason.as_deref();
+        let reason: Option<FinishReason> =
+            word.map(|word| finish_reason(Some(word), self.has_tool_calls));
+        self.has_finished |= reason.is_some();
+        Some(Delta {
+            index: wire.index,
+            said,
+            finish_reason: reason,
+            stop_sequence: None,
+            logprobs: present(wire.logprobs),
+        })
+    }
+
+    /// Whether the answer has ended as it should. Some servers leave the last event out.
+    pub(crate) const fn is_complete(&self) -> bool {
+        self.is_done || self.has_finished
+    }
+}
