@@ -192,6 +192,8 @@ pub struct Job {
     pub spent: Spend,
     /// The worst case of its calls in flight; kept only under metered terms.
     pub reserved: Spend,
+    /// Whether it consists of one call, and ends with it.
+    pub single_call: bool,
     /// What kind of business operation it is.
     pub job_type: String,
     /// The end user on whose behalf it runs.

@@ -190,10 +190,12 @@ async fn close_orphaned_call(
         job_id: call.job_id,
         team_id: call.team_id.clone(),
         metered: true,
+        single_call: true,
         state: CallState::Interrupted,
         result: CallResult {
             error_kind: Some("gateway_interrupted"),
             error: Some("the gateway stopped before the call ended".to_owned()),
+            public_error: Some("The call was interrupted".to_owned()),
             ..CallResult::default()
         },
         metadata: None,

@@ -110,7 +110,9 @@ impl Wanted {
             }
             Work::BeginCall(work) => {
                 self.accounts.insert(work.team_id.clone());
-                self.jobs.insert(work.job_id, work.team_id.clone());
+                if work.opens.is_none() {
+                    self.jobs.insert(work.job_id, work.team_id.clone());
+                }
                 self.add_claim(work.claim.as_ref());
             }
             Work::SettleCall(work) => {
@@ -118,7 +120,7 @@ impl Wanted {
                 self.calls.insert(work.id, work.team_id.clone());
                 self.add_claim(work.claim.as_ref().map(|(claim, _)| claim));
                 // Under unmetered terms a call does not change its job, as a rule.
-                let changes_job = work.metered || work.metadata.is_some();
+                let changes_job = work.metered || work.metadata.is_some() || work.single_call;
                 let wanted = if changes_job {
                     &mut self.jobs
                 } else {

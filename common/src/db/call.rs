@@ -5,7 +5,7 @@ use sqlx::{AnyConnection, AnyPool};
 use super::StoreError;
 use super::job::JobTotals;
 use super::rows::{Columns, Values, execute_tuples, select_in};
-use super::work::{BeginCall, SettleCall};
+use super::work::{BeginCall, FailedAttempt, ServedBy, SettleCall};
 use crate::clock::Timestamp;
 use crate::id::{CallId, JobId, TeamId};
 use crate::job::{CallState, Spend};
@@ -16,7 +16,8 @@ const INSERT_CALLS: &str = "
     INSERT INTO calls
         (id, job_id, team_id, key_id, node_id, alias, requested_model, provider_name,
          upstream_model, purpose, state, reserved_cost, reserved_tokens, price_version,
-         input_price, cache_read_price, cache_write_price, output_price, started_at)
+         input_price, cache_read_price, cache_write_price, output_price, started_at, streamed,
+         cached)
     VALUES ";
 
 /// Writes calls that are about to go upstream.
@@ -45,8 +46,10 @@ pub(crate) async fn insert_calls(
         values.push(unit.map(|unit| unit.cache_write.0));
         values.push(unit.map(|unit| unit.output.0));
         values.push_time(call.now);
+        values.push(i32::from(call.streamed));
+        values.push(i32::from(call.cached));
     };
-    execute_tuples(connection, (INSERT_CALLS, ""), 19, calls, bind).await?;
+    execute_tuples(connection, (INSERT_CALLS, ""), 21, calls, bind).await?;
     Ok(())
 }
 
@@ -96,6 +99,7 @@ pub const UPDATE_CALLS: (&str, &str) = (
        , error = v.column13
        , latency_ms = v.column14
        , ended_at = v.column15
+       , first_token_ms = v.column16
      FROM (VALUES ",
     ") AS v WHERE calls.id = v.column1",
 );
@@ -122,9 +126,123 @@ pub(crate) async fn update_calls(
         values.push(result.error.clone());
         values.push(result.latency_ms);
         values.push_time(call.now);
+        values.push(result.first_token_ms);
     };
-    execute_tuples(connection, UPDATE_CALLS, 15, calls, bind).await?;
+    execute_tuples(connection, UPDATE_CALLS, 16, calls, bind).await?;
+    update_served_by(connection, calls).await?;
+    insert_attempts(connection, calls).await
+}
+
+/// Who served calls in place of the planned provider, around the rows.
+const UPDATE_SERVED_BY: (&str, &str) = (
+    "UPDATE calls
+     SET provider_name = v.column2
+       , upstream_model = v.column3
+       , price_version = v.column4
+       , input_price = v.column5
+       , cache_read_price = v.column6
+       , cache_write_price = v.column7
+       , output_price = v.column8
+     FROM (VALUES ",
+    ") AS v WHERE calls.id = v.column1",
+);
+
+async fn update_served_by(
+    connection: &mut AnyConnection,
+    calls: &[&SettleCall],
+) -> Result<(), StoreError> {
+    let served = |call: &&SettleCall| Some((call.id, call.result.served_by.clone()?));
+    let served: Vec<(CallId, ServedBy)> = calls.iter().filter_map(served).collect();
+    let bind = |values: &mut Values, (id, by): &(CallId, ServedBy)| {
+        let unit = by.price.as_ref().map(|price| price.unit);
+        values.push_text(id);
+        values.push_text(&by.provider);
+        values.push(by.upstream_model.clone());
+        values.push(by.price.as_ref().map(|price| price.version.clone()));
+        values.push(unit.map(|unit| unit.input.0));
+        values.push(unit.map(|unit| unit.cache_read.0));
+        values.push(unit.map(|unit| unit.cache_write.0));
+        values.push(unit.map(|unit| unit.output.0));
+    };
+    execute_tuples(connection, UPDATE_SERVED_BY, 8, &served, bind).await?;
     Ok(())
+}
+
+/// A call that is settled a second time, late, keeps the tries of the first.
+const INSERT_ATTEMPTS: (&str, &str) = (
+    "INSERT INTO call_attempts
+        (call_id, number, provider_name, credential_id, upstream_model, error_kind, error,
+         latency_ms)
+    VALUES ",
+    " ON CONFLICT (call_id, number) DO NOTHING",
+);
+
+async fn insert_attempts(
+    connection: &mut AnyConnection,
+    calls: &[&SettleCall],
+) -> Result<(), StoreError> {
+    let numbered = calls.iter().flat_map(|call| {
+        let attempts = call.result.failed_attempts.iter();
+        attempts.zip(1_i64..).map(|(attempt, number)| (call.id, number, attempt))
+    });
+    let numbered: Vec<(CallId, i64, &FailedAttempt)> = numbered.collect();
+    let bind = |values: &mut Values, (id, number, attempt): &(CallId, i64, &FailedAttempt)| {
+        values.push_text(id);
+        values.push(*number);
+        values.push_text(&attempt.provider);
+        values.push_text(&attempt.credential_id);
+        values.push(attempt.upstream_model.clone());
+        values.push(attempt.error_kind);
+        values.push(attempt.error.clone());
+        values.push(attempt.latency_ms);
+    };
+    execute_tuples(connection, INSERT_ATTEMPTS, 8, &numbered, bind).await?;
+    Ok(())
+}
+
+/// A failed try as it is listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptRow {
+    /// From 1 on.
+    pub number: i64,
+    /// The provider account.
+    pub provider: String,
+    /// The key that was used.
+    pub credential_id: String,
+    /// What the provider calls the model.
+    pub upstream_model: String,
+    /// The class of the error.
+    pub error_kind: String,
+    /// The error in words.
+    pub error: String,
+    /// How long it took.
+    pub latency_ms: i64,
+}
+
+/// The failed tries of a call in their order.
+pub const SELECT_ATTEMPTS: &str = "
+    SELECT number, provider_name, credential_id, upstream_model, error_kind, error, latency_ms
+    FROM call_attempts
+    WHERE call_id = $1
+    ORDER BY number";
+
+/// The failed tries of a call. Not for teams.
+pub async fn list_attempts(pool: &AnyPool, call_id: CallId) -> Result<Vec<AttemptRow>, StoreError> {
+    let rows = sqlx::query(SELECT_ATTEMPTS).bind(call_id.to_string()).fetch_all(pool).await?;
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns::of(row);
+            Ok(AttemptRow {
+                number: columns.take()?,
+                provider: columns.take()?,
+                credential_id: columns.take()?,
+                upstream_model: columns.take()?,
+                error_kind: columns.take()?,
+                error: columns.take()?,
+                latency_ms: columns.take()?,
+            })
+        })
+        .collect()
 }
 
 /// Calls in flight by job, around the list of jobs.
@@ -240,6 +358,12 @@ pub struct CallRow {
     pub started_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
+    /// Whether the answer was given piece by piece.
+    pub streamed: bool,
+    /// Whether the answer came from the cache.
+    pub cached: bool,
+    /// From the caller's request to the first piece of a streamed answer.
+    pub first_token_ms: Option<i64>,
 }
 
 /// The calls of a job in their order.
@@ -248,7 +372,7 @@ pub const SELECT_CALLS_OF_JOB: &str = "
            input_uncached + input_cache_read + input_cache_write,
            output_text + output_reasoning,
            usage_estimated, provider_cost, client_cost, price_version, finish_reason, error_kind,
-           error, latency_ms, started_at, ended_at
+           error, latency_ms, started_at, ended_at, streamed, cached, first_token_ms
     FROM calls
     WHERE job_id = $1
     ORDER BY id
@@ -290,6 +414,9 @@ fn read_call(columns: &mut Columns<'_>) -> Result<CallRow, StoreError> {
         latency_ms: columns.take()?,
         started_at: columns.time()?,
         ended_at: columns.optional_time()?,
+        streamed: columns.flag()?,
+        cached: columns.flag()?,
+        first_token_ms: columns.take()?,
     })
 }
 

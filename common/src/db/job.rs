@@ -14,7 +14,7 @@ macro_rules! job_columns {
         "id, team_id, org_id, state, job_type, user_id, metadata, error_message, budget_mode, \
          credits_per_dollar, tokens_per_credit, markup, credits_max, hold, spent_cost, \
          spent_tokens, reserved_cost, reserved_tokens, charged, credits_remaining, created_at, \
-         started_at, completed_at, active_at, updated_at"
+         started_at, completed_at, active_at, updated_at, single_call"
     };
 }
 
@@ -51,6 +51,7 @@ fn read_job(columns: &mut Columns<'_>) -> Result<Job, StoreError> {
         completed_at: columns.optional_time()?,
         active_at: columns.time()?,
         updated_at: columns.time()?,
+        single_call: columns.flag()?,
     })
 }
 
@@ -84,7 +85,7 @@ pub(crate) async fn insert_jobs(
     connection: &mut AnyConnection,
     jobs: &[Job],
 ) -> Result<(), StoreError> {
-    execute_tuples(connection, (INSERT_JOBS, ""), 25, jobs, bind_new_job).await?;
+    execute_tuples(connection, (INSERT_JOBS, ""), 26, jobs, bind_new_job).await?;
     Ok(())
 }
 
@@ -114,6 +115,7 @@ fn bind_new_job(values: &mut Values, job: &Job) {
     values.push_optional_time(job.completed_at);
     values.push_time(job.active_at);
     values.push_time(job.updated_at);
+    values.push(i32::from(job.single_call));
 }
 
 /// What has changed in jobs, around the rows.

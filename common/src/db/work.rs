@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
-use crate::id::{CallId, JobId, KeyId, ModelAlias, NodeId, OrgId, ProviderName, TeamId};
+use crate::id::{CallId, CredentialId, JobId, KeyId, ModelAlias, NodeId, OrgId, ProviderName, TeamId};
 use crate::job::{CallState, Job, JobState, Spend, Terms};
 use crate::ledger::{Admission, CallEstimate, Entry, Refusal};
 use crate::money::{Credits, NanoUsd};
@@ -47,6 +47,10 @@ pub struct OpenJob {
     pub metadata: Object,
     /// The most that it may cost.
     pub credits_max: Option<Credits>,
+    /// Whether it consists of one call, and ends with it.
+    pub single_call: bool,
+    /// Why it has failed already: it is recorded, and nothing is held.
+    pub failed: Option<String>,
     /// The caller's claim on doing this once.
     pub claim: Option<IdempotencyClaim>,
     /// When.
@@ -60,6 +64,8 @@ pub struct BeginCall {
     pub id: CallId,
     /// The job it belongs to.
     pub job_id: JobId,
+    /// The job of a single call, which is opened with the call or not at all.
+    pub opens: Option<Box<OpenJob>>,
     /// The caller's team.
     pub team_id: TeamId,
     /// The caller's key.
@@ -80,6 +86,10 @@ pub struct BeginCall {
     pub estimate: CallEstimate,
     /// The price in force.
     pub price: Option<Price>,
+    /// Whether the answer is given piece by piece.
+    pub streamed: bool,
+    /// Whether the answer comes from the cache.
+    pub cached: bool,
     /// What will be merged into the job's metadata if the call succeeds.
     pub metadata: Option<Object>,
     /// The largest metadata that a job may have.
@@ -107,7 +117,43 @@ pub struct CallResult {
     pub error_kind: Option<&'static str>,
     /// The error in words, without secrets.
     pub error: Option<String>,
+    /// The error in the words that the caller was told.
+    pub public_error: Option<String>,
     /// From the caller's request to the provider's last byte.
+    pub latency_ms: i64,
+    /// From the caller's request to the first piece of a streamed answer.
+    pub first_token_ms: Option<i64>,
+    /// Who served it, if it was not the one that was planned.
+    pub served_by: Option<ServedBy>,
+    /// Tries that failed before, in order.
+    pub failed_attempts: Vec<FailedAttempt>,
+}
+
+/// A provider's model that served a call in place of the planned one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedBy {
+    /// The provider account.
+    pub provider: ProviderName,
+    /// What the provider calls the model.
+    pub upstream_model: String,
+    /// The price in force.
+    pub price: Option<Price>,
+}
+
+/// A try that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedAttempt {
+    /// The provider account.
+    pub provider: ProviderName,
+    /// The key that was used.
+    pub credential_id: CredentialId,
+    /// What the provider calls the model.
+    pub upstream_model: String,
+    /// The class of the error.
+    pub error_kind: &'static str,
+    /// The error in words, without secrets.
+    pub error: String,
+    /// How long it took.
     pub latency_ms: i64,
 }
 
@@ -122,6 +168,8 @@ pub struct SettleCall {
     pub team_id: TeamId,
     /// Whether the job's hold depends on its calls.
     pub metered: bool,
+    /// Whether the job may end with this call.
+    pub single_call: bool,
     /// `Succeeded`, `Failed` or `Interrupted`.
     pub state: CallState,
     /// What came of it.
@@ -241,16 +289,34 @@ pub enum Outcome {
     JobOpened(Box<Job>),
     /// The call may go.
     CallBegun(CallBegun),
-    /// The same request was answered before: its sealed answer.
-    CallReplayed(String),
-    /// The call is recorded. False if it had been before.
-    CallSettled(bool),
+    /// The same request was answered before.
+    CallReplayed(Box<Replay>),
+    /// The call is recorded.
+    CallSettled(Settled),
     /// The job as it is now. It may have ended earlier.
     JobEnded(Box<Job>),
     /// The job with its new metadata.
     MetadataPatched(Box<Job>),
     /// The entry that was written.
     BalanceChanged(Box<Entry>),
+}
+
+/// An earlier answer to the same request.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// The answer, sealed.
+    pub sealed_answer: String,
+    /// The call's job as it is now.
+    pub job: Job,
+}
+
+/// A call is recorded.
+#[derive(Debug, Clone)]
+pub struct Settled {
+    /// False if it had been before; nothing has changed then.
+    pub is_first: bool,
+    /// The job, if it ended with the call.
+    pub job: Option<Box<Job>>,
 }
 
 /// A call may go.

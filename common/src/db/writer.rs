@@ -12,7 +12,7 @@ use super::batch::{self, Outcomes};
 use super::known::Known;
 use super::work::{
     BeginCall, CallBegun, CallResult, CompleteJob, EndJob, OpenJob, Outcome, PatchMetadata,
-    SettleCall, Work, WorkError,
+    Replay, SettleCall, Work, WorkError,
 };
 use super::{Database, StoreError};
 use crate::job::{CallState, Job};
@@ -94,14 +94,14 @@ impl LedgerWriter {
         }
     }
 
-    /// Records and holds a call; `Err` of the inner result is the sealed answer to replay.
+    /// Records and holds a call; `Err` of the inner result is the earlier answer to replay.
     pub async fn begin_call(
         &self,
         work: BeginCall,
-    ) -> Result<Result<CallBegun, String>, WorkError> {
+    ) -> Result<Result<CallBegun, Box<Replay>>, WorkError> {
         match self.ask(Work::BeginCall(Box::new(work))).await? {
             Outcome::CallBegun(begun) => Ok(Ok(begun)),
-            Outcome::CallReplayed(sealed) => Ok(Err(sealed)),
+            Outcome::CallReplayed(replay) => Ok(Err(replay)),
             other => Err(unexpected(&other)),
         }
     }
@@ -113,7 +113,7 @@ impl LedgerWriter {
             .await
             .map_err(|_| stopped())??
         {
-            Outcome::CallSettled(first) => Ok(first),
+            Outcome::CallSettled(settled) => Ok(settled.is_first),
             other => Err(unexpected(&other)),
         }
     }
@@ -299,10 +299,12 @@ fn never_sent(begin: &BeginCall) -> SettleCall {
         job_id: begin.job_id,
         team_id: begin.team_id.clone(),
         metered: true,
+        single_call: true,
         state: CallState::Failed,
         result: CallResult {
             error_kind: Some("gateway_abandoned"),
             error: Some("the database broke off while the call began".to_owned()),
+            public_error: Some("The service was temporarily unavailable".to_owned()),
             ..CallResult::default()
         },
         metadata: None,

@@ -7,7 +7,8 @@ use crate::clock::Timestamp;
 use crate::db::idempotency::StoredClaim;
 use crate::db::work::{
     BalanceChange, BeginCall, CallBegun, ChangeBalance, CompleteJob, EndJob, IDEMPOTENCY_WINDOW,
-    IdempotencyClaim, Object, OpenJob, Outcome, PatchMetadata, SettleCall, Work, WorkError,
+    IdempotencyClaim, Object, OpenJob, Outcome, PatchMetadata, Replay, SettleCall, Settled, Work,
+    WorkError,
 };
 use crate::id::{CallId, JobId, TeamId};
 use crate::job::{BudgetMode, CallState, Job, JobState, Spend};
@@ -58,7 +59,14 @@ impl<'w> Batch<'w> {
         }
         let mut job = new_job(work);
         let account = self.account_mut(&work.team_id)?;
-        ledger::open_job(account, &mut job)?;
+        match &work.failed {
+            None => ledger::open_job(account, &mut job)?,
+            Some(why) => {
+                ledger::release_job(account, &mut job, JobState::Failed, work.now)?;
+                job.error_message = Some(shortened(why));
+                self.ended_calls_of.insert(job.id);
+            }
+        }
         self.changed_accounts.insert(work.team_id.clone());
         self.remember(work.claim.as_ref(), "create", job.id, None, work.now);
         self.new_jobs.push(job.id);
@@ -67,11 +75,43 @@ impl<'w> Batch<'w> {
     }
 
     fn begin_call(&mut self, work: &'w BeginCall) -> Result<Outcome, WorkError> {
-        self.own_job(work.job_id, &work.team_id)?;
-        if let Some(stored) = self.earlier(work.claim.as_ref(), "call", work.now)? {
-            let body = stored.sealed_body.clone().ok_or(WorkError::ClaimRunning)?;
-            return Ok(Outcome::CallReplayed(body));
+        if work.opens.is_none() {
+            self.own_job(work.job_id, &work.team_id)?;
         }
+        if let Some(stored) = self.earlier(work.claim.as_ref(), "call", work.now)? {
+            let sealed_answer = stored.sealed_body.clone().ok_or(WorkError::ClaimRunning)?;
+            let job = self.jobs.get(&stored.job_id).cloned();
+            let job = job.ok_or(WorkError::JobNotFound)?;
+            return Ok(Outcome::CallReplayed(Box::new(Replay { sealed_answer, job })));
+        }
+        match &work.opens {
+            None => self.admit_call(work),
+            Some(opens) => self.open_with_call(opens, work),
+        }
+    }
+
+    /// The job of a single call is opened with its call, or not at all.
+    fn open_with_call(
+        &mut self,
+        opens: &OpenJob,
+        work: &'w BeginCall,
+    ) -> Result<Outcome, WorkError> {
+        let mut job = new_job(opens);
+        let account = self.account_mut(&work.team_id)?;
+        let untouched = account.clone();
+        ledger::open_job(account, &mut job)?;
+        self.jobs.insert(job.id, job);
+        let admitted = self.admit_call(work);
+        if admitted.is_ok() {
+            self.new_jobs.push(work.job_id);
+        } else {
+            self.jobs.remove(&work.job_id);
+            self.accounts.insert(work.team_id.clone(), untouched);
+        }
+        admitted
+    }
+
+    fn admit_call(&mut self, work: &'w BeginCall) -> Result<Outcome, WorkError> {
         let (account, job) = self.account_and_job(&work.team_id, work.job_id)?;
         if let Some(patch) = &work.metadata {
             merged(&job.metadata, patch, work.metadata_bytes_max)?;
@@ -103,14 +143,15 @@ impl<'w> Batch<'w> {
 
     /// Settles a call once. A call that was given up as interrupted may still report how it really
     /// ended; its hold is gone by then.
-    fn settle_call(&mut self, work: &'w SettleCall) -> bool {
+    fn settle_call(&mut self, work: &'w SettleCall) -> Settled {
+        let not_again = Settled { is_first: false, job: None };
         let Some(call) = self.calls.get_mut(&work.id) else {
-            return false;
+            return not_again;
         };
         let reserved = match (call.state, work.state) {
             (CallState::InFlight, _) => call.reserved,
             (CallState::Interrupted, CallState::Succeeded | CallState::Failed) => Spend::default(),
-            _ => return false,
+            _ => return not_again,
         };
         if call.state == CallState::InFlight {
             self.count_in_flight(work.job_id, -1);
@@ -146,7 +187,26 @@ impl<'w> Batch<'w> {
             self.ended_calls_of.insert(work.job_id);
         }
         self.settled_calls.push(work);
-        true
+        Settled { is_first: true, job: self.end_with_call(work) }
+    }
+
+    /// The job of a single call ends as its call does.
+    fn end_with_call(&mut self, work: &SettleCall) -> Option<Box<Job>> {
+        let (account, job) = self.account_and_job(&work.team_id, work.job_id).ok()?;
+        if !job.single_call || !job.state.is_open() {
+            return None;
+        }
+        let ended = if work.state == CallState::Succeeded {
+            ledger::complete_job(account, job, 0, work.now)
+        } else {
+            job.error_message = work.result.public_error.as_deref().map(shortened);
+            ledger::release_job(account, job, JobState::Failed, work.now).map(|()| Vec::new())
+        };
+        let entries = ended.ok()?;
+        let job = Box::new(job.clone());
+        self.entries.extend(entries);
+        self.job_ended(work.job_id, &work.team_id);
+        Some(job)
     }
 
     /// The size was checked when the call began. If another call has filled the metadata since,
@@ -352,6 +412,7 @@ fn new_job(work: &OpenJob) -> Job {
         terms: work.terms,
         hold: Credits::ZERO,
         credits_max: work.credits_max,
+        single_call: work.single_call,
         spent: Spend::default(),
         reserved: Spend::default(),
         job_type: work.job_type.clone(),
