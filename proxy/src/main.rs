@@ -1,6 +1,11 @@
 //! `tollgate`: the gateway between applications and LLM providers.
 
 mod api;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "credentials are not chosen yet")
+)]
+mod breaker;
 mod cli;
 mod context;
 mod demo_upstream;
