@@ -10,6 +10,7 @@ pub mod money;
 pub mod job;
 pub mod key;
 pub mod ledger;
+pub mod limit;
 pub mod model;
 pub mod org;
 pub mod policy;

@@ -22,6 +22,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "audit",
         include_str!("../../../migrations/20260101000002_audit.sql"),
     ),
+    (
+        20_260_101_000_003,
+        "routing",
+        include_str!("../../../migrations/20260101000003_routing.sql"),
+    ),
 ];
 
 /// How the schema of a database compares with what this binary knows.
