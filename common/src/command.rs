@@ -1,8 +1,6 @@
 //! Every administrative change as data: what the subcommands and the dashboard ask for, what the
 //! audit log records, and what `db::admin` carries out.
 
-use serde_json::{Value, json};
-
 use crate::clock::Timestamp;
 use crate::db::StoreError;
 use crate::db::work::{BalanceChange, WorkError};
@@ -10,9 +8,14 @@ use crate::id::{CredentialId, GroupName, JobId, KeyId, ModelAlias, OrgId, Provid
 use crate::job::{BudgetMode, Job};
 use crate::key::KeyHash;
 use crate::ledger::Entry;
-use crate::money::{CreditRate, Credits, Markup, NanoUsd};
+use crate::limit::{LimitSettings, Limits};
+use crate::model::{Fallback, OwnPrice};
+use crate::money::{CreditRate, Credits, Markup};
 use crate::provider::{BaseUrl, ProviderKind};
 use crate::standing::Standing;
+use crate::team::DisconnectPolicy;
+
+mod record;
 
 /// Settings of a team; `None` leaves one as it is, or at its default for a new team.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +36,17 @@ pub struct TeamSettings {
     pub groups: Option<Vec<GroupName>>,
     /// How far below zero it may go.
     pub overdraft: Option<Credits>,
+    /// How much all its keys together may ask for.
+    pub limits: LimitSettings,
+    /// What becomes of calls whose caller leaves.
+    pub disconnect: Option<DisconnectPolicy>,
+    /// For how many seconds answers are cached, from 1 to [`CACHE_TTL_SECONDS_MAX`]; an inner
+    /// `None` ends caching.
+    pub cache_ttl_seconds: Option<Option<i64>>,
 }
+
+/// Answers are cached for at most 30 days.
+pub const CACHE_TTL_SECONDS_MAX: i64 = 2_592_000;
 
 /// A key to be stored: what recognizes it, not the key.
 #[derive(Debug, Clone)]
@@ -42,6 +55,17 @@ pub struct NewKey {
     pub id: KeyId,
     /// SHA-256 of the whole.
     pub hash: KeyHash,
+}
+
+/// Settings of a key; `None` leaves one as it is.
+#[derive(Debug, Clone, Default)]
+pub struct KeySettings {
+    /// What it is called.
+    pub label: Option<String>,
+    /// How much it may ask for.
+    pub limits: LimitSettings,
+    /// When it ends; an inner `None` lets it live on.
+    pub expires_at: Option<Option<Timestamp>>,
 }
 
 /// A provider's secret to be stored: sealed, and how people tell it apart.
@@ -56,7 +80,7 @@ pub struct NewCredential {
 }
 
 /// A provider, by its name and the one organization that may use it, if it is not for all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ProviderRef {
     /// The organization.
     pub org_id: Option<OrgId>,
@@ -71,10 +95,14 @@ pub struct ModelSettings {
     pub provider: Option<ProviderName>,
     /// What the provider calls it.
     pub upstream_model: Option<String>,
-    /// Own prices per token (input, output); an inner `None` returns to the shipped table's.
-    pub price: Option<Option<(NanoUsd, NanoUsd)>>,
+    /// Its own price as a whole; an inner `None` returns to the shipped table's.
+    pub price: Option<Option<OwnPrice>>,
     /// How many tokens an answer may have at most.
     pub output_tokens_max: Option<i64>,
+    /// Its own share of the load beside fallbacks of priority 0.
+    pub weight: Option<i64>,
+    /// All its fallbacks.
+    pub fallbacks: Option<Vec<Fallback>>,
 }
 
 /// One administrative change.
@@ -134,10 +162,20 @@ pub enum Command {
         key: NewKey,
         /** What it is called. */
         label: Option<String>,
+        /** How much it may ask for. */
+        limits: Limits,
         /** When it ends. */
         expires_at: Option<Timestamp>,
     },
-    /// Stores a successor of a key, which itself ends at the given moment.
+    /// Changes a key that is not revoked.
+    SetKey {
+        /** Which. */
+        id: KeyId,
+        /** What changes. */
+        settings: KeySettings,
+    },
+    /// Stores a successor of a key, which itself ends at the given moment. The successor has its
+    /// label, limits and expiry.
     RotateKey {
         /** Which. */
         id: KeyId,
@@ -171,6 +209,32 @@ pub enum Command {
         /** Its secret. */
         credential: NewCredential,
     },
+    /// Changes where a provider is.
+    SetProvider {
+        /** Which. */
+        provider: ProviderRef,
+        /** Where it is from now on. */
+        base_url: BaseUrl,
+    },
+    /// Adds a secret to a provider beside those that it has.
+    AddCredential {
+        /** Which. */
+        provider: ProviderRef,
+        /** The secret. */
+        credential: NewCredential,
+    },
+    /// Enables or disables one secret of a provider.
+    EnableCredential {
+        /** Which. */
+        id: CredentialId,
+        /** Whether it may be used. */
+        enabled: bool,
+    },
+    /// Removes one secret of a provider.
+    RemoveCredential {
+        /** Which. */
+        id: CredentialId,
+    },
     /// Replaces the secrets of a provider by a new one.
     RotateProvider {
         /** Which. */
@@ -185,7 +249,7 @@ pub enum Command {
         /** Whether it may be used. */
         enabled: bool,
     },
-    /// Removes a provider and its secrets.
+    /// Removes a provider and its secrets, unless models would be left without one.
     RemoveProvider {
         /** Which. */
         provider: ProviderRef,
@@ -320,153 +384,4 @@ impl From<WorkError> for CommandError {
             other => Self::Refused(other.to_string()),
         }
     }
-}
-
-impl Command {
-    /// What the audit log calls it.
-    pub const fn action(&self) -> &'static str {
-        match self {
-            Self::CreateOrg { .. } => "org.create",
-            Self::RenameOrg { .. } => "org.set",
-            Self::SetOrgStanding { standing, .. } => match standing {
-                Standing::Active => "org.resume",
-                Standing::Paused { .. } => "org.pause",
-                Standing::Suspended => "org.suspend",
-            },
-            Self::CreateTeam { .. } => "team.create",
-            Self::SetTeam { .. } => "team.set",
-            Self::SetTeamStanding { standing, .. } => match standing {
-                Standing::Active => "team.resume",
-                Standing::Paused { .. } => "team.pause",
-                Standing::Suspended => "team.suspend",
-            },
-            Self::CreateKey { .. } => "key.create",
-            Self::RotateKey { .. } => "key.rotate",
-            Self::RevokeKey { .. } => "key.revoke",
-            Self::ChangeBalance { change, .. } => match change {
-                BalanceChange::Allocate(_) => "credits.add",
-                BalanceChange::Refund(..) => "credits.refund",
-                BalanceChange::Adjust(_) => "credits.adjust",
-            },
-            Self::AddProvider { .. } => "provider.add",
-            Self::RotateProvider { .. } => "provider.rotate",
-            Self::EnableProvider { enabled: true, .. } => "provider.enable",
-            Self::EnableProvider { enabled: false, .. } => "provider.disable",
-            Self::RemoveProvider { .. } => "provider.remove",
-            Self::AddModel { .. } => "model.add",
-            Self::SetModel { .. } => "model.set",
-            Self::RemoveModel { .. } => "model.remove",
-            Self::CreateGroup { .. } => "group.create",
-            Self::AddToGroup { .. } => "group.add",
-            Self::RemoveFromGroup { .. } => "group.remove",
-            Self::CancelJob { .. } => "job.cancel",
-        }
-    }
-
-    /// Whom or what it concerns, as `team:acme-corp`.
-    pub fn target(&self) -> String {
-        match self {
-            Self::CreateOrg { id, .. }
-            | Self::RenameOrg { id, .. }
-            | Self::SetOrgStanding { id, .. } => format!("org:{id}"),
-            Self::CreateTeam { id, .. }
-            | Self::SetTeam { id, .. }
-            | Self::SetTeamStanding { id, .. }
-            | Self::ChangeBalance { team_id: id, .. } => format!("team:{id}"),
-            Self::CreateKey { key, .. } => format!("key:{}", key.id),
-            Self::RotateKey { id, .. } | Self::RevokeKey { id } => format!("key:{id}"),
-            Self::AddProvider { provider, .. }
-            | Self::RotateProvider { provider, .. }
-            | Self::EnableProvider { provider, .. }
-            | Self::RemoveProvider { provider } => match &provider.org_id {
-                Some(org) => format!("provider:{org}/{}", provider.name),
-                None => format!("provider:{}", provider.name),
-            },
-            Self::AddModel { alias, .. }
-            | Self::SetModel { alias, .. }
-            | Self::RemoveModel { alias } => format!("model:{alias}"),
-            Self::CreateGroup { name, .. }
-            | Self::AddToGroup { name, .. }
-            | Self::RemoveFromGroup { name, .. } => format!("group:{name}"),
-            Self::CancelJob { id, .. } => format!("job:{id}"),
-        }
-    }
-
-    /// What it changes, for the audit log. Never a secret: commands do not hold any in clear.
-    pub fn detail(&self) -> Value {
-        match self {
-            Self::CreateOrg { name, .. } | Self::RenameOrg { name, .. } => json!({ "name": name }),
-            Self::SetOrgStanding { standing, .. } | Self::SetTeamStanding { standing, .. } => {
-                json!({ "status": standing.word(), "until": standing.paused_until() })
-            }
-            Self::CreateTeam {
-                org_id,
-                credits,
-                settings,
-                ..
-            } => {
-                json!({ "org": org_id, "credits": credits, "settings": team_detail(settings) })
-            }
-            Self::SetTeam { settings, .. } => team_detail(settings),
-            Self::CreateKey {
-                team_id,
-                label,
-                expires_at,
-                ..
-            } => {
-                json!({ "team": team_id, "label": label, "expires_at": expires_at })
-            }
-            Self::RotateKey {
-                successor, ends_at, ..
-            } => {
-                json!({ "successor": successor.id, "ends_at": ends_at })
-            }
-            Self::RevokeKey { .. } | Self::RemoveProvider { .. } | Self::RemoveModel { .. } => {
-                json!({})
-            }
-            Self::ChangeBalance { change, reason, .. } => {
-                let (credits, job_id) = match change {
-                    BalanceChange::Allocate(credits) | BalanceChange::Adjust(credits) => {
-                        (credits, None)
-                    }
-                    BalanceChange::Refund(credits, job_id) => (credits, *job_id),
-                };
-                json!({ "credits": credits, "job_id": job_id, "reason": reason })
-            }
-            Self::AddProvider {
-                kind,
-                base_url,
-                credential,
-                ..
-            } => json!({
-                "kind": kind.word(), "base_url": base_url.as_str(), "key": credential.hint
-            }),
-            Self::RotateProvider { credential, .. } => json!({ "key": credential.hint }),
-            Self::EnableProvider { enabled, .. } => json!({ "enabled": enabled }),
-            Self::AddModel { settings, .. } | Self::SetModel { settings, .. } => json!({
-                "provider": settings.provider,
-                "upstream_model": settings.upstream_model,
-                "price": settings.price,
-                "output_tokens_max": settings.output_tokens_max,
-            }),
-            Self::CreateGroup { models, .. } => json!({ "models": models }),
-            Self::AddToGroup { alias, .. } | Self::RemoveFromGroup { alias, .. } => {
-                json!({ "model": alias })
-            }
-            Self::CancelJob { reason, .. } => json!({ "reason": reason }),
-        }
-    }
-}
-
-fn team_detail(settings: &TeamSettings) -> Value {
-    json!({
-        "name": settings.name,
-        "budget_mode": settings.budget_mode.map(BudgetMode::word),
-        "credits_per_dollar": settings.credits_per_dollar.map(CreditRate::as_f64),
-        "tokens_per_credit": settings.tokens_per_credit,
-        "markup": settings.markup.map(|markup| markup.to_string()),
-        "default_model": settings.default_model,
-        "groups": settings.groups,
-        "overdraft": settings.overdraft,
-    })
 }

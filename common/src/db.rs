@@ -21,6 +21,7 @@ pub mod job;
 pub mod key;
 pub mod known;
 pub mod ledger;
+mod limit;
 pub mod migrate;
 pub mod model;
 pub mod node;

@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::clock::{Random, Timestamp};
 use crate::id::{KeyId, TeamId};
+use crate::limit::Limits;
 use crate::secret::Secret;
 
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -125,6 +126,8 @@ pub struct VirtualKey {
     pub label: Option<String>,
     /// SHA-256 of the whole key.
     pub hash: KeyHash,
+    /// How much it may ask for, within its team's limits.
+    pub limits: Limits,
     /// From when on it is refused; a rotated key gets one at the end of its grace.
     pub expires_at: Option<Timestamp>,
     /// When it was revoked.
@@ -189,6 +192,7 @@ mod tests {
             team_id: "t".parse().unwrap(),
             label: None,
             hash: plain.hash(),
+            limits: Limits::default(),
             expires_at: None,
             revoked_at: None,
             created_at: now,

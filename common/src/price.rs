@@ -73,6 +73,17 @@ impl UnitPrices {
             .plus(self.output.times(usage.output()))
     }
 
+    /// The higher price of each bucket: what a call may cost that either of two models may serve.
+    #[must_use]
+    pub fn dearest(self, other: Self) -> Self {
+        Self {
+            input: self.input.max(other.input),
+            cache_read: self.cache_read.max(other.cache_read),
+            cache_write: self.cache_write.max(other.cache_write),
+            output: self.output.max(other.output),
+        }
+    }
+
     /// The most that `input` prompt tokens and `output` completion tokens can cost.
     pub fn worst_cost(&self, input: i64, output: i64) -> NanoUsd {
         let dearest_input = self.input.max(self.cache_read).max(self.cache_write);
@@ -89,7 +100,8 @@ pub struct Price {
     pub version: String,
 }
 
-/// One row of the shipped table: model, input, cached input, output ($ per million), output limit.
+/// One row of the shipped table: model, input, cached input, output ($ per million), output limit,
+/// and input written to the cache if that costs more than other input.
 #[derive(Debug)]
 struct CatalogRow {
     model: &'static str,
@@ -104,7 +116,7 @@ pub struct Catalog {
     rows: Vec<CatalogRow>,
 }
 
-/// The prices shipped with this build; their version is the day they were read.
+/// The prices shipped with this build; their version is the day the table last changed.
 pub static CATALOG: LazyLock<Catalog> =
     LazyLock::new(|| Catalog::parse(include_str!("prices.txt")));
 
@@ -137,10 +149,14 @@ impl Catalog {
         };
         let (input, cache_read, output) = (price()?, price()?, price()?);
         let output_tokens_max = words.next()?.parse().ok()?;
+        let cache_write = match words.next() {
+            Some(word) => NanoUsd::parse_per_million(word).ok()?,
+            None => input,
+        };
         let unit = UnitPrices {
             input,
             cache_read,
-            cache_write: input,
+            cache_write,
             output,
         };
         Some(CatalogRow {
@@ -174,7 +190,7 @@ impl Catalog {
         self.row(upstream_model).map(|row| row.output_tokens_max)
     }
 
-    /// The day the table was read.
+    /// The day the table last changed.
     pub const fn version(&self) -> &str {
         self.version
     }
@@ -223,5 +239,38 @@ mod tests {
         };
         assert_eq!(unit.cost(&cached), NanoUsd(1_250_000 + 20_000));
         assert_eq!(unit.worst_cost(10, 5), NanoUsd(75_000));
+    }
+
+    #[test]
+    fn writing_to_a_cache_costs_a_quarter_more_where_the_table_says_so() {
+        let claude = CATALOG.price("claude-sonnet-4-5").unwrap().unit;
+        assert_eq!(claude.cache_write, NanoUsd(3_750));
+        assert_eq!(claude.worst_cost(1_000, 0), NanoUsd(3_750_000));
+        let claude_rows = CATALOG
+            .rows
+            .iter()
+            .filter(|row| row.model.starts_with("claude"));
+        for row in claude_rows {
+            assert!(row.unit.cache_write > row.unit.input, "{}", row.model);
+        }
+        let gpt = CATALOG.price("gpt-4o").unwrap().unit;
+        assert_eq!(gpt.cache_write, gpt.input);
+    }
+
+    #[test]
+    fn the_dearest_of_two_prices_covers_both() {
+        let one = CATALOG.price("gpt-4o").unwrap().unit;
+        let other = UnitPrices {
+            cache_write: NanoUsd(9_000),
+            ..UnitPrices::flat(NanoUsd(1), NanoUsd(20_000))
+        };
+        let dearest = UnitPrices {
+            input: NanoUsd(2_500),
+            cache_read: NanoUsd(1_250),
+            cache_write: NanoUsd(9_000),
+            output: NanoUsd(20_000),
+        };
+        assert_eq!(one.dearest(other), dearest);
+        assert_eq!(other.dearest(one), dearest);
     }
 }

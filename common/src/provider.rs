@@ -3,16 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::id::{OrgId, ProviderName};
+use crate::id::{CredentialId, OrgId, ProviderName};
 
 /// The dialect that a provider speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderKind {
     /// OpenAI's chat completions, which most providers and local servers offer too.
     OpenAi,
-    /// Anthropic's Messages API.
+    /// Anthropic's messages.
     Anthropic,
-    /// Google's Gemini API.
+    /// Google's Gemini: content generation.
     Gemini,
 }
 
@@ -40,14 +40,14 @@ impl FromStr for ProviderKind {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "openai" => Ok(Self::OpenAi),
-            "anthropic" => Ok(Self::Anthropic),
-            "gemini" => Ok(Self::Gemini),
-            _ => Err(format!(
-                "'{text}' is not a provider kind: use openai, which serves every OpenAI-compatible base URL"
-            )),
-        }
+        [Self::OpenAi, Self::Anthropic, Self::Gemini]
+            .into_iter()
+            .find(|kind| kind.word() == text)
+            .ok_or_else(|| {
+                format!(
+                    "'{text}' is not a provider kind: use anthropic, gemini, or openai, which serves every OpenAI-compatible base URL"
+                )
+            })
     }
 }
 
@@ -59,7 +59,17 @@ pub struct BaseUrl {
     port: u16,
     tls: bool,
     path: String,
+    api_version: Option<String>,
 }
+
+/// The one query parameter that a base URL may have. Azure's deployments are not found without it.
+const API_VERSION: &str = "api-version";
+
+/// The longest version that is taken.
+const API_VERSION_LENGTH_MAX: usize = 64;
+
+/// Where Azure serves OpenAI's models. It takes keys in a header of its own.
+const AZURE_DOMAIN: &str = ".openai.azure.com";
 
 impl BaseUrl {
     /// The host's name or address, without brackets.
@@ -79,12 +89,26 @@ impl BaseUrl {
 
     /// The path of an endpoint below this root.
     pub fn path_of(&self, endpoint: &str) -> String {
-        format!("{}{endpoint}", self.path)
+        self.with_version(&self.path, endpoint)
     }
 
-    /// Whether the key is wanted in a header `api-key`, as Azure wants it.
+    /// The path of the list of models. Azure keeps it beside the deployments, not below each.
+    pub fn models_path(&self) -> String {
+        let root = self.path.split("/deployments/").next().unwrap_or_default();
+        self.with_version(root, "/models")
+    }
+
+    fn with_version(&self, root: &str, endpoint: &str) -> String {
+        let Some(version) = &self.api_version else {
+            return format!("{root}{endpoint}");
+        };
+        let separator = if endpoint.contains('?') { '&' } else { '?' };
+        format!("{root}{endpoint}{separator}{API_VERSION}={version}")
+    }
+
+    /// Whether the key belongs in the header `api-key`, as on Azure, instead of `authorization`.
     pub fn takes_api_key_header(&self) -> bool {
-        self.host.ends_with(".openai.azure.com")
+        self.api_version.is_some() || self.host.ends_with(AZURE_DOMAIN)
     }
 
     /// The text as stored.
@@ -127,21 +151,41 @@ impl FromStr for BaseUrl {
                 "a base URL must not hold a user or password: give the key apart".to_owned(),
             );
         }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(
-                "a base URL must not have a query or a fragment: give the key apart".to_owned(),
-            );
-        }
+        let api_version = read_api_version(&url)?;
         let host = url.host_str().ok_or_else(|| problem("no host"))?;
+        let root = text.split('?').next().unwrap_or(text).trim_end_matches('/');
         Ok(Self {
-            text: text.trim_end_matches('/').to_owned(),
+            text: match &api_version {
+                Some(version) => format!("{root}?{API_VERSION}={version}"),
+                None => root.to_owned(),
+            },
             host: host.trim_matches(['[', ']']).to_owned(),
             port: url
                 .port_or_known_default()
                 .ok_or_else(|| problem("no port"))?,
             tls,
             path: url.path().trim_end_matches('/').to_owned(),
+            api_version,
         })
+    }
+}
+
+/// Takes a query that is a version and nothing else. The text is not repeated: it may hold a key.
+fn read_api_version(url: &url::Url) -> Result<Option<String>, String> {
+    let is_version = |text: &str| {
+        let is_known = |b: u8| b.is_ascii_alphanumeric() || b"-._".contains(&b);
+        (1..=API_VERSION_LENGTH_MAX).contains(&text.len()) && text.bytes().all(is_known)
+    };
+    let version = url.query().map(|query| {
+        let value = query.strip_prefix(API_VERSION)?.strip_prefix('=')?;
+        is_version(value).then(|| value.to_owned())
+    });
+    match version {
+        None if url.fragment().is_none() => Ok(None),
+        Some(Some(version)) if url.fragment().is_none() => Ok(Some(version)),
+        _ => Err(format!(
+            "a base URL must have no fragment and no query but {API_VERSION}=VERSION: give the key apart"
+        )),
     }
 }
 
@@ -149,6 +193,15 @@ impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// A key of a provider account, as it rests.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedCredential {
+    /// Its id.
+    pub id: CredentialId,
+    /// The key, sealed.
+    pub sealed_key: String,
 }
 
 /// A provider account.
@@ -164,8 +217,8 @@ pub struct Provider {
     pub base_url: BaseUrl,
     /// Whether it may be used.
     pub enabled: bool,
-    /// Its enabled keys, sealed, oldest first.
-    pub sealed_keys: Vec<String>,
+    /// Its enabled keys, oldest first.
+    pub credentials: Vec<SealedCredential>,
 }
 
 #[cfg(test)]
@@ -196,10 +249,61 @@ mod tests {
             "ftp://x/",
             "https://",
             "https://h/?key=1",
+            "https://h/?",
+            "https://h/?api-version=",
+            "https://h/?api-version=1&key=2",
+            "https://h/?api-version=1#part",
+            "https://h/#part",
         ] {
             assert!(bad.parse::<BaseUrl>().is_err(), "{bad}");
         }
         let error = "https://user:hunter2@host/".parse::<BaseUrl>().unwrap_err();
         assert!(!error.contains("hunter2"));
+        let error = "https://h/?key=hunter2".parse::<BaseUrl>().unwrap_err();
+        assert!(!error.contains("hunter2"));
+    }
+
+    #[test]
+    fn an_azure_deployment_has_a_version_and_a_header_of_its_own() {
+        let text = "https://x.openai.azure.com/openai/deployments/gpt4o?api-version=2024-10-21";
+        let deployment: BaseUrl = text.parse().unwrap();
+        assert_eq!(deployment.as_str(), text);
+        assert_eq!(
+            deployment.path_of("/chat/completions"),
+            "/openai/deployments/gpt4o/chat/completions?api-version=2024-10-21"
+        );
+        assert_eq!(
+            deployment.path_of("/a?b=c"),
+            "/openai/deployments/gpt4o/a?b=c&api-version=2024-10-21"
+        );
+        assert_eq!(
+            deployment.models_path(),
+            "/openai/models?api-version=2024-10-21"
+        );
+        assert_eq!(deployment.authority(), "x.openai.azure.com");
+        let takes_api_key_header = |text: &str| {
+            let url: BaseUrl = text.parse().unwrap();
+            url.takes_api_key_header()
+        };
+        assert!(deployment.takes_api_key_header());
+        assert!(takes_api_key_header(
+            "https://gate.example/llm/?api-version=1"
+        ));
+        assert!(takes_api_key_header("https://x.openai.azure.com/openai/v1"));
+        assert!(!takes_api_key_header("https://openai.azure.com.example/v1"));
+    }
+
+    #[test]
+    fn the_word_of_a_kind_is_read_back() {
+        for kind in [
+            ProviderKind::OpenAi,
+            ProviderKind::Anthropic,
+            ProviderKind::Gemini,
+        ] {
+            assert_eq!(kind.word().parse(), Ok(kind));
+            assert!(kind.default_base_url().parse::<BaseUrl>().is_ok());
+        }
+        let error = "azure".parse::<ProviderKind>().unwrap_err();
+        assert!(error.contains("anthropic, gemini, or openai"), "{error}");
     }
 }

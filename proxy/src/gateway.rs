@@ -15,7 +15,7 @@ use tollgate_common::db::work::{BeginCall, IdempotencyClaim};
 use tollgate_common::id::{CallId, JobId};
 use tollgate_common::job::Job;
 use tollgate_common::ledger::CallEstimate;
-use tollgate_common::policy::Route;
+use tollgate_common::policy::{Route, Routes};
 
 use crate::answer::envelope::{self, Envelope};
 use crate::api;
@@ -132,14 +132,14 @@ impl Gateway {
         let path = session.req_header().uri.path().to_owned();
         let headers = &session.req_header().headers;
         let claim = receive::claim(headers, &caller.key_id, &path, &body)?;
-        let route = self.route(&caller, job_id, &request).await?;
+        let routes = self.route(&caller, job_id, &request).await?;
         let call_id = CallId::new(began_at, &*self.services.random);
         context.call_id = Some(call_id);
-        let work = self.begin(&caller, job_id, call_id, &request, route, claim, began_at);
+        let work = self.begin(&caller, job_id, call_id, &request, &routes, claim, began_at);
         let reply = match reserve(&self.services.writer, work).await? {
             Reserved::Replay(sealed) => self.replay(&sealed)?,
             Reserved::Open(call) => {
-                self.carry_out(&caller, route, &request, call, call_id, began_at)
+                self.carry_out(&caller, &routes, &request, call, call_id, began_at)
                     .await?
             }
         };
@@ -150,12 +150,13 @@ impl Gateway {
     async fn carry_out(
         &self,
         caller: &Caller,
-        route: Route<'_>,
+        routes: &Routes<'_>,
         request: &CallRequest<'_>,
         call: OpenCall,
         call_id: CallId,
         began_at: Timestamp,
     ) -> Result<Reply, ApiError> {
+        let route = routes.candidates[0];
         let writer = &self.services.writer;
         let order = Order {
             upstream_model: &route.model.upstream_model,
@@ -189,8 +190,8 @@ impl Gateway {
             .map(|c| c.finish_reason.word().to_owned());
         let envelope = Envelope {
             call_id,
-            alias: route.model.alias.as_str(),
-            requested_model: requested_model(request, route),
+            alias: routes.public.alias.as_str(),
+            requested_model: requested_model(request, routes),
             usage: result.usage,
             latency_ms,
             created_at: began_at,
@@ -208,8 +209,8 @@ impl Gateway {
         route: Route<'_>,
         json: Bytes,
     ) -> Result<UpstreamReply, UpstreamFailure> {
-        let key = caller.snapshot.key_of(route.provider);
-        let key = key.ok_or_else(|| UpstreamFailure::Invalid {
+        let key = caller.snapshot.keys_of(route.provider).first();
+        let (_, key) = key.ok_or_else(|| UpstreamFailure::Invalid {
             reason: "no key".to_owned(),
         })?;
         let target = Target {
@@ -237,13 +238,15 @@ impl Gateway {
         caller: &'c Caller,
         job_id: JobId,
         request: &CallRequest<'_>,
-    ) -> Result<Route<'c>, ApiError> {
+    ) -> Result<Routes<'c>, ApiError> {
+        let requested = request.model.as_deref();
+        let random = &*self.services.random;
         match caller
             .snapshot
             .policy
-            .route(&caller.team, request.model.as_deref())
+            .route(&caller.team, requested, random)
         {
-            Ok(route) => Ok(route),
+            Ok(routes) => Ok(routes),
             Err(refusal) => {
                 api::job::find_own(&self.services, caller, job_id)
                     .await
@@ -263,10 +266,11 @@ impl Gateway {
         job_id: JobId,
         call_id: CallId,
         request: &CallRequest<'_>,
-        route: Route<'_>,
+        routes: &Routes<'_>,
         claim: Option<IdempotencyClaim>,
         now: Timestamp,
     ) -> BeginCall {
+        let route = routes.candidates[0];
         let config = &self.services.config;
         let price = route.model.price();
         let model_max = route
@@ -284,8 +288,8 @@ impl Gateway {
             team_id: caller.team.id.clone(),
             key_id: caller.key_id.clone(),
             node_id: self.services.node_id,
-            alias: route.model.alias.clone(),
-            requested_model: requested_model(request, route).to_owned(),
+            alias: routes.public.alias.clone(),
+            requested_model: requested_model(request, routes).to_owned(),
             provider: route.provider.name.clone(),
             upstream_model: route.model.upstream_model.clone(),
             purpose: request.purpose.clone(),
@@ -319,11 +323,9 @@ impl Gateway {
     }
 }
 
-fn requested_model<'a>(request: &'a CallRequest<'_>, route: Route<'a>) -> &'a str {
-    request
-        .model
-        .as_deref()
-        .unwrap_or(route.model.alias.as_str())
+fn requested_model<'a>(request: &'a CallRequest<'_>, routes: &Routes<'a>) -> &'a str {
+    let public = routes.public.alias.as_str();
+    request.model.as_deref().unwrap_or(public)
 }
 
 fn millis_between(from: Timestamp, to: Timestamp) -> i64 {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::{Database, StoreError, policy};
-use tollgate_common::id::{OrgId, ProviderName};
+use tollgate_common::id::{CredentialId, OrgId, ProviderName};
 use tollgate_common::policy::Policy;
 use tollgate_common::provider::Provider;
 use tollgate_common::secret::{SealingKey, Secret};
@@ -17,32 +17,34 @@ use tollgate_common::secret::{SealingKey, Secret};
 /// A node that could not confirm its snapshot for so long says that it is not ready.
 const CONFIRMATION_AGE_MAX: Duration = Duration::from_secs(30);
 
+/// The keys of a provider in clear, oldest first.
+type OpenedKeys = Vec<(CredentialId, Secret)>;
+
 /// A policy and the providers' keys in clear, which exist only here.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshot {
     pub(crate) policy: Policy,
-    provider_keys: HashMap<(Option<OrgId>, ProviderName), Secret>,
+    provider_keys: HashMap<(Option<OrgId>, ProviderName), OpenedKeys>,
 }
 
 impl Snapshot {
-    /// Opens the providers' keys. One that cannot be opened leaves its provider without a key.
+    /// Opens the providers' keys. One that cannot be opened is left out, so that a provider with
+    /// no other has none.
     fn new(mut policy: Policy, sealing_key: &SealingKey) -> Self {
         let mut provider_keys = HashMap::new();
         for (name, provider) in &mut policy.providers {
-            let opened = provider
-                .sealed_keys
-                .first()
-                .map(|sealed| sealing_key.open(sealed));
-            match opened {
-                Some(Ok(key)) => {
-                    provider_keys.insert(name.clone(), key);
+            let mut opened = Vec::with_capacity(provider.credentials.len());
+            provider.credentials.retain(|credential| {
+                match sealing_key.open(&credential.sealed_key) {
+                    Ok(key) => opened.push((credential.id, key)),
+                    Err(error) => {
+                        tracing::error!(provider = %name.1, credential = %credential.id, %error, "a provider's key cannot be opened");
+                        return false;
+                    }
                 }
-                Some(Err(error)) => {
-                    tracing::error!(provider = %name.1, %error, "a provider's key cannot be opened");
-                    provider.sealed_keys.clear();
-                }
-                None => {}
-            }
+                true
+            });
+            provider_keys.insert(name.clone(), opened);
         }
         Self {
             policy,
@@ -50,10 +52,11 @@ impl Snapshot {
         }
     }
 
-    /// The key of a provider that [`Policy::route`] returned.
-    pub(crate) fn key_of(&self, provider: &Provider) -> Option<&Secret> {
+    /// The keys of a provider, oldest first. One that [`Policy::route`] returned has at least one.
+    pub(crate) fn keys_of(&self, provider: &Provider) -> &[(CredentialId, Secret)] {
         self.provider_keys
             .get(&(provider.org_id.clone(), provider.name.clone()))
+            .map_or(&[], Vec::as_slice)
     }
 }
 

@@ -14,10 +14,11 @@ use tollgate_common::db::admin::{Actor, execute};
 use tollgate_common::db::{Database, migrate, policy};
 use tollgate_common::id::{CredentialId, GroupName, ModelAlias, OrgId, TeamId};
 use tollgate_common::key::PlainKey;
+use tollgate_common::limit::Limits;
 use tollgate_common::money::Credits;
 use tollgate_common::policy::Policy;
 use tollgate_common::provider::{BaseUrl, ProviderKind};
-use tollgate_common::secret::SealingKey;
+use tollgate_common::secret::{SealingKey, Secret};
 
 use crate::{cli, demo_upstream, server};
 
@@ -45,37 +46,41 @@ pub(crate) struct Options {
     listen: Option<SocketAddr>,
 }
 
-/// A provider found in the options or the environment: name, base URL, key, models.
-#[derive(Debug)]
+/// A provider found in the options or the environment.
 struct Found {
     name: &'static str,
+    kind: ProviderKind,
     base_url: BaseUrl,
-    key: String,
+    key: Secret,
     /// Public name and provider's name; the first of the first provider is the team's default.
     models: Vec<(&'static str, String)>,
 }
 
-/// Providers by the variable that holds their key. All of them speak OpenAI's dialect at these
-/// URLs.
-const KNOWN: &[(&str, &str, &str, &[&str])] = &[
-    (
-        "OPENAI_API_KEY",
-        "openai",
-        "https://api.openai.com/v1",
-        &["gpt-4o-mini", "gpt-4o"],
-    ),
-    (
-        "ANTHROPIC_API_KEY",
-        "anthropic",
-        "https://api.anthropic.com/v1",
-        &["claude-haiku-4-5", "claude-sonnet-4-5"],
-    ),
-    (
-        "GEMINI_API_KEY",
-        "gemini",
-        "https://generativelanguage.googleapis.com/v1beta/openai",
-        &["gemini-2.5-flash", "gemini-2.5-pro"],
-    ),
+/// A provider that is added if its key is in the environment.
+struct Known {
+    kind: ProviderKind,
+    /// Where its key is looked for; the first that is set counts.
+    variables: &'static [&'static str],
+    /// Models by the names that their provider gives them, which are their aliases too.
+    models: &'static [&'static str],
+}
+
+const KNOWN: [Known; 3] = [
+    Known {
+        kind: ProviderKind::OpenAi,
+        variables: &["OPENAI_API_KEY"],
+        models: &["gpt-4o-mini", "gpt-4o"],
+    },
+    Known {
+        kind: ProviderKind::Anthropic,
+        variables: &["ANTHROPIC_API_KEY"],
+        models: &["claude-haiku-4-5", "claude-sonnet-4-5"],
+    },
+    Known {
+        kind: ProviderKind::Gemini,
+        variables: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
+        models: &["gemini-2.5-flash", "gemini-2.5-pro"],
+    },
 ];
 
 /// Makes what is missing, prints how to go on, and serves.
@@ -181,6 +186,7 @@ impl Setup {
             team_id: id,
             key: new_key,
             label,
+            limits: Limits::default(),
             expires_at: None,
         })
         .await?;
@@ -225,18 +231,16 @@ impl Setup {
         }
         if demo.is_some() {
             let provider = provider_ref(DEMO_PROVIDER)?;
-            self.run(Command::RemoveProvider { provider }).await?;
+            return self.run(Command::SetProvider { provider, base_url }).await;
         }
         let found = Found {
             name: DEMO_PROVIDER,
+            kind: ProviderKind::OpenAi,
             base_url,
-            key: "demo".to_owned(),
+            key: Secret::new("demo"),
             models: vec![("demo", demo_upstream::MODEL.to_owned())],
         };
-        let mut without_demo = Policy::default();
-        without_demo.models.clone_from(&policy.models);
-        without_demo.teams.clone_from(&policy.teams);
-        self.add_provider(&without_demo, &found).await
+        self.add_provider(policy, &found).await
     }
 
     /// Adds a provider and its models, unless it is there.
@@ -251,12 +255,12 @@ impl Setup {
         let now = SystemClock.now();
         let credential = NewCredential {
             id: CredentialId::new(now, &SystemRandom),
-            sealed_key: self.sealing_key.seal(&found.key, &SystemRandom),
+            sealed_key: self.sealing_key.seal(found.key.expose(), &SystemRandom),
             hint: "…".to_owned(),
         };
         self.run(Command::AddProvider {
             provider: provider.clone(),
-            kind: ProviderKind::OpenAi,
+            kind: found.kind,
             base_url: found.base_url.clone(),
             credential,
         })
@@ -312,8 +316,12 @@ fn provider_ref(name: &str) -> anyhow::Result<ProviderRef> {
     })
 }
 
+fn variable(name: &str) -> Option<Secret> {
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty());
+    value.map(Secret::new)
+}
+
 fn found_providers(options: &Options) -> anyhow::Result<Vec<Found>> {
-    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let mut found = Vec::new();
     if let Some(base_url) = &options.upstream {
         let model = options
@@ -322,23 +330,24 @@ fn found_providers(options: &Options) -> anyhow::Result<Vec<Found>> {
             .unwrap_or_else(|| "default".to_owned());
         found.push(Found {
             name: "upstream",
+            kind: ProviderKind::OpenAi,
             base_url: base_url.clone(),
-            key: variable("TOLLGATE_UPSTREAM_KEY").unwrap_or_else(|| "none".to_owned()),
+            key: variable("TOLLGATE_UPSTREAM_KEY").unwrap_or_else(|| Secret::new("none")),
             models: vec![("default", model)],
         });
     }
-    for (key_variable, name, base_url, models) in KNOWN {
-        let Some(key) = variable(key_variable) else {
+    for known in &KNOWN {
+        let Some(key) = known.variables.iter().find_map(|name| variable(name)) else {
             continue;
         };
+        let base_url = known.kind.default_base_url().parse();
+        let models = known.models.iter().map(|name| (*name, (*name).to_owned()));
         found.push(Found {
-            name,
-            base_url: base_url.parse().map_err(anyhow::Error::msg)?,
+            name: known.kind.word(),
+            kind: known.kind,
+            base_url: base_url.map_err(anyhow::Error::msg)?,
             key,
-            models: models
-                .iter()
-                .map(|model| (*model, (*model).to_owned()))
-                .collect(),
+            models: models.collect(),
         });
     }
     Ok(found)

@@ -207,7 +207,7 @@ pub(crate) async fn sealing_key(
     let providers = provider::list(database.pool()).await?;
     let anything_sealed = providers
         .iter()
-        .any(|provider| !provider.sealed_keys.is_empty());
+        .any(|provider| !provider.credentials.is_empty());
     if anything_sealed && !path.exists() {
         bail!(
             "providers' keys are sealed, but the key file {} is not there: restore it, or set TOLLGATE_SECRET_KEY",

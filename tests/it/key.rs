@@ -5,6 +5,7 @@ use std::time::Duration;
 use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom};
 use tollgate_common::command::Command;
 use tollgate_common::key::PlainKey;
+use tollgate_common::limit::Limits;
 use tollgate_tests::fixture::{ALPHA, import_key, new_key};
 use tollgate_tests::{Proxy, Store, World, wait};
 
@@ -82,6 +83,7 @@ async fn a_key_ends_when_it_expires() {
         team_id: ALPHA.id.parse().unwrap(),
         key: new_key(&key),
         label: None,
+        limits: Limits::default(),
         expires_at: Some(SystemClock.now().minus(Duration::from_secs(1))),
     };
     world.execute(create).await;

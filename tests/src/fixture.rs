@@ -6,6 +6,7 @@ use tollgate_common::command::{Command, ModelSettings, NewCredential, NewKey, Pr
 use tollgate_common::id::{CredentialId, ModelAlias};
 use tollgate_common::job::BudgetMode;
 use tollgate_common::key::PlainKey;
+use tollgate_common::limit::Limits;
 use tollgate_common::money::Credits;
 use tollgate_common::provider::ProviderKind;
 use tollgate_common::secret::SealingKey;
@@ -132,6 +133,7 @@ pub fn import_key(team: &str, key: &str) -> Command {
         team_id: parsed(team),
         key: new_key(&key),
         label: Some("test".to_owned()),
+        limits: Limits::default(),
         expires_at: None,
     }
 }

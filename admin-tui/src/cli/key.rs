@@ -9,6 +9,7 @@ use tollgate_common::command::{Command, NewKey};
 use tollgate_common::db::key;
 use tollgate_common::id::{KeyId, TeamId};
 use tollgate_common::key::{PlainKey, VirtualKey};
+use tollgate_common::limit::Limits;
 
 use super::error::Failure;
 use super::output::{Column, Output, Row, optional_time, or_dash, time, words};
@@ -130,6 +131,7 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
                 team_id: team,
                 key: stored(&plain),
                 label,
+                limits: Limits::default(),
                 expires_at: expires_at.transpose()?,
             };
             session.execute(&command).await?;

@@ -5,7 +5,7 @@ use serde::Serialize;
 use tollgate_common::command::{Command, ModelSettings};
 use tollgate_common::db::model;
 use tollgate_common::id::{GroupName, ModelAlias, ProviderName};
-use tollgate_common::model::Model;
+use tollgate_common::model::{Model, OwnPrice};
 use tollgate_common::money::NanoUsd;
 
 use super::error::Failure;
@@ -210,8 +210,12 @@ fn settings(
     ModelSettings {
         provider,
         upstream_model,
-        price: limits.input_price.zip(limits.output_price).map(Some),
+        price: limits
+            .input_price
+            .zip(limits.output_price)
+            .map(|(input, output)| Some(OwnPrice::new(input, output))),
         output_tokens_max: limits.max_output_tokens,
+        ..ModelSettings::default()
     }
 }
 

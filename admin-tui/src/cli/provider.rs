@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde::Serialize;
 use tollgate_common::command::{Command, ProviderRef};
-use tollgate_common::db::provider::{self, KeyHint};
+use tollgate_common::db::provider::{self, CredentialRow};
 use tollgate_common::id::{OrgId, ProviderName};
 use tollgate_common::provider::{BaseUrl, Provider, ProviderKind};
 
@@ -86,11 +86,11 @@ struct ProviderView {
 }
 
 impl ProviderView {
-    fn new(provider: Provider, hints: &[KeyHint]) -> Self {
-        let own = hints
+    fn new(provider: Provider, keys: &[CredentialRow]) -> Self {
+        let own = keys
             .iter()
-            .filter(|hint| is(&provider, &hint.provider))
-            .map(|hint| hint.hint.clone());
+            .filter(|key| key.enabled && is(&provider, &key.provider))
+            .map(|key| key.hint.clone());
         Self {
             keys: own.collect(),
             name: provider.name,
@@ -207,11 +207,11 @@ async fn remove(session: &Session, output: Output, provider: ProviderRef) -> Res
 
 async fn list(session: &Session, output: Output) -> Result<(), Failure> {
     let pool = session.database.pool();
-    let hints = provider::list_hints(pool).await?;
+    let keys = provider::list_credentials(pool).await?;
     let views: Vec<ProviderView> = provider::list(pool)
         .await?
         .into_iter()
-        .map(|provider| ProviderView::new(provider, &hints))
+        .map(|provider| ProviderView::new(provider, &keys))
         .collect();
     output.list(
         &views,
@@ -221,11 +221,11 @@ async fn list(session: &Session, output: Output) -> Result<(), Failure> {
 
 async fn find(session: &Session, reference: &ProviderRef) -> Result<ProviderView, Failure> {
     let pool = session.database.pool();
-    let hints = provider::list_hints(pool).await?;
+    let keys = provider::list_credentials(pool).await?;
     let providers = provider::list(pool).await?;
     providers
         .into_iter()
         .find(|provider| is(provider, reference))
-        .map(|provider| ProviderView::new(provider, &hints))
+        .map(|provider| ProviderView::new(provider, &keys))
         .ok_or_else(|| Failure::not_found("provider", &reference.name))
 }

@@ -70,22 +70,10 @@ async fn apply(
         Command::SetTeamStanding { id, standing } => {
             team::set_standing(connection, id, *standing, now).await?;
         }
-        Command::CreateKey {
-            team_id,
-            key,
-            label,
-            expires_at,
-        } => {
-            key::insert(connection, team_id, key, label.as_deref(), *expires_at, now).await?;
-        }
-        Command::RotateKey {
-            id,
-            successor,
-            ends_at,
-        } => {
-            key::rotate(connection, id, successor, *ends_at, now).await?;
-        }
-        Command::RevokeKey { id } => key::revoke(connection, id, now).await?,
+        Command::CreateKey { .. }
+        | Command::SetKey { .. }
+        | Command::RotateKey { .. }
+        | Command::RevokeKey { .. } => key::apply(connection, command, now).await?,
         Command::ChangeBalance {
             team_id,
             change,
@@ -98,6 +86,10 @@ async fn apply(
             return cancel_job(connection, database, *id, reason, now).await;
         }
         Command::AddProvider { .. }
+        | Command::SetProvider { .. }
+        | Command::AddCredential { .. }
+        | Command::EnableCredential { .. }
+        | Command::RemoveCredential { .. }
         | Command::RotateProvider { .. }
         | Command::EnableProvider { .. }
         | Command::RemoveProvider { .. } => provider::apply(connection, command, now).await?,

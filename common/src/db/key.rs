@@ -3,21 +3,53 @@
 use sqlx::{AnyConnection, AnyPool};
 
 use super::StoreError;
+use super::limit::{limit_query, read_limits};
 use super::rows::Columns;
 use crate::clock::Timestamp;
-use crate::command::{CommandError, NewKey};
+use crate::command::{Command, CommandError, KeySettings, NewKey};
 use crate::id::{KeyId, TeamId};
 use crate::key::{KeyHash, VirtualKey};
+use crate::limit::Limits;
+
+pub(crate) async fn apply(
+    connection: &mut AnyConnection,
+    command: &Command,
+    now: Timestamp,
+) -> Result<(), CommandError> {
+    match command {
+        Command::CreateKey {
+            team_id,
+            key,
+            label,
+            limits,
+            expires_at,
+        } => {
+            let label = label.as_deref();
+            insert(connection, team_id, key, label, *limits, *expires_at, now).await
+        }
+        Command::SetKey { id, settings } => update(connection, id, settings).await,
+        Command::RotateKey {
+            id,
+            successor,
+            ends_at,
+        } => rotate(connection, id, successor, *ends_at, now).await,
+        Command::RevokeKey { id } => revoke(connection, id, now).await,
+        _ => Ok(()),
+    }
+}
 
 const INSERT_KEY: &str = "
-    INSERT INTO virtual_keys (id, team_id, label, hash, expires_at, created_at)
-    SELECT $1, id, $3, $4, $5, $6 FROM teams WHERE id = $2";
+    INSERT INTO virtual_keys
+        (id, team_id, label, hash, expires_at, requests_per_minute, tokens_per_minute,
+         parallel_calls, created_at)
+    SELECT $1, id, $3, $4, $5, $6, $7, $8, $9 FROM teams WHERE id = $2";
 
-pub(crate) async fn insert(
+async fn insert(
     connection: &mut AnyConnection,
     team_id: &TeamId,
     key: &NewKey,
     label: Option<&str>,
+    limits: Limits,
     expires_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), CommandError> {
@@ -27,6 +59,9 @@ pub(crate) async fn insert(
         .bind(label.map(str::to_owned))
         .bind(key.hash.to_hex())
         .bind(expires_at.map(Timestamp::as_micros))
+        .bind(limits.requests_per_minute)
+        .bind(limits.tokens_per_minute)
+        .bind(limits.parallel_calls)
         .bind(now.as_micros())
         .execute(connection)
         .await
@@ -37,45 +72,109 @@ pub(crate) async fn insert(
     Ok(())
 }
 
+const UPDATE_KEY: &str = "
+    UPDATE virtual_keys
+    SET label = COALESCE($2, label)
+      , expires_at = CASE WHEN $3 = 1 THEN $4 ELSE expires_at END
+    WHERE id = $1 AND revoked_at IS NULL";
+
+const SET_LIMITS: &str = "
+    UPDATE virtual_keys
+    SET requests_per_minute = CASE WHEN $2 = 1 THEN $3 ELSE requests_per_minute END
+      , tokens_per_minute = CASE WHEN $4 = 1 THEN $5 ELSE tokens_per_minute END
+      , parallel_calls = CASE WHEN $6 = 1 THEN $7 ELSE parallel_calls END
+    WHERE id = $1";
+
+async fn update(
+    connection: &mut AnyConnection,
+    id: &KeyId,
+    settings: &KeySettings,
+) -> Result<(), CommandError> {
+    let expires_at = settings.expires_at.flatten();
+    let result = sqlx::query(UPDATE_KEY)
+        .bind(id.to_string())
+        .bind(settings.label.clone())
+        .bind(i64::from(settings.expires_at.is_some()))
+        .bind(expires_at.map(Timestamp::as_micros))
+        .execute(&mut *connection)
+        .await?;
+    if result.rows_affected() == 0 {
+        return Err(CommandError::not_found("key in use", id));
+    }
+    limit_query(SET_LIMITS, id.to_string(), &settings.limits)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+const SELECT_SUCCESSOR: &str = "
+    SELECT successor
+    FROM virtual_keys
+    WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)";
+
+const INSERT_SUCCESSOR: &str = "
+    INSERT INTO virtual_keys
+        (id, team_id, label, hash, expires_at, requests_per_minute, tokens_per_minute,
+         parallel_calls, created_at)
+    SELECT $1, team_id, label, $3, expires_at, requests_per_minute, tokens_per_minute,
+           parallel_calls, $4
+    FROM virtual_keys
+    WHERE id = $2";
+
 const END_KEY: &str = "
     UPDATE virtual_keys
     SET expires_at = CASE WHEN expires_at < $2 THEN expires_at ELSE $2 END
-    WHERE id = $1 AND revoked_at IS NULL";
+      , successor = $3
+    WHERE id = $1 AND successor IS NULL";
 
-const INSERT_SUCCESSOR: &str = "
-    INSERT INTO virtual_keys (id, team_id, label, hash, created_at)
-    SELECT $1, team_id, label, $3, $4 FROM virtual_keys WHERE id = $2";
-
-pub(crate) async fn rotate(
+/// Puts a key in the place of another one. The old key's expiry is copied before it is cut to the
+/// grace; for the same reason a key that has a successor cannot get a second one.
+async fn rotate(
     connection: &mut AnyConnection,
     id: &KeyId,
     successor: &NewKey,
     ends_at: Timestamp,
     now: Timestamp,
 ) -> Result<(), CommandError> {
-    let ended = sqlx::query(END_KEY)
+    let live = sqlx::query(SELECT_SUCCESSOR)
         .bind(id.to_string())
-        .bind(ends_at.as_micros())
-        .execute(&mut *connection)
+        .bind(now.as_micros())
+        .fetch_optional(&mut *connection)
         .await?;
-    if ended.rows_affected() == 0 {
-        return Err(CommandError::not_found("live key", id));
+    let live = live.ok_or_else(|| CommandError::not_found("live key", id))?;
+    if let Some(earlier) = Columns::of(&live).take::<Option<String>>()? {
+        return Err(has_successor(id, &earlier));
     }
     sqlx::query(INSERT_SUCCESSOR)
         .bind(successor.id.to_string())
         .bind(id.to_string())
         .bind(successor.hash.to_hex())
         .bind(now.as_micros())
-        .execute(connection)
+        .execute(&mut *connection)
         .await
         .map_err(|error| CommandError::on_insert(error.into(), "key", &successor.id))?;
+    let ended = sqlx::query(END_KEY)
+        .bind(id.to_string())
+        .bind(ends_at.as_micros())
+        .bind(successor.id.to_string())
+        .execute(connection)
+        .await?;
+    if ended.rows_affected() == 0 {
+        return Err(has_successor(id, "made at the same moment"));
+    }
     Ok(())
+}
+
+fn has_successor(id: &KeyId, successor: &str) -> CommandError {
+    CommandError::Conflict(format!(
+        "key '{id}' has a successor already ({successor}): rotate that one"
+    ))
 }
 
 const REVOKE_KEY: &str =
     "UPDATE virtual_keys SET revoked_at = COALESCE(revoked_at, $2) WHERE id = $1";
 
-pub(crate) async fn revoke(
+async fn revoke(
     connection: &mut AnyConnection,
     id: &KeyId,
     now: Timestamp,
@@ -92,7 +191,8 @@ pub(crate) async fn revoke(
 }
 
 const LIST_KEYS: &str = "
-    SELECT id, team_id, label, hash, expires_at, revoked_at, created_at
+    SELECT id, team_id, label, hash, requests_per_minute, tokens_per_minute, parallel_calls,
+           expires_at, revoked_at, created_at
     FROM virtual_keys
     ORDER BY team_id, created_at, id";
 
@@ -112,6 +212,7 @@ fn read_key(columns: &mut Columns<'_>) -> Result<VirtualKey, StoreError> {
         label: columns.take()?,
         hash: KeyHash::from_hex(&columns.take::<String>()?)
             .ok_or_else(|| StoreError::Inconsistent(format!("the hash of key {id}")))?,
+        limits: read_limits(columns)?,
         expires_at: columns.optional_time()?,
         revoked_at: columns.optional_time()?,
         created_at: columns.time()?,

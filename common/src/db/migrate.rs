@@ -23,6 +23,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../../migrations/20260101000002_audit.sql"),
     ),
     (
+        20_260_101_000_003,
+        "routing",
+        include_str!("../../../migrations/20260101000003_routing.sql"),
+    ),
+    (
         20_260_101_000_005,
         "calls",
         include_str!("../../../migrations/20260101000005_calls.sql"),

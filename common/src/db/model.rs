@@ -7,8 +7,10 @@ use super::rows::Columns;
 use crate::clock::Timestamp;
 use crate::command::{Command, CommandError, ModelSettings};
 use crate::id::{GroupName, ModelAlias, ProviderName};
-use crate::model::Model;
+use crate::model::{Model, OwnPrice};
 use crate::money::NanoUsd;
+
+mod fallback;
 
 pub(crate) async fn apply(
     connection: &mut AnyConnection,
@@ -16,8 +18,14 @@ pub(crate) async fn apply(
     now: Timestamp,
 ) -> Result<(), CommandError> {
     match command {
-        Command::AddModel { alias, settings } => insert(connection, alias, settings, now).await,
-        Command::SetModel { alias, settings } => update(connection, alias, settings, now).await,
+        Command::AddModel { alias, settings } => {
+            insert(connection, alias, settings, now).await?;
+            fallback::replace(connection, alias, settings.fallbacks.as_deref()).await
+        }
+        Command::SetModel { alias, settings } => {
+            update(connection, alias, settings, now).await?;
+            fallback::replace(connection, alias, settings.fallbacks.as_deref()).await
+        }
         Command::RemoveModel { alias } => delete(connection, alias).await,
         Command::CreateGroup { name, models } => {
             insert_group(connection, name, now).await?;
@@ -49,9 +57,12 @@ async fn require_provider(
 
 const INSERT_MODEL: &str = "
     INSERT INTO models
-        (alias, provider_name, upstream_model, input_price, output_price, output_tokens_max,
-         created_at, updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)";
+        (alias, provider_name, upstream_model, input_price, output_price, cache_read_price,
+         cache_write_price, output_tokens_max, weight, created_at, updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)";
+
+/// The share of a model that nobody has given another.
+const DEFAULT_WEIGHT: i64 = 1;
 
 async fn insert(
     connection: &mut AnyConnection,
@@ -70,9 +81,12 @@ async fn insert(
         .bind(alias.to_string())
         .bind(provider.to_string())
         .bind(upstream_model.clone())
-        .bind(price.map(|(input, _)| input.0))
-        .bind(price.map(|(_, output)| output.0))
+        .bind(price.map(|price| price.input.0))
+        .bind(price.map(|price| price.output.0))
+        .bind(price.and_then(|price| Some(price.cache_read?.0)))
+        .bind(price.and_then(|price| Some(price.cache_write?.0)))
         .bind(settings.output_tokens_max)
+        .bind(settings.weight.unwrap_or(DEFAULT_WEIGHT))
         .bind(now.as_micros())
         .execute(connection)
         .await
@@ -86,8 +100,11 @@ const UPDATE_MODEL: &str = "
       , upstream_model = COALESCE($3, upstream_model)
       , input_price = CASE WHEN $4 = 1 THEN $5 ELSE input_price END
       , output_price = CASE WHEN $4 = 1 THEN $6 ELSE output_price END
-      , output_tokens_max = COALESCE($7, output_tokens_max)
-      , updated_at = $8
+      , cache_read_price = CASE WHEN $4 = 1 THEN $7 ELSE cache_read_price END
+      , cache_write_price = CASE WHEN $4 = 1 THEN $8 ELSE cache_write_price END
+      , output_tokens_max = COALESCE($9, output_tokens_max)
+      , weight = COALESCE($10, weight)
+      , updated_at = $11
     WHERE alias = $1";
 
 async fn update(
@@ -105,9 +122,12 @@ async fn update(
         .bind(settings.provider.as_ref().map(ToString::to_string))
         .bind(settings.upstream_model.clone())
         .bind(i64::from(settings.price.is_some()))
-        .bind(price.map(|(input, _)| input.0))
-        .bind(price.map(|(_, output)| output.0))
+        .bind(price.map(|price| price.input.0))
+        .bind(price.map(|price| price.output.0))
+        .bind(price.and_then(|price| Some(price.cache_read?.0)))
+        .bind(price.and_then(|price| Some(price.cache_write?.0)))
         .bind(settings.output_tokens_max)
+        .bind(settings.weight)
         .bind(now.as_micros())
         .execute(connection)
         .await?;
@@ -200,31 +220,42 @@ fn found(rows_affected: u64, noun: &'static str, id: impl ToString) -> Result<()
 }
 
 const LIST_MODELS: &str = "
-    SELECT alias, provider_name, upstream_model, input_price, output_price, output_tokens_max
+    SELECT alias, provider_name, upstream_model, input_price, output_price, cache_read_price,
+           cache_write_price, output_tokens_max, weight
     FROM models
     ORDER BY alias";
 
-/// All models by alias.
+/// All models by alias, with their fallbacks.
 pub async fn list(pool: &AnyPool) -> Result<Vec<Model>, StoreError> {
     let rows = sqlx::query(LIST_MODELS).fetch_all(pool).await?;
+    let mut fallbacks = fallback::list(pool).await?;
     rows.iter()
         .map(|row| {
             let mut columns = Columns::of(row);
+            let alias: ModelAlias = columns.parse()?;
             Ok(Model {
-                alias: columns.parse()?,
+                fallbacks: fallbacks.remove(&alias).unwrap_or_default(),
+                alias,
                 provider: columns.parse()?,
                 upstream_model: columns.take()?,
                 own_price: read_price(&mut columns)?,
                 own_output_tokens_max: columns.take()?,
+                weight: columns.take()?,
             })
         })
         .collect()
 }
 
-fn read_price(columns: &mut Columns<'_>) -> Result<Option<(NanoUsd, NanoUsd)>, StoreError> {
-    let input: Option<i64> = columns.take()?;
-    let output: Option<i64> = columns.take()?;
-    Ok(input.map(NanoUsd).zip(output.map(NanoUsd)))
+fn read_price(columns: &mut Columns<'_>) -> Result<Option<OwnPrice>, StoreError> {
+    let mut next = || Ok::<_, StoreError>(columns.take::<Option<i64>>()?.map(NanoUsd));
+    let (input, output) = (next()?, next()?);
+    let (cache_read, cache_write) = (next()?, next()?);
+    Ok(input.zip(output).map(|(input, output)| OwnPrice {
+        input,
+        output,
+        cache_read,
+        cache_write,
+    }))
 }
 
 const LIST_GROUPS: &str = "

@@ -8,8 +8,8 @@ use super::StoreError;
 use super::rows::Columns;
 use crate::clock::Timestamp;
 use crate::command::{Command, CommandError, NewCredential, ProviderRef};
-use crate::id::OrgId;
-use crate::provider::{BaseUrl, Provider, ProviderKind};
+use crate::id::{CredentialId, OrgId};
+use crate::provider::{BaseUrl, Provider, ProviderKind, SealedCredential};
 
 pub(crate) async fn apply(
     connection: &mut AnyConnection,
@@ -26,6 +26,20 @@ pub(crate) async fn apply(
             insert(connection, provider, *kind, base_url, now).await?;
             insert_credential(connection, provider, credential, now).await
         }
+        Command::SetProvider { provider, base_url } => {
+            set_base_url(connection, provider, base_url, now).await
+        }
+        Command::AddCredential {
+            provider,
+            credential,
+        } => {
+            touch(connection, provider, now).await?;
+            insert_credential(connection, provider, credential, now).await
+        }
+        Command::EnableCredential { id, enabled } => {
+            enable_credential(connection, *id, *enabled).await
+        }
+        Command::RemoveCredential { id } => delete_credential(connection, *id).await,
         Command::RotateProvider {
             provider,
             credential,
@@ -37,7 +51,10 @@ pub(crate) async fn apply(
         Command::EnableProvider { provider, enabled } => {
             enable(connection, provider, *enabled, now).await
         }
-        Command::RemoveProvider { provider } => delete(connection, provider).await,
+        Command::RemoveProvider { provider } => {
+            delete(connection, provider).await?;
+            require_unused(connection, provider).await
+        }
         _ => Ok(()),
     }
 }
@@ -124,6 +141,60 @@ async fn touch(
     found(result.rows_affected(), provider)
 }
 
+const SET_BASE_URL: &str =
+    "UPDATE providers SET base_url = $3, updated_at = $4 WHERE org_id = $1 AND name = $2";
+
+async fn set_base_url(
+    connection: &mut AnyConnection,
+    provider: &ProviderRef,
+    base_url: &BaseUrl,
+    now: Timestamp,
+) -> Result<(), CommandError> {
+    let result = sqlx::query(SET_BASE_URL)
+        .bind(org_column(provider))
+        .bind(provider.name.to_string())
+        .bind(base_url.as_str().to_owned())
+        .bind(now.as_micros())
+        .execute(connection)
+        .await?;
+    found(result.rows_affected(), provider)
+}
+
+const ENABLE_CREDENTIAL: &str = "UPDATE provider_credentials SET enabled = $2 WHERE id = $1";
+
+async fn enable_credential(
+    connection: &mut AnyConnection,
+    id: CredentialId,
+    enabled: bool,
+) -> Result<(), CommandError> {
+    let result = sqlx::query(ENABLE_CREDENTIAL)
+        .bind(id.to_string())
+        .bind(i64::from(enabled))
+        .execute(connection)
+        .await?;
+    found_credential(result.rows_affected(), id)
+}
+
+const DELETE_CREDENTIAL: &str = "DELETE FROM provider_credentials WHERE id = $1";
+
+async fn delete_credential(
+    connection: &mut AnyConnection,
+    id: CredentialId,
+) -> Result<(), CommandError> {
+    let result = sqlx::query(DELETE_CREDENTIAL)
+        .bind(id.to_string())
+        .execute(connection)
+        .await?;
+    found_credential(result.rows_affected(), id)
+}
+
+fn found_credential(rows_affected: u64, id: CredentialId) -> Result<(), CommandError> {
+    if rows_affected == 0 {
+        return Err(CommandError::not_found("provider key", id));
+    }
+    Ok(())
+}
+
 const DISABLE_CREDENTIALS: &str =
     "UPDATE provider_credentials SET enabled = 0 WHERE org_id = $1 AND provider_name = $2";
 
@@ -179,6 +250,46 @@ async fn delete(
     found(result.rows_affected(), provider)
 }
 
+/// Aliases without a provider of that name for all, which could stand in for the one removed.
+const LIST_LEFT_ALONE: &str = "
+    SELECT alias
+    FROM models
+    WHERE provider_name = $1
+      AND NOT EXISTS (SELECT name FROM providers WHERE org_id = $2 AND name = $1)
+    ORDER BY alias";
+
+/// How many aliases a refusal names.
+const NAMED_USERS_MAX: usize = 10;
+
+/// Refuses, after a provider was removed, to leave models without one.
+async fn require_unused(
+    connection: &mut AnyConnection,
+    provider: &ProviderRef,
+) -> Result<(), CommandError> {
+    let rows = sqlx::query(LIST_LEFT_ALONE)
+        .bind(provider.name.to_string())
+        .bind(ALL_ORGS)
+        .fetch_all(connection)
+        .await?;
+    let aliases: Vec<String> = rows
+        .iter()
+        .map(|row| Columns::of(row).take())
+        .collect::<Result<_, _>>()?;
+    if aliases.is_empty() {
+        return Ok(());
+    }
+    let more = match aliases.len().saturating_sub(NAMED_USERS_MAX) {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    let named = &aliases[..aliases.len().min(NAMED_USERS_MAX)];
+    Err(CommandError::Conflict(format!(
+        "provider '{}' is used by model {}{more}: give them another provider or remove them first",
+        provider.name,
+        named.join(", ")
+    )))
+}
+
 fn found(rows_affected: u64, provider: &ProviderRef) -> Result<(), CommandError> {
     if rows_affected == 0 {
         return Err(CommandError::not_found("provider", &provider.name));
@@ -192,67 +303,74 @@ const LIST_PROVIDERS: &str = "
     ORDER BY org_id, name";
 
 const LIST_CREDENTIALS: &str = "
-    SELECT org_id, provider_name, sealed_key
+    SELECT id, org_id, provider_name, sealed_key, hint, enabled, created_at
     FROM provider_credentials
-    WHERE enabled = 1
     ORDER BY created_at, id";
 
-/// All providers with their enabled, sealed keys.
-pub async fn list(pool: &AnyPool) -> Result<Vec<Provider>, StoreError> {
-    let mut keys: HashMap<(String, String), Vec<String>> = HashMap::new();
-    for row in &sqlx::query(LIST_CREDENTIALS).fetch_all(pool).await? {
-        let mut columns = Columns::of(row);
-        let provider = (columns.take()?, columns.take()?);
-        keys.entry(provider).or_default().push(columns.take()?);
-    }
-    let rows = sqlx::query(LIST_PROVIDERS).fetch_all(pool).await?;
+/// A key of a provider, as administrators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CredentialRow {
+    /// Whose key it is.
+    pub provider: ProviderRef,
+    /// The key, sealed.
+    pub sealed: SealedCredential,
+    /// The last characters of the key.
+    pub hint: String,
+    /// Whether it may be used.
+    pub enabled: bool,
+    /// When it was stored.
+    pub created_at: Timestamp,
+}
+
+/// The keys of all providers, oldest first.
+pub async fn list_credentials(pool: &AnyPool) -> Result<Vec<CredentialRow>, StoreError> {
+    let rows = sqlx::query(LIST_CREDENTIALS).fetch_all(pool).await?;
     rows.iter()
         .map(|row| {
             let mut columns = Columns::of(row);
-            let (org, name): (String, String) = (columns.take()?, columns.take()?);
-            let sealed_keys = keys
-                .remove(&(org.clone(), name.clone()))
-                .unwrap_or_default();
-            Ok(Provider {
-                org_id: read_org(&org)?,
-                name: name.parse().map_err(inconsistent)?,
-                kind: columns.parse()?,
-                base_url: columns.parse()?,
+            let id = columns.parse()?;
+            let org: String = columns.take()?;
+            Ok(CredentialRow {
+                provider: ProviderRef {
+                    org_id: read_org(&org)?,
+                    name: columns.parse()?,
+                },
+                sealed: SealedCredential {
+                    id,
+                    sealed_key: columns.take()?,
+                },
+                hint: columns.take()?,
                 enabled: columns.flag()?,
-                sealed_keys,
+                created_at: columns.time()?,
             })
         })
         .collect()
 }
 
-/// How people tell an enabled key of a provider apart.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyHint {
-    /// Whose key it is.
-    pub provider: ProviderRef,
-    /// Its last characters.
-    pub hint: String,
-}
-
-const LIST_HINTS: &str = "
-    SELECT org_id, provider_name, hint
-    FROM provider_credentials
-    WHERE enabled = 1
-    ORDER BY created_at, id";
-
-/// The hints of all enabled keys, oldest first.
-pub async fn list_hints(pool: &AnyPool) -> Result<Vec<KeyHint>, StoreError> {
-    let rows = sqlx::query(LIST_HINTS).fetch_all(pool).await?;
+/// All providers with their enabled keys, sealed.
+pub async fn list(pool: &AnyPool) -> Result<Vec<Provider>, StoreError> {
+    let mut keys: HashMap<ProviderRef, Vec<SealedCredential>> = HashMap::new();
+    for row in list_credentials(pool).await? {
+        if row.enabled {
+            keys.entry(row.provider).or_default().push(row.sealed);
+        }
+    }
+    let rows = sqlx::query(LIST_PROVIDERS).fetch_all(pool).await?;
     rows.iter()
         .map(|row| {
             let mut columns = Columns::of(row);
             let org: String = columns.take()?;
-            Ok(KeyHint {
-                provider: ProviderRef {
-                    org_id: read_org(&org)?,
-                    name: columns.parse()?,
-                },
-                hint: columns.take()?,
+            let reference = ProviderRef {
+                org_id: read_org(&org)?,
+                name: columns.parse()?,
+            };
+            Ok(Provider {
+                credentials: keys.remove(&reference).unwrap_or_default(),
+                org_id: reference.org_id,
+                name: reference.name,
+                kind: columns.parse()?,
+                base_url: columns.parse()?,
+                enabled: columns.flag()?,
             })
         })
         .collect()

@@ -6,6 +6,7 @@ use sqlx::{AnyConnection, AnyPool};
 
 use super::StoreError;
 use super::ledger;
+use super::limit::{limit_query, read_limits};
 use super::org::read_standing;
 use super::rows::Columns;
 use crate::clock::Timestamp;
@@ -20,8 +21,9 @@ use crate::team::Team;
 const INSERT_TEAM: &str = "
     INSERT INTO teams
         (id, org_id, name, status, paused_until, budget_mode, credits_per_dollar,
-         tokens_per_credit, markup, default_model, created_at, updated_at)
-    VALUES ($1, $2, $3, 'active', NULL, $4, $5, $6, $7, $8, $9, $9)";
+         tokens_per_credit, markup, default_model, on_disconnect, cache_ttl_seconds,
+         requests_per_minute, tokens_per_minute, parallel_calls, created_at, updated_at)
+    VALUES ($1, $2, $3, 'active', NULL, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)";
 
 const FIND_ORG: &str = "SELECT id FROM organizations WHERE id = $1";
 
@@ -41,6 +43,7 @@ pub(crate) async fn insert(
     }
     let rate = settings.credits_per_dollar.unwrap_or(CreditRate::DEFAULT);
     let default_model = settings.default_model.clone().flatten();
+    let limits = settings.limits.of_new();
     sqlx::query(INSERT_TEAM)
         .bind(id.to_string())
         .bind(org_id.to_string())
@@ -54,6 +57,11 @@ pub(crate) async fn insert(
         )
         .bind(settings.markup.unwrap_or_default().basis_points())
         .bind(default_model.map(|alias| alias.to_string()))
+        .bind(settings.disconnect.unwrap_or_default().word())
+        .bind(settings.cache_ttl_seconds.flatten())
+        .bind(limits.requests_per_minute)
+        .bind(limits.tokens_per_minute)
+        .bind(limits.parallel_calls)
         .bind(now.as_micros())
         .execute(&mut *connection)
         .await
@@ -72,7 +80,16 @@ const UPDATE_TEAM: &str = "
       , tokens_per_credit = COALESCE($5, tokens_per_credit)
       , markup = COALESCE($6, markup)
       , default_model = CASE WHEN $7 = 1 THEN $8 ELSE default_model END
-      , updated_at = $9
+      , on_disconnect = COALESCE($9, on_disconnect)
+      , cache_ttl_seconds = CASE WHEN $10 = 1 THEN $11 ELSE cache_ttl_seconds END
+      , updated_at = $12
+    WHERE id = $1";
+
+const SET_LIMITS: &str = "
+    UPDATE teams
+    SET requests_per_minute = CASE WHEN $2 = 1 THEN $3 ELSE requests_per_minute END
+      , tokens_per_minute = CASE WHEN $4 = 1 THEN $5 ELSE tokens_per_minute END
+      , parallel_calls = CASE WHEN $6 = 1 THEN $7 ELSE parallel_calls END
     WHERE id = $1";
 
 const SET_OVERDRAFT: &str = "
@@ -96,25 +113,41 @@ pub(crate) async fn update(
         .bind(settings.markup.map(Markup::basis_points))
         .bind(i64::from(default_model.is_some()))
         .bind(default_model.flatten().map(|alias| alias.to_string()))
+        .bind(settings.disconnect.map(|policy| policy.word().to_owned()))
+        .bind(i64::from(settings.cache_ttl_seconds.is_some()))
+        .bind(settings.cache_ttl_seconds.flatten())
         .bind(now.as_micros())
         .execute(&mut *connection)
         .await?;
     if result.rows_affected() == 0 {
         return Err(CommandError::not_found("team", id));
     }
-    if let Some(overdraft) = settings.overdraft {
-        let result = sqlx::query(SET_OVERDRAFT)
-            .bind(id.to_string())
-            .bind(overdraft.0)
-            .execute(&mut *connection)
-            .await?;
-        if result.rows_affected() == 0 {
-            return Err(CommandError::Refused(format!(
-                "the overdraft cannot be lowered to {overdraft}: the team has used more of it"
-            )));
-        }
-    }
+    limit_query(SET_LIMITS, id.to_string(), &settings.limits)
+        .execute(&mut *connection)
+        .await?;
+    set_overdraft(connection, id, settings.overdraft).await?;
     grant(connection, id, settings.groups.as_deref()).await
+}
+
+async fn set_overdraft(
+    connection: &mut AnyConnection,
+    id: &TeamId,
+    overdraft: Option<Credits>,
+) -> Result<(), CommandError> {
+    let Some(overdraft) = overdraft else {
+        return Ok(());
+    };
+    let result = sqlx::query(SET_OVERDRAFT)
+        .bind(id.to_string())
+        .bind(overdraft.0)
+        .execute(connection)
+        .await?;
+    if result.rows_affected() == 0 {
+        return Err(CommandError::Refused(format!(
+            "the overdraft cannot be lowered to {overdraft}: the team has used more of it"
+        )));
+    }
+    Ok(())
 }
 
 const DELETE_GRANTS: &str = "DELETE FROM team_groups WHERE team_id = $1";
@@ -172,7 +205,8 @@ pub(crate) async fn set_standing(
 
 const LIST_TEAMS: &str = "
     SELECT id, org_id, name, status, paused_until, budget_mode, credits_per_dollar,
-           tokens_per_credit, markup, default_model, created_at, updated_at
+           tokens_per_credit, markup, default_model, on_disconnect, cache_ttl_seconds,
+           requests_per_minute, tokens_per_minute, parallel_calls, created_at, updated_at
     FROM teams
     ORDER BY id";
 
@@ -213,6 +247,9 @@ fn read_team(columns: &mut Columns<'_>) -> Result<Team, StoreError> {
         },
         default_model: columns.parse_optional()?,
         groups: Vec::new(),
+        disconnect: columns.parse()?,
+        cache_ttl_seconds: columns.take()?,
+        limits: read_limits(columns)?,
         created_at: columns.time()?,
         updated_at: columns.time()?,
     })

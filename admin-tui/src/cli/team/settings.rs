@@ -102,6 +102,7 @@ impl Settings {
                 .filter(|groups| !groups.is_empty())
                 .or(groups),
             overdraft: self.overdraft,
+            ..TeamSettings::default()
         }
     }
 }

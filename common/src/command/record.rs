@@ -1,0 +1,223 @@
+//! What the audit log records of a command. Never a secret: commands do not hold any in clear.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{Command, KeySettings, ModelSettings, ProviderRef, TeamSettings};
+use crate::db::work::BalanceChange;
+use crate::job::BudgetMode;
+use crate::limit::LimitSettings;
+use crate::money::CreditRate;
+use crate::standing::Standing;
+use crate::team::DisconnectPolicy;
+
+impl Command {
+    /// What the audit log calls it.
+    pub const fn action(&self) -> &'static str {
+        match self {
+            Self::CreateOrg { .. } => "org.create",
+            Self::RenameOrg { .. } => "org.set",
+            Self::SetOrgStanding { standing, .. } => match standing {
+                Standing::Active => "org.resume",
+                Standing::Paused { .. } => "org.pause",
+                Standing::Suspended => "org.suspend",
+            },
+            Self::CreateTeam { .. } => "team.create",
+            Self::SetTeam { .. } => "team.set",
+            Self::SetTeamStanding { standing, .. } => match standing {
+                Standing::Active => "team.resume",
+                Standing::Paused { .. } => "team.pause",
+                Standing::Suspended => "team.suspend",
+            },
+            Self::CreateKey { .. } => "key.create",
+            Self::SetKey { .. } => "key.set",
+            Self::RotateKey { .. } => "key.rotate",
+            Self::RevokeKey { .. } => "key.revoke",
+            Self::ChangeBalance { change, .. } => match change {
+                BalanceChange::Allocate(_) => "credits.add",
+                BalanceChange::Refund(..) => "credits.refund",
+                BalanceChange::Adjust(_) => "credits.adjust",
+            },
+            Self::AddProvider { .. } => "provider.add",
+            Self::SetProvider { .. } => "provider.set",
+            Self::AddCredential { .. } => "provider.add_key",
+            Self::EnableCredential { enabled: true, .. } => "provider.enable_key",
+            Self::EnableCredential { enabled: false, .. } => "provider.disable_key",
+            Self::RemoveCredential { .. } => "provider.remove_key",
+            Self::RotateProvider { .. } => "provider.rotate",
+            Self::EnableProvider { enabled: true, .. } => "provider.enable",
+            Self::EnableProvider { enabled: false, .. } => "provider.disable",
+            Self::RemoveProvider { .. } => "provider.remove",
+            Self::AddModel { .. } => "model.add",
+            Self::SetModel { .. } => "model.set",
+            Self::RemoveModel { .. } => "model.remove",
+            Self::CreateGroup { .. } => "group.create",
+            Self::AddToGroup { .. } => "group.add",
+            Self::RemoveFromGroup { .. } => "group.remove",
+            Self::CancelJob { .. } => "job.cancel",
+        }
+    }
+
+    /// Whom or what it concerns, as `team:acme-corp`.
+    pub fn target(&self) -> String {
+        match self {
+            Self::CreateOrg { id, .. }
+            | Self::RenameOrg { id, .. }
+            | Self::SetOrgStanding { id, .. } => format!("org:{id}"),
+            Self::CreateTeam { id, .. }
+            | Self::SetTeam { id, .. }
+            | Self::SetTeamStanding { id, .. }
+            | Self::ChangeBalance { team_id: id, .. } => format!("team:{id}"),
+            Self::CreateKey { key, .. } => format!("key:{}", key.id),
+            Self::SetKey { id, .. } | Self::RotateKey { id, .. } | Self::RevokeKey { id } => {
+                format!("key:{id}")
+            }
+            Self::AddProvider { provider, .. }
+            | Self::SetProvider { provider, .. }
+            | Self::AddCredential { provider, .. }
+            | Self::RotateProvider { provider, .. }
+            | Self::EnableProvider { provider, .. }
+            | Self::RemoveProvider { provider } => provider_target(provider),
+            Self::EnableCredential { id, .. } | Self::RemoveCredential { id } => {
+                format!("credential:{id}")
+            }
+            Self::AddModel { alias, .. }
+            | Self::SetModel { alias, .. }
+            | Self::RemoveModel { alias } => format!("model:{alias}"),
+            Self::CreateGroup { name, .. }
+            | Self::AddToGroup { name, .. }
+            | Self::RemoveFromGroup { name, .. } => format!("group:{name}"),
+            Self::CancelJob { id, .. } => format!("job:{id}"),
+        }
+    }
+
+    /// What it changes, for the audit log.
+    pub fn detail(&self) -> Value {
+        match self {
+            Self::CreateOrg { name, .. } | Self::RenameOrg { name, .. } => json!({ "name": name }),
+            Self::SetOrgStanding { standing, .. } | Self::SetTeamStanding { standing, .. } => {
+                json!({ "status": standing.word(), "until": standing.paused_until() })
+            }
+            Self::CreateTeam {
+                org_id,
+                credits,
+                settings,
+                ..
+            } => {
+                json!({ "org": org_id, "credits": credits, "settings": team_detail(settings) })
+            }
+            Self::SetTeam { settings, .. } => team_detail(settings),
+            Self::CreateKey {
+                team_id,
+                label,
+                limits,
+                expires_at,
+                ..
+            } => {
+                json!({ "team": team_id, "label": label, "limits": limits, "expires_at": expires_at })
+            }
+            Self::SetKey { settings, .. } => key_detail(settings),
+            Self::RotateKey {
+                successor, ends_at, ..
+            } => {
+                json!({ "successor": successor.id, "ends_at": ends_at })
+            }
+            Self::ChangeBalance { change, reason, .. } => balance_detail(change, reason),
+            Self::RevokeKey { .. }
+            | Self::RemoveProvider { .. }
+            | Self::RemoveCredential { .. }
+            | Self::RemoveModel { .. } => json!({}),
+            Self::AddProvider {
+                kind,
+                base_url,
+                credential,
+                ..
+            } => json!({
+                "kind": kind.word(), "base_url": base_url.as_str(), "key": credential.hint
+            }),
+            Self::SetProvider { base_url, .. } => json!({ "base_url": base_url.as_str() }),
+            Self::AddCredential { credential, .. } => {
+                json!({ "credential": credential.id, "key": credential.hint })
+            }
+            Self::RotateProvider { credential, .. } => json!({ "key": credential.hint }),
+            Self::EnableProvider { enabled, .. } | Self::EnableCredential { enabled, .. } => {
+                json!({ "enabled": enabled })
+            }
+            Self::AddModel { settings, .. } | Self::SetModel { settings, .. } => {
+                model_detail(settings)
+            }
+            Self::CreateGroup { models, .. } => json!({ "models": models }),
+            Self::AddToGroup { alias, .. } | Self::RemoveFromGroup { alias, .. } => {
+                json!({ "model": alias })
+            }
+            Self::CancelJob { reason, .. } => json!({ "reason": reason }),
+        }
+    }
+}
+
+fn provider_target(provider: &ProviderRef) -> String {
+    match &provider.org_id {
+        Some(org) => format!("provider:{org}/{}", provider.name),
+        None => format!("provider:{}", provider.name),
+    }
+}
+
+/// A setting that can be taken away: null if it stays, `none` if it goes.
+fn removable<T: Serialize>(setting: Option<&Option<T>>) -> Value {
+    match setting {
+        None => Value::Null,
+        Some(None) => json!("none"),
+        Some(Some(value)) => json!(value),
+    }
+}
+
+fn limit_detail(limits: &LimitSettings) -> Value {
+    json!({
+        "requests_per_minute": removable(limits.requests_per_minute.as_ref()),
+        "tokens_per_minute": removable(limits.tokens_per_minute.as_ref()),
+        "parallel_calls": removable(limits.parallel_calls.as_ref()),
+    })
+}
+
+fn team_detail(settings: &TeamSettings) -> Value {
+    json!({
+        "name": settings.name,
+        "budget_mode": settings.budget_mode.map(BudgetMode::word),
+        "credits_per_dollar": settings.credits_per_dollar.map(CreditRate::as_f64),
+        "tokens_per_credit": settings.tokens_per_credit,
+        "markup": settings.markup.map(|markup| markup.to_string()),
+        "default_model": removable(settings.default_model.as_ref()),
+        "groups": settings.groups,
+        "overdraft": settings.overdraft,
+        "limits": limit_detail(&settings.limits),
+        "on_disconnect": settings.disconnect.map(DisconnectPolicy::word),
+        "cache_ttl_seconds": removable(settings.cache_ttl_seconds.as_ref()),
+    })
+}
+
+fn key_detail(settings: &KeySettings) -> Value {
+    json!({
+        "label": settings.label,
+        "limits": limit_detail(&settings.limits),
+        "expires_at": removable(settings.expires_at.as_ref()),
+    })
+}
+
+fn model_detail(settings: &ModelSettings) -> Value {
+    json!({
+        "provider": settings.provider,
+        "upstream_model": settings.upstream_model,
+        "price": removable(settings.price.as_ref()),
+        "output_tokens_max": settings.output_tokens_max,
+        "weight": settings.weight,
+        "fallbacks": settings.fallbacks,
+    })
+}
+
+fn balance_detail(change: &BalanceChange, reason: &str) -> Value {
+    let (credits, job_id) = match change {
+        BalanceChange::Allocate(credits) | BalanceChange::Adjust(credits) => (credits, None),
+        BalanceChange::Refund(credits, job_id) => (credits, *job_id),
+    };
+    json!({ "credits": credits, "job_id": job_id, "reason": reason })
+}
