@@ -55,6 +55,20 @@ pub struct Config {
     pub upstream_total_timeout: Duration,
     /// How many idle connections to providers are kept.
     pub upstream_keepalive_connections: usize,
+    /// How many tries a call has at most, the first among them.
+    pub tries_max: u32,
+    /// The longest pause before a try.
+    pub retry_pause_max: Duration,
+    /// So many failures in a row make a provider's key rest.
+    pub breaker_failures: u32,
+    /// After how much silence a streamed answer gets a sign of life.
+    pub stream_heartbeat: Duration,
+    /// How long a streamed answer may take altogether.
+    pub stream_total_timeout: Duration,
+    /// How long a streamed answer is finished after its caller has left.
+    pub stream_drain: Duration,
+    /// The memory of the response cache.
+    pub cache_bytes_max: u64,
     /// After how long without a call an open job expires as failed.
     pub job_expiry: Duration,
     /// The largest metadata of a job, as JSON.
@@ -267,7 +281,7 @@ const SETTINGS: &[Setting] = &[
     ),
     setting!(
         "upstream.idle_timeout_ms",
-        "60000",
+        "120000",
         "How long a provider may pause within its answer.",
         upstream_idle_timeout,
         millis
@@ -275,7 +289,7 @@ const SETTINGS: &[Setting] = &[
     setting!(
         "upstream.total_timeout_ms",
         "300000",
-        "How long a call may take altogether.",
+        "How long a call may take altogether, or a streamed one until its answer begins.",
         upstream_total_timeout,
         millis
     ),
@@ -285,6 +299,55 @@ const SETTINGS: &[Setting] = &[
         "Idle connections to providers that are kept.",
         upstream_keepalive_connections,
         |t| number(t, 1, 100_000)
+    ),
+    setting!(
+        "routing.tries",
+        "3",
+        "How many tries a call has at most, over all keys and models that may serve it.",
+        tries_max,
+        |t| number(t, 1, 100)
+    ),
+    setting!(
+        "routing.retry_pause_max_ms",
+        "5000",
+        "Longest pause before a try. A provider that asks for more is not tried again.",
+        retry_pause_max,
+        millis
+    ),
+    setting!(
+        "routing.breaker_failures",
+        "5",
+        "So many failures in a row make a provider's key rest for a while.",
+        breaker_failures,
+        |t| number(t, 1, 1_000_000)
+    ),
+    setting!(
+        "streams.heartbeat_ms",
+        "15000",
+        "After how much silence a streamed answer gets a comment as a sign of life.",
+        stream_heartbeat,
+        millis
+    ),
+    setting!(
+        "streams.total_timeout_ms",
+        "3600000",
+        "How long a streamed answer may take altogether.",
+        stream_total_timeout,
+        millis
+    ),
+    setting!(
+        "streams.drain_ms",
+        "120000",
+        "How long a streamed answer is finished after its caller has left.",
+        stream_drain,
+        millis
+    ),
+    setting!(
+        "cache.bytes",
+        "67108864",
+        "Memory of the response cache, which teams and requests opt in to.",
+        cache_bytes_max,
+        |t| number(t, 0, 1_099_511_627_776)
     ),
     setting!(
         "jobs.expiry_seconds",
@@ -345,6 +408,13 @@ impl Default for Config {
             upstream_idle_timeout: Duration::ZERO,
             upstream_total_timeout: Duration::ZERO,
             upstream_keepalive_connections: 0,
+            tries_max: 0,
+            retry_pause_max: Duration::ZERO,
+            breaker_failures: 0,
+            stream_heartbeat: Duration::ZERO,
+            stream_total_timeout: Duration::ZERO,
+            stream_drain: Duration::ZERO,
+            cache_bytes_max: 0,
             job_expiry: Duration::ZERO,
             metadata_bytes_max: 0,
             default_output_tokens_max: 0,

@@ -15,6 +15,7 @@ use pingora::proxy::Session;
 use tower::ServiceExt as _;
 
 use crate::error::ApiError;
+use crate::operation::Dialect;
 use crate::reply::Reply;
 use crate::services::Services;
 use crate::steps::authenticate::{Caller, authenticate};
@@ -25,6 +26,7 @@ pub(crate) mod credit;
 pub(crate) mod document;
 pub(crate) mod health;
 pub(crate) mod job;
+pub(crate) mod model;
 
 /// What handlers share.
 pub(crate) type Shared = State<Arc<Services>>;
@@ -43,6 +45,30 @@ pub(crate) fn router(services: Arc<Services>) -> Router {
         .route(
             "/api/jobs/{job_id}/llm-call",
             endpoint(MethodRouter::new(), "POST"),
+        )
+        .route(
+            "/api/jobs/{job_id}/llm-call-stream",
+            endpoint(MethodRouter::new(), "POST"),
+        )
+        .route(
+            "/api/jobs/create-and-call",
+            endpoint(MethodRouter::new(), "POST"),
+        )
+        .route(
+            "/api/jobs/create-and-call-stream",
+            endpoint(MethodRouter::new(), "POST"),
+        )
+        .route(
+            "/v1/chat/completions",
+            endpoint(MethodRouter::new(), "POST"),
+        )
+        .route("/v1/embeddings", endpoint(MethodRouter::new(), "POST"))
+        .route("/v1/messages", endpoint(MethodRouter::new(), "POST"))
+        .route("/v1/models", endpoint(get(model::list), "GET"))
+        .route("/v1/models/{model}", endpoint(get(model::show), "GET"))
+        .route(
+            "/api/model-groups/{group}/resolve",
+            endpoint(get(model::resolve), "GET"),
         )
         .route(
             "/api/jobs/{job_id}/complete",
@@ -98,6 +124,7 @@ pub(crate) async fn answer(
         timeout: services.config.body_read_timeout,
     };
     let body = receive::read_body(session, limits).await?;
+    let dialect = Dialect::of_path(session.req_header().uri.path());
     let header = session.req_header();
     let mut request = Request::new(Body::from(body));
     *request.method_mut() = header.method.clone();
@@ -105,6 +132,9 @@ pub(crate) async fn answer(
     *request.headers_mut() = header.headers.clone();
     let Ok(response) = router.clone().oneshot(request).await;
     let (parts, body) = response.into_parts();
+    if let Some(error) = parts.extensions.get::<Arc<ApiError>>() {
+        return Ok(Reply::error(error, dialect));
+    }
     let body = body
         .collect()
         .await

@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 
+use serde_json::{Map, Value};
 use tollgate_common::price::Usage;
 
 /// A piece of valid JSON.
@@ -56,7 +57,42 @@ pub(crate) struct Said<'a> {
     pub(crate) others: Vec<(&'static str, Json<'a>)>,
 }
 
-impl Said<'_> {
+fn owned(json: Option<Json<'_>>) -> Option<Json<'static>> {
+    json.map(|json| Cow::Owned(json.into_owned()))
+}
+
+impl<'a> Said<'a> {
+    /// The same, living on its own.
+    fn into_owned(self) -> Said<'static> {
+        let others = self.others.into_iter();
+        Said {
+            content: owned(self.content),
+            reasoning: owned(self.reasoning),
+            reasoning_signature: owned(self.reasoning_signature),
+            redacted_reasoning: owned(self.redacted_reasoning),
+            refusal: owned(self.refusal),
+            tool_calls: owned(self.tool_calls),
+            others: others
+                .map(|(name, json)| (name, Cow::Owned(json.into_owned())))
+                .collect(),
+        }
+    }
+
+    /// A whole message as the only piece of one: its calls of tools get their places.
+    fn into_piece(self) -> Self {
+        let numbered = self.tool_calls.as_deref().and_then(|calls| {
+            let mut calls: Vec<Map<String, Value>> = serde_json::from_str(calls).ok()?;
+            for (call, index) in calls.iter_mut().zip(0_u32..) {
+                call.insert("index".to_owned(), index.into());
+            }
+            serde_json::to_string(&calls).ok()
+        });
+        Self {
+            tool_calls: numbered.map(Cow::Owned),
+            ..self
+        }
+    }
+
     /// How long the texts are, as JSON.
     pub(crate) fn text_bytes(&self) -> usize {
         [
@@ -92,7 +128,26 @@ pub(crate) struct Choice<'a> {
     pub(crate) logprobs: Option<Json<'a>>,
 }
 
-impl Completion<'_> {
+impl<'a> Completion<'a> {
+    /// The same answer as the only piece of a stream.
+    pub(crate) fn into_chunk(self) -> Chunk<'a> {
+        let deltas = self
+            .choices
+            .into_iter()
+            .zip(0..)
+            .map(|(choice, index)| Delta {
+                index,
+                said: choice.said.into_piece(),
+                finish_reason: Some(choice.finish_reason),
+                stop_sequence: choice.stop_sequence,
+                logprobs: choice.logprobs,
+            });
+        Chunk {
+            deltas: deltas.collect(),
+            usage: self.usage,
+        }
+    }
+
     /// How long the texts are, as JSON.
     pub(crate) fn text_bytes(&self) -> usize {
         self.choices
@@ -124,13 +179,38 @@ pub(crate) struct Delta<'a> {
     pub(crate) logprobs: Option<Json<'a>>,
 }
 
-impl Chunk<'_> {
+impl<'a> Chunk<'a> {
+    /// Whether it says nothing that concerns anyone.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.deltas.is_empty() && self.usage.is_none()
+    }
+
+    /// The same, living on its own.
+    pub(crate) fn into_owned(self) -> Chunk<'static> {
+        Chunk {
+            deltas: self.deltas.into_iter().map(Delta::into_owned).collect(),
+            usage: self.usage,
+        }
+    }
+
     /// How long the texts are, as JSON.
     pub(crate) fn text_bytes(&self) -> usize {
         self.deltas
             .iter()
             .map(|delta| delta.said.text_bytes())
             .sum()
+    }
+}
+
+impl Delta<'_> {
+    fn into_owned(self) -> Delta<'static> {
+        Delta {
+            index: self.index,
+            said: self.said.into_owned(),
+            finish_reason: self.finish_reason,
+            stop_sequence: owned(self.stop_sequence),
+            logprobs: owned(self.logprobs),
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One table from what went wrong to what the caller is told: status, body, headers.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
@@ -11,7 +12,10 @@ use tollgate_common::db::work::WorkError;
 use tollgate_common::ledger::Refusal;
 use tollgate_common::policy::RouteRefusal;
 
+use crate::limits::Exceeded;
 use crate::steps::forward::UpstreamFailure;
+
+mod dialect;
 
 /// One field that is not as it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +70,10 @@ pub(crate) enum ApiError {
     Forbidden(String),
     #[error("Not Found")]
     NoSuchPath,
+    #[error("Model '{0}' not found")]
+    NoSuchModel(String),
+    #[error("Model group '{0}' not found")]
+    NoSuchGroup(String),
     #[error("Method Not Allowed")]
     MethodNotAllowed { allow: &'static str },
     #[error("Content-Type must be application/json")]
@@ -84,6 +92,8 @@ pub(crate) enum ApiError {
     Work(#[from] WorkError),
     #[error("LLM call failed: {0}")]
     Upstream(#[from] UpstreamFailure),
+    #[error("Rate limit exceeded")]
+    RateLimited(Exceeded),
     #[error("The service is temporarily unavailable")]
     Store(#[from] StoreError),
     #[error("Internal server error")]
@@ -103,6 +113,15 @@ impl ApiError {
         }])
     }
 
+    /// One invalid field of the query.
+    pub(crate) fn query(name: &str, message: impl Into<String>) -> Self {
+        Self::InvalidFields(vec![FieldProblem {
+            location: vec![json!("query"), json!(name)],
+            message: message.into(),
+            kind: "value_error",
+        }])
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::MissingAuthorization | Self::MalformedAuthorization | Self::UnknownKey => {
@@ -110,7 +129,7 @@ impl ApiError {
             }
             Self::Suspended | Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::Paused { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::NoSuchPath | Self::NoSuchModel(_) | Self::NoSuchGroup(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
@@ -119,6 +138,7 @@ impl ApiError {
             Self::Route(refusal) => route_status(refusal),
             Self::Work(error) => work_status(error),
             Self::Upstream(failure) => failure.status(),
+            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -129,6 +149,7 @@ impl ApiError {
         match self {
             Self::Paused { retry_after } => Some(retry_after.unwrap_or(Duration::from_mins(1))),
             Self::Upstream(failure) => failure.retry_after(),
+            Self::RateLimited(exceeded) => Some(exceeded.retry_after),
             Self::Work(
                 WorkError::ClaimRunning | WorkError::Refused(Refusal::CallsInFlight { .. }),
             ) => Some(RETRY_AFTER_DEFAULT),
@@ -138,7 +159,7 @@ impl ApiError {
     }
 
     /// What the caller reads. Never the operator's side of the story.
-    fn detail(&self) -> String {
+    pub(crate) fn detail(&self) -> String {
         match self {
             Self::Route(RouteRefusal::NoCredentials { .. }) => {
                 "LLM call failed: No provider credentials configured for this model. Please contact support."
@@ -155,6 +176,11 @@ impl ApiError {
     pub(crate) fn body(&self) -> Value {
         let problems = match self {
             Self::InvalidFields(problems) => problems.clone(),
+            Self::Upstream(UpstreamFailure::Untranslatable(refusal)) => vec![FieldProblem {
+                location: vec![json!("body"), json!(refusal.field)],
+                message: refusal.message.clone(),
+                kind: "unsupported",
+            }],
             Self::MalformedRequest(message) => vec![FieldProblem {
                 location: vec![json!("body")],
                 message: message.clone(),
@@ -185,6 +211,18 @@ impl ApiError {
         if let Some(wait) = self.retry_after() {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.push((header::RETRY_AFTER, HeaderValue::from(seconds.max(1))));
+        }
+        if let Self::RateLimited(exceeded) = self {
+            headers.extend(
+                exceeded
+                    .status
+                    .headers()
+                    .into_iter()
+                    .filter_map(|(name, value)| {
+                        let value = HeaderValue::from_str(&value).ok()?;
+                        Some((header::HeaderName::from_static(name), value))
+                    }),
+            );
         }
         if let Self::MethodNotAllowed { allow } = self {
             headers.push((header::ALLOW, HeaderValue::from_static(allow)));
@@ -247,11 +285,12 @@ fn work_status(error: &WorkError) -> StatusCode {
     }
 }
 
+/// The error travels with the answer, so that it can be told in other words: the router does not
+/// know in which dialect its caller speaks.
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        self.log();
-        let mut response = (self.status(), axum::Json(self.body())).into_response();
-        response.headers_mut().extend(self.headers());
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(Arc::new(self));
         response
     }
 }

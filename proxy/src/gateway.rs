@@ -11,25 +11,25 @@ use pingora::modules::http::HttpModules;
 use pingora::proxy::{ProxyHttp, Session};
 use pingora::upstreams::peer::HttpPeer;
 use tollgate_common::clock::Timestamp;
-use tollgate_common::db::work::{BeginCall, IdempotencyClaim};
+use tollgate_common::db::work::{OpenJob, Replay};
 use tollgate_common::id::{CallId, JobId};
-use tollgate_common::job::Job;
-use tollgate_common::ledger::CallEstimate;
-use tollgate_common::policy::{Route, Routes};
+use tollgate_common::policy::Routes;
 
-use crate::answer::envelope::{self, Envelope};
 use crate::api;
 use crate::context::Context;
 use crate::error::ApiError;
-use crate::provider::{self, Order, failure};
+use crate::limits::Grant;
+use crate::operation::{Dialect, Home, Operation};
 use crate::reply::Reply;
 use crate::request::CallRequest;
 use crate::services::Services;
+use crate::steps::admit::admit;
 use crate::steps::authenticate::{Caller, authenticate};
-use crate::steps::forward::{Target, UpstreamFailure, UpstreamReply};
+use crate::steps::look_up::{Found, look_up};
 use crate::steps::receive::{self, BodyLimits};
 use crate::steps::reserve::{OpenCall, Reserved, reserve};
-use crate::steps::{meter, settle};
+use crate::steps::underway::{Underway, payable};
+use crate::steps::{streamed, whole};
 
 /// Answers requests.
 #[derive(Debug)]
@@ -54,20 +54,20 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> pingora::Result<bool> {
         context.identify(session, &self.services);
-        let answered = match call_path(session) {
-            Some(job) => self.call(session, context, &job).await,
-            None => api::answer(&self.router, &self.services, session).await,
+        let operation = Operation::of(session);
+        let answered = match &operation {
+            Some(operation) => self.call(session, context, operation).await,
+            None => api::answer(&self.router, &self.services, session)
+                .await
+                .map(Some),
         };
-        let reply = answered.unwrap_or_else(|error| Reply::error(&error));
-        context.status = reply.status();
-        let reply = api::cors::allow(&self.services, session, reply);
-        if self.services.drain.is_draining() {
-            session.set_keepalive(None);
+        let dialect = Dialect::of_path(session.req_header().uri.path());
+        let reply = answered.unwrap_or_else(|error| Some(Reply::error(&error, dialect)));
+        if let Some(reply) = reply {
+            context.status = reply.status();
+            let reply = self.finished(session, context, reply);
+            reply.send(session).await?;
         }
-        reply
-            .with("x-request-id", &context.request_id)
-            .send(session)
-            .await?;
         receive::discard_rest(session).await;
         Ok(true)
     }
@@ -96,223 +96,181 @@ impl ProxyHttp for Gateway {
     }
 }
 
-/// The job's id, as the caller wrote it, if the request is an LLM call.
-fn call_path(session: &Session) -> Option<String> {
-    let header = session.req_header();
-    let rest = header.uri.path().strip_prefix("/api/jobs/")?;
-    let job = rest
-        .strip_suffix("/llm-call")
-        .filter(|job| !job.contains('/'))?;
-    (header.method == http::Method::POST).then(|| job.to_owned())
-}
-
 impl Gateway {
     pub(crate) fn new(services: Arc<Services>) -> Self {
         let router = api::router(services.clone());
         Self { services, router }
     }
 
-    /// The story of an LLM call.
+    /// Adds what every answer has, streamed or not.
+    fn finished(&self, session: &mut Session, context: &Context, reply: Reply) -> Reply {
+        if self.services.drain.is_draining() {
+            session.set_keepalive(None);
+        }
+        let reply = api::cors::allow(&self.services, session, reply);
+        let reply = reply.with("x-request-id", &context.request_id);
+        reply.with("request-id", &context.request_id)
+    }
+
+    /// The story of an LLM call. Nothing is returned if the answer was streamed.
     async fn call(
         &self,
         session: &mut Session,
         context: &mut Context,
-        job_text: &str,
-    ) -> Result<Reply, ApiError> {
-        let began_at = self.services.clock.now();
-        let snapshot = self.services.policy.current();
-        let caller = authenticate(snapshot, &session.req_header().headers, began_at)?;
+        operation: &Operation,
+    ) -> Result<Option<Reply>, ApiError> {
+        let services = &*self.services;
+        let began_at = services.clock.now();
+        let snapshot = services.policy.current();
+        let headers = session.req_header().headers.clone();
+        let caller = authenticate(snapshot, &headers, began_at)?;
         context.team_id = Some(caller.team.id.clone());
         caller.require_active(began_at)?;
-        receive::require_json(&session.req_header().headers)?;
+        receive::require_json(&headers)?;
         let body = receive::read_body(session, self.call_limits()).await?;
-        let job_id = api::job::parse_id(job_text)?;
-        context.job_id = Some(job_id);
-        let request = CallRequest::parse(&body)?;
-        let path = session.req_header().uri.path().to_owned();
-        let headers = &session.req_header().headers;
-        let claim = receive::claim(headers, &caller.key_id, &path, &body)?;
-        let routes = self.route(&caller, job_id, &request).await?;
-        let call_id = CallId::new(began_at, &*self.services.random);
-        context.call_id = Some(call_id);
-        let work = self.begin(&caller, job_id, call_id, &request, &routes, claim, began_at);
-        let reply = match reserve(&self.services.writer, work).await? {
-            Reserved::Replay(sealed) => self.replay(&sealed)?,
-            Reserved::Open(call) => {
-                self.carry_out(&caller, &routes, &request, call, call_id, began_at)
-                    .await?
-            }
+        let (home, request) = operation.parse(&headers, &body, &services.config)?;
+        let path = session.req_header().uri.path();
+        let claim = receive::claim(&headers, &caller.key_id, path, &body)?;
+        let opening = self.opening(&caller, home, began_at)?;
+        context.job_id = Some(opening.job_id());
+        let routes = self.route(&caller, operation, &opening, &request).await?;
+        let candidates = payable(&caller, routes.candidates);
+        let underway = Underway {
+            services,
+            caller: &caller,
+            operation,
+            request: &request,
+            alias: routes.public.alias.as_str(),
+            candidates: &candidates,
+            job_id: opening.job_id(),
+            call_id: CallId::new(began_at, &*services.random),
+            began_at,
         };
-        Ok(reply.with("x-tollgate-job-id", &job_id.to_string()))
+        let tokens = underway.tokens_estimate();
+        let grant = admit(&*services.limits, &caller, tokens, began_at).await?;
+        let found = look_up(&underway, &headers).await?;
+        let is_cached = matches!(found, Found::Hit(_));
+        let work = underway.begin(opening.into_work(), claim, is_cached);
+        match reserve(&services.writer, work).await? {
+            Reserved::Replay(replay) => self.replay(operation, &request, &replay).map(Some),
+            Reserved::Open(call) => {
+                context.call_id = Some(underway.call_id);
+                Ok(self
+                    .carry_out(session, context, &underway, call, grant, found)
+                    .await)
+            }
+        }
     }
 
-    /// Sends a call that is on record, and settles it whatever happens.
+    /// Answers a call that is on record: from the cache, piece by piece, or as a whole.
     async fn carry_out(
         &self,
-        caller: &Caller,
-        routes: &Routes<'_>,
-        request: &CallRequest<'_>,
+        session: &mut Session,
+        context: &mut Context,
+        underway: &Underway<'_>,
         call: OpenCall,
-        call_id: CallId,
-        began_at: Timestamp,
-    ) -> Result<Reply, ApiError> {
-        let route = routes.candidates[0];
-        let writer = &self.services.writer;
-        let order = Order {
-            upstream_model: &route.model.upstream_model,
-            output_tokens_max: call.output_tokens_max().or(request.max_tokens),
-            stream: false,
+        grant: Grant,
+        found: Found,
+    ) -> Option<Reply> {
+        let limit_headers = grant.status().headers();
+        let with_limits = |reply: Reply| {
+            limit_headers
+                .iter()
+                .fold(reply, |reply, (name, value)| reply.with(name, value))
         };
-        let json = provider::encode(route.provider.kind, request, order)
-            .map_err(|refusal| ApiError::field(&refusal.field, refusal.message))?;
-        let answered = self.forward(caller, route, json.body).await;
-        let ended_at = self.services.clock.now();
-        let latency_ms = millis_between(began_at, ended_at);
-        let decoded = answered
-            .as_ref()
-            .map_err(Clone::clone)
-            .and_then(|r| provider::decode(route.provider.kind, &r.body));
-        let completion = match decoded {
-            Ok(completion) => completion,
-            Err(failure) => {
-                tracing::warn!(%call_id, provider = %route.provider.name, reason = failure.for_operators(), "LLM call failed");
-                settle::fail(writer, call, &failure, latency_ms, ended_at).await;
-                return Ok(
-                    Reply::error(&failure.into()).with("x-tollgate-call-id", &call_id.to_string())
-                );
+        let cache_word = found.word();
+        let (reply, tokens) = match found {
+            Found::Hit(cached) => (Some(whole::answer_cached(underway, call, &cached).await), 0),
+            _ if underway.request.stream => {
+                let head = with_limits(underway.with_headers(Reply::events(Bytes::new())));
+                let head = self.finished(session, context, head);
+                context.status = head.status();
+                streamed::carry_out(underway, call, session, head).await
+            }
+            found => {
+                let keep = match found {
+                    Found::Miss(keep) => Some(keep),
+                    _ => None,
+                };
+                let (reply, tokens) = whole::carry_out(underway, call, session, keep).await;
+                (Some(reply), tokens)
             }
         };
-        let usage = meter::usage_of(&completion, request.input_tokens);
-        let mut result = meter::result_of(usage, call.price(), call.terms(), latency_ms);
-        result.finish_reason = completion
-            .choices
-            .first()
-            .map(|c| c.finish_reason.word().to_owned());
-        let envelope = Envelope {
-            call_id,
-            alias: routes.public.alias.as_str(),
-            requested_model: requested_model(request, routes),
-            usage: result.usage,
-            latency_ms,
-            created_at: began_at,
-        };
-        let answer = envelope::write(&envelope, &completion);
-        let sealed = call.claim().map(|_| self.seal(&answer));
-        settle::succeed(writer, call, result, sealed, ended_at).await;
-        Ok(Reply::json(answer).with("x-tollgate-call-id", &call_id.to_string()))
+        grant.settle(tokens);
+        Some(with_limits(reply?).with("x-tollgate-cache", cache_word))
     }
 
-    /// Takes the request to the provider and back. Anything but a 200 is a failure.
-    async fn forward(
-        &self,
-        caller: &Caller,
-        route: Route<'_>,
-        json: Bytes,
-    ) -> Result<UpstreamReply, UpstreamFailure> {
-        let key = caller.snapshot.keys_of(route.provider).first();
-        let (_, key) = key.ok_or_else(|| UpstreamFailure::Invalid {
-            reason: "no key".to_owned(),
-        })?;
-        let target = Target {
-            base_url: &route.provider.base_url,
-            endpoint: "/chat/completions",
-            key,
-        };
-        let reply = self.services.forwarder.post(target, json).await?;
-        if reply.status == 200 {
-            return Ok(reply);
+    /// The job that the call belongs to, or how it is opened.
+    fn opening(&self, caller: &Caller, home: Home, now: Timestamp) -> Result<Opening, ApiError> {
+        match home {
+            Home::Open(job_id) => Ok(Opening::Known(job_id)),
+            Home::Own(spec) => {
+                spec.require_team_of(caller)?;
+                let id = JobId::new(now, &*self.services.random);
+                Ok(Opening::New(Box::new(
+                    spec.into_work(caller, id, true, None, now),
+                )))
+            }
         }
-        let scrub = failure::Scrub {
-            key,
-            host: route.provider.base_url.host(),
-            upstream_model: &route.model.upstream_model,
-            alias: route.model.alias.as_str(),
-        };
-        Err(failure::failure(&reply, scrub))
     }
 
-    /// Finds where the call goes. Before saying that it goes nowhere, the job is looked up: its
-    /// absence is the more important news.
+    /// Finds where the call goes. Before saying that it goes nowhere, an open job is looked up: its
+    /// absence is the more important news. A job that was to be created with the call is recorded
+    /// as failed.
     async fn route<'c>(
         &self,
         caller: &'c Caller,
-        job_id: JobId,
+        operation: &Operation,
+        opening: &Opening,
         request: &CallRequest<'_>,
     ) -> Result<Routes<'c>, ApiError> {
-        let requested = request.model.as_deref();
+        let policy = &caller.snapshot.policy;
         let random = &*self.services.random;
-        match caller
-            .snapshot
-            .policy
-            .route(&caller.team, requested, random)
-        {
-            Ok(routes) => Ok(routes),
-            Err(refusal) => {
-                api::job::find_own(&self.services, caller, job_id)
-                    .await
-                    .map(|_: Job| ())?;
-                Err(refusal.into())
-            }
-        }
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a call's record has that many sources"
-    )]
-    fn begin(
-        &self,
-        caller: &Caller,
-        job_id: JobId,
-        call_id: CallId,
-        request: &CallRequest<'_>,
-        routes: &Routes<'_>,
-        claim: Option<IdempotencyClaim>,
-        now: Timestamp,
-    ) -> BeginCall {
-        let route = routes.candidates[0];
-        let config = &self.services.config;
-        let price = route.model.price();
-        let model_max = route
-            .model
-            .output_tokens_max()
-            .unwrap_or(config.default_output_tokens_max);
-        let estimate = CallEstimate {
-            input_tokens: request.input_tokens,
-            output_tokens_max: request.max_tokens.unwrap_or(model_max),
-            unit: price.as_ref().map(|price| price.unit),
+        let refusal = match policy.route(&caller.team, request.model.as_deref(), random) {
+            Ok(routes) => return Ok(routes),
+            Err(refusal) => ApiError::Route(refusal),
         };
-        BeginCall {
-            id: call_id,
-            job_id,
-            team_id: caller.team.id.clone(),
-            key_id: caller.key_id.clone(),
-            node_id: self.services.node_id,
-            alias: routes.public.alias.clone(),
-            requested_model: requested_model(request, routes).to_owned(),
-            provider: route.provider.name.clone(),
-            upstream_model: route.model.upstream_model.clone(),
-            purpose: request.purpose.clone(),
-            estimate,
-            price,
-            metadata: request.call_metadata.clone(),
-            metadata_bytes_max: config.metadata_bytes_max,
-            claim,
-            now,
+        match opening {
+            Opening::Known(job_id) => {
+                api::job::find_own(&self.services, caller, *job_id).await?;
+            }
+            Opening::New(work) if operation.records_refusals() => {
+                let failed = Some(refusal.detail());
+                let work = OpenJob {
+                    failed,
+                    ..(**work).clone()
+                };
+                self.services.writer.open_job(work).await?;
+            }
+            Opening::New(_) => {}
         }
-    }
-
-    fn seal(&self, answer: &Bytes) -> String {
-        let key = self.services.policy.sealing_key();
-        key.seal(&String::from_utf8_lossy(answer), &*self.services.random)
+        Err(refusal)
     }
 
     /// Opens the stored answer to the same request.
-    fn replay(&self, sealed: &str) -> Result<Reply, ApiError> {
-        let answer = self.services.policy.sealing_key().open(sealed);
+    fn replay(
+        &self,
+        operation: &Operation,
+        request: &CallRequest<'_>,
+        replay: &Replay,
+    ) -> Result<Reply, ApiError> {
+        let answer = self
+            .services
+            .policy
+            .sealing_key()
+            .open(&replay.sealed_answer);
         let answer = answer.map_err(|error| ApiError::Internal(error.to_string()))?;
         let body = Bytes::copy_from_slice(answer.expose().as_bytes());
-        Ok(Reply::json(body).with("idempotent-replayed", "true"))
+        let reply = if request.stream {
+            Reply::events(body)
+        } else {
+            Reply::json(whole::close(operation, body, Some(&replay.job)))
+        };
+        let job_id = replay.job.id.to_string();
+        Ok(reply
+            .with("idempotent-replayed", "true")
+            .with("x-tollgate-job-id", &job_id)
+            .with("x-job-id", &job_id))
     }
 
     fn call_limits(&self) -> BodyLimits {
@@ -323,11 +281,27 @@ impl Gateway {
     }
 }
 
-fn requested_model<'a>(request: &'a CallRequest<'_>, routes: &Routes<'a>) -> &'a str {
-    let public = routes.public.alias.as_str();
-    request.model.as_deref().unwrap_or(public)
+/// The job of a call before the call is on record.
+#[derive(Debug)]
+enum Opening {
+    /// It is open, or so its caller says.
+    Known(JobId),
+    /// It is opened with the call.
+    New(Box<OpenJob>),
 }
 
-fn millis_between(from: Timestamp, to: Timestamp) -> i64 {
-    i64::try_from(to.since(from).as_millis()).unwrap_or(i64::MAX)
+impl Opening {
+    fn job_id(&self) -> JobId {
+        match self {
+            Self::Known(id) => *id,
+            Self::New(work) => work.id,
+        }
+    }
+
+    fn into_work(self) -> Option<OpenJob> {
+        match self {
+            Self::Known(_) => None,
+            Self::New(work) => Some(*work),
+        }
+    }
 }

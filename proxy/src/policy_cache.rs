@@ -1,7 +1,7 @@
 //! The current policy snapshot. Requests read it without a lock; a task replaces it when the
 //! policy's revision moves.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -50,6 +50,11 @@ impl Snapshot {
             policy,
             provider_keys,
         }
+    }
+
+    /// All keys that there are.
+    pub(crate) fn credentials(&self) -> HashSet<CredentialId> {
+        self.provider_keys.values().flatten().map(|(id, _)| *id).collect()
     }
 
     /// The keys of a provider, oldest first. One that [`Policy::route`] returned has at least one.

@@ -43,6 +43,13 @@ pub(crate) fn encode(
     order: Order<'_>,
 ) -> Result<Encoded, Untranslatable> {
     match (kind, &request.prompt) {
+        (ProviderKind::OpenAi, Prompt::Embeddings(fields)) => {
+            Ok(openai::encode_embeddings(fields, order.upstream_model))
+        }
+        (_, Prompt::Embeddings(_)) => Err(Untranslatable::new(
+            "model",
+            "does not make embeddings; use another model",
+        )),
         (ProviderKind::OpenAi, Prompt::Completions(chat)) => Ok(openai::encode(chat, order)),
         (ProviderKind::OpenAi, Prompt::Messages(conversation)) => {
             openai::conversation::encode(conversation, order)
@@ -56,6 +63,7 @@ fn in_full<'r, 'a>(prompt: &'r Prompt<'a>) -> Result<Full<'r, 'a>, Untranslatabl
     match prompt {
         Prompt::Completions(chat) => Ok(Full::Read(Box::new(Conversation::of_completions(chat)?))),
         Prompt::Messages(conversation) => Ok(Full::Known(conversation)),
+        Prompt::Embeddings(_) => Err(Untranslatable::new("input", "is no conversation")),
     }
 }
 
@@ -130,6 +138,16 @@ impl StreamDecoder {
             Self::OpenAi(decoder) => decoder.read(event),
             Self::Anthropic(decoder) => decoder.read(event),
             Self::Gemini(decoder) => decoder.read(event),
+        }
+    }
+
+    /// Whether nothing more is to come.
+    pub(crate) const fn is_done(&self) -> bool {
+        match self {
+            Self::OpenAi(decoder) => decoder.is_done(),
+            Self::Anthropic(decoder) => decoder.is_complete(),
+            // There is no last event; the body just ends.
+            Self::Gemini(_) => false,
         }
     }
 

@@ -7,6 +7,7 @@ use pingora::http::ResponseHeader;
 use pingora::proxy::Session;
 
 use crate::error::ApiError;
+use crate::operation::Dialect;
 
 /// A complete answer.
 #[derive(Debug)]
@@ -31,12 +32,32 @@ impl Reply {
     }
 
     /// An error as the caller may see it; operators get the rest in the log.
-    pub(crate) fn error(error: &ApiError) -> Self {
+    pub(crate) fn error(error: &ApiError, dialect: Dialect) -> Self {
         error.log();
-        let mut reply = Self::json(error.body().to_string());
-        reply.status = error.status();
+        let mut reply = Self::json(error.body_in(dialect).to_string());
+        reply.status = error.status_in(dialect);
         reply.headers.extend(error.headers());
         reply
+    }
+
+    /// An answer that is a stream of events, whole or still to come.
+    pub(crate) fn events(body: impl Into<Bytes>) -> Self {
+        let headers = vec![
+            (
+                header::CONTENT_TYPE,
+                HeaderValue::from_static("text/event-stream; charset=utf-8"),
+            ),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            (
+                HeaderName::from_static("x-accel-buffering"),
+                HeaderValue::from_static("no"),
+            ),
+        ];
+        Self {
+            status: StatusCode::OK,
+            headers,
+            body: body.into(),
+        }
     }
 
     /// Takes over an answer of the local router.
@@ -65,6 +86,18 @@ impl Reply {
 
     pub(crate) const fn status(&self) -> StatusCode {
         self.status
+    }
+
+    /// Writes the header of an answer whose body comes piece by piece.
+    pub(crate) async fn send_head(self, session: &mut Session) -> pingora::Result<()> {
+        let mut header = ResponseHeader::build(self.status, Some(self.headers.len() + 1))?;
+        for (name, value) in self.headers {
+            header.append_header(name, value)?;
+        }
+        if session.req_header().version == http::Version::HTTP_11 {
+            header.insert_header(header::TRANSFER_ENCODING, "chunked")?;
+        }
+        session.write_response_header(Box::new(header), false).await
     }
 
     /// Writes the answer.

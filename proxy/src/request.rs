@@ -11,6 +11,8 @@ use crate::conversation::Conversation;
 use crate::error::ApiError;
 use crate::fields::Fields;
 
+pub(crate) mod embeddings;
+pub(crate) mod job;
 pub(crate) mod messages;
 
 /// The most that an image or sound is taken for in an estimate, in tokens: its bytes say little.
@@ -73,6 +75,8 @@ pub(crate) enum Prompt<'a> {
     Completions(Completions<'a>),
     /// Anthropic's messages.
     Messages(Box<Conversation<'a>>),
+    /// Texts to be turned into vectors: all fields but the model, by name.
+    Embeddings(Vec<(Cow<'a, str>, &'a RawValue)>),
 }
 
 /// A chat in OpenAI's dialect, not taken apart.

@@ -21,7 +21,10 @@ use tollgate_common::db::{Database, migrate, provider, writer};
 use tollgate_common::id::NodeId;
 use tollgate_common::secret::SealingKey;
 
+use crate::breaker::{self, Breakers};
+use crate::cache::MemoryCache;
 use crate::gateway::Gateway;
+use crate::limits::memory::MemoryLimits;
 use crate::policy_cache::PolicyCache;
 use crate::services::{Drain, Services};
 use crate::steps::forward::Forwarder;
@@ -117,6 +120,12 @@ impl Core {
                 node_id: NodeId::new(started_at, &*random),
                 policy: PolicyCache::load(&database, sealing_key, started_at).await?,
                 forwarder: Forwarder::new(&config),
+                breakers: Breakers::new(breaker::Settings {
+                    failures_max: config.breaker_failures,
+                    ..breaker::Settings::default()
+                }),
+                limits: Box::new(MemoryLimits::default()),
+                cache: Box::new(MemoryCache::new(config.cache_bytes_max)),
                 drain: Arc::new(Drain::default()),
                 config,
                 clock,

@@ -9,6 +9,9 @@ use tollgate_common::db::Database;
 use tollgate_common::db::writer::LedgerWriter;
 use tollgate_common::id::NodeId;
 
+use crate::breaker::Breakers;
+use crate::cache::ResponseCache;
+use crate::limits::LimitStore;
 use crate::policy_cache::PolicyCache;
 use crate::steps::forward::Forwarder;
 
@@ -23,6 +26,9 @@ pub(crate) struct Services {
     pub(crate) policy: PolicyCache,
     pub(crate) writer: LedgerWriter,
     pub(crate) forwarder: Forwarder,
+    pub(crate) breakers: Breakers,
+    pub(crate) limits: Box<dyn LimitStore>,
+    pub(crate) cache: Box<dyn ResponseCache>,
     pub(crate) drain: Arc<Drain>,
 }
 

@@ -17,6 +17,9 @@ use tollgate_common::ledger::Refusal;
 
 use crate::services::Services;
 
+/// How often limits forget those who have been idle.
+const LIMITS_SWEEP: Duration = Duration::from_mins(1);
+
 /// How often each engine is asked for the policy's revision: a revoked key is refused within that
 /// time and the time of one read. PostgreSQL is asked less, because every node asks it.
 const REFRESH_SQLITE: Duration = Duration::from_millis(250);
@@ -87,6 +90,7 @@ pub(crate) async fn run(
             reap(services, watch.clone())
         }),
         every("expiry", expiry, &services, stop.clone(), expire_jobs),
+        every("limits", LIMITS_SWEEP, &services, stop.clone(), sweep_limits),
         every("cleaning", CLEANING, &services, stop, forget_claims),
     );
 }
@@ -95,7 +99,16 @@ async fn refresh(services: Arc<Services>) -> Result<(), StoreError> {
     services
         .policy
         .refresh(&services.database, services.clock.now())
-        .await
+        .await?;
+    let snapshot = services.policy.current();
+    services.breakers.retain(&snapshot.credentials());
+    Ok(())
+}
+
+/// Lets limits forget those who have been idle.
+async fn sweep_limits(services: Arc<Services>) -> Result<(), StoreError> {
+    services.limits.sweep(services.clock.now());
+    std::future::ready(Ok(())).await
 }
 
 async fn beat(services: Arc<Services>, started_at: Timestamp) -> Result<(), StoreError> {

@@ -183,7 +183,9 @@ async fn insert_attempts(
 ) -> Result<(), StoreError> {
     let numbered = calls.iter().flat_map(|call| {
         let attempts = call.result.failed_attempts.iter();
-        attempts.zip(1_i64..).map(|(attempt, number)| (call.id, number, attempt))
+        attempts
+            .zip(1_i64..)
+            .map(|(attempt, number)| (call.id, number, attempt))
     });
     let numbered: Vec<(CallId, i64, &FailedAttempt)> = numbered.collect();
     let bind = |values: &mut Values, (id, number, attempt): &(CallId, i64, &FailedAttempt)| {
@@ -228,7 +230,10 @@ pub const SELECT_ATTEMPTS: &str = "
 
 /// The failed tries of a call. Not for teams.
 pub async fn list_attempts(pool: &AnyPool, call_id: CallId) -> Result<Vec<AttemptRow>, StoreError> {
-    let rows = sqlx::query(SELECT_ATTEMPTS).bind(call_id.to_string()).fetch_all(pool).await?;
+    let rows = sqlx::query(SELECT_ATTEMPTS)
+        .bind(call_id.to_string())
+        .fetch_all(pool)
+        .await?;
     rows.iter()
         .map(|row| {
             let mut columns = Columns::of(row);

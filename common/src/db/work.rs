@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::clock::Timestamp;
-use crate::id::{CallId, CredentialId, JobId, KeyId, ModelAlias, NodeId, OrgId, ProviderName, TeamId};
+use crate::id::{
+    CallId, CredentialId, JobId, KeyId, ModelAlias, NodeId, OrgId, ProviderName, TeamId,
+};
 use crate::job::{CallState, Job, JobState, Spend, Terms};
 use crate::ledger::{Admission, CallEstimate, Entry, Refusal};
 use crate::money::{Credits, NanoUsd};

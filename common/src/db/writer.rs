@@ -11,8 +11,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::batch::{self, Outcomes};
 use super::known::Known;
 use super::work::{
-    BeginCall, CallBegun, CallResult, CompleteJob, EndJob, OpenJob, Outcome, PatchMetadata,
-    Replay, SettleCall, Work, WorkError,
+    BeginCall, CallBegun, CallResult, CompleteJob, EndJob, OpenJob, Outcome, PatchMetadata, Replay,
+    SettleCall, Work, WorkError,
 };
 use super::{Database, StoreError};
 use crate::job::{CallState, Job};

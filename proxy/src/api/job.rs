@@ -11,24 +11,18 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tollgate_common::db::call::{self, CallRow};
 use tollgate_common::db::job::{self, JobTotals};
-use tollgate_common::db::work::{CompleteJob, OpenJob, PatchMetadata, WorkError};
+use tollgate_common::db::work::{CompleteJob, PatchMetadata, WorkError};
 use tollgate_common::id::JobId;
 use tollgate_common::job::{CallState, Job};
 use tollgate_common::ledger::Refusal;
-use tollgate_common::money::Credits;
 
 use super::{Segment, Shared};
 use crate::error::ApiError;
 use crate::fields::Fields;
+use crate::request::job::JobSpec;
 use crate::services::Services;
 use crate::steps::authenticate::Caller;
 use crate::steps::receive;
-
-/// The longest kind of a job, in characters.
-const JOB_TYPE_LENGTH_MAX: usize = 100;
-
-/// The longest id of an end user, in characters.
-const USER_ID_LENGTH_MAX: usize = 255;
 
 /// The longest error message that a caller may give, in characters.
 const ERROR_MESSAGE_LENGTH_MAX: usize = 1_000;
@@ -69,39 +63,13 @@ pub(crate) async fn create(
     caller.require_active(now)?;
     receive::require_json(&headers)?;
     let mut fields = Fields::of_body(&body)?;
-    let team_id = fields.required_text("team_id", 64);
-    let job_type = fields.required_text("job_type", JOB_TYPE_LENGTH_MAX);
-    let user_id = fields.optional_text("user_id", USER_ID_LENGTH_MAX);
-    let metadata = fields.optional_object("metadata").unwrap_or_default();
-    let credits_max = fields.optional_integer("max_credits", 1);
-    let metadata_bytes = Value::Object(metadata.clone()).to_string().len();
-    if metadata_bytes > services.config.metadata_bytes_max {
-        let limit = services.config.metadata_bytes_max;
-        fields.problem(
-            "metadata",
-            format!("must have at most {limit} bytes as JSON"),
-            "too_long",
-        );
-    }
+    let bytes_max = services.config.metadata_bytes_max;
+    let spec = JobSpec::of_fields(&mut fields, &["metadata"], bytes_max);
     fields.finish()?;
-    if team_id != caller.team.id.as_str() {
-        let message = format!("API key does not belong to team '{team_id}'");
-        return Err(ApiError::Forbidden(message));
-    }
+    spec.require_team_of(&caller)?;
     let claim = receive::claim(&headers, &caller.key_id, uri.path(), &body)?;
     let id = JobId::new(now, &*services.random);
-    let work = OpenJob {
-        id,
-        team_id: caller.team.id.clone(),
-        org_id: caller.team.org_id.clone(),
-        terms: caller.team.terms,
-        job_type,
-        user_id,
-        metadata,
-        credits_max: credits_max.map(Credits),
-        claim,
-        now,
-    };
+    let work = spec.into_work(&caller, id, false, claim, now);
     let job = services.writer.open_job(work).await?;
     let body = json!({
         "job_id": job.id,

@@ -50,6 +50,25 @@ pub(crate) fn encode(chat: &Completions<'_>, order: Order<'_>) -> Encoded {
     }
 }
 
+/// Writes a request for embeddings: the caller's, with the provider's name of the model.
+pub(crate) fn encode_embeddings(
+    fields: &[(Cow<'_, str>, &RawValue)],
+    upstream_model: &str,
+) -> Encoded {
+    let mut json = b"{\"model\":".to_vec();
+    write_text(&mut json, upstream_model);
+    for (name, value) in fields {
+        json.push(b',');
+        write_text(&mut json, name);
+        let _ = write!(json, ":{}", value.get());
+    }
+    json.push(b'}');
+    Encoded {
+        endpoint: "/embeddings".to_owned(),
+        body: json.into(),
+    }
+}
+
 /// Writes what every request has, whatever dialect it came in. The object is left open.
 fn begin(json: &mut Vec<u8>, order: Order<'_>) {
     json.extend_from_slice(b"{\"model\":");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, header};
 use tollgate_common::clock::Timestamp;
 use tollgate_common::id::KeyId;
+use tollgate_common::limit::Limits;
 use tollgate_common::standing::Standing;
 use tollgate_common::team::Team;
 
@@ -20,25 +21,43 @@ pub(crate) struct Caller {
     pub(crate) team: Arc<Team>,
     /// The public part of the caller's key.
     pub(crate) key_id: KeyId,
+    /// What the key itself may ask for.
+    pub(crate) key_limits: Limits,
 }
 
-/// Finds the caller by the request's bearer key.
+/// Finds the caller by the request's key: a bearer, or one of the headers in which other providers'
+/// clients send theirs.
 pub(crate) fn authenticate(
     snapshot: Arc<Snapshot>,
     headers: &HeaderMap,
     now: Timestamp,
 ) -> Result<Caller, ApiError> {
-    let presented = bearer_key(headers)?;
+    let presented = match own_header_key(headers) {
+        Some(key) => key,
+        None => bearer_key(headers)?,
+    };
     let (key, team) = snapshot
         .policy
         .authenticate(presented, now)
         .ok_or(ApiError::UnknownKey)?;
-    let (key_id, team) = (key.id.clone(), team.clone());
+    let (key_id, key_limits, team) = (key.id.clone(), key.limits, team.clone());
     Ok(Caller {
         snapshot,
         team,
         key_id,
+        key_limits,
     })
+}
+
+/// The key in the header of Anthropic's or Azure's clients, unless there is a bearer too.
+fn own_header_key(headers: &HeaderMap) -> Option<&str> {
+    if headers.contains_key(header::AUTHORIZATION) {
+        return None;
+    }
+    let value = headers
+        .get("x-api-key")
+        .or_else(|| headers.get("api-key"))?;
+    value.to_str().ok()
 }
 
 /// `Bearer` in any case, then exactly one word.

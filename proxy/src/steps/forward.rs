@@ -11,13 +11,19 @@ use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
 use tollgate_common::config::Config;
-use tollgate_common::provider::BaseUrl;
+use tollgate_common::provider::{BaseUrl, ProviderKind};
 use tollgate_common::secret::Secret;
 
+use crate::breaker::Outcome;
+use crate::chat::Untranslatable;
+use crate::provider::{self, Encoded};
 use crate::resolve::Resolver;
 
 /// How long an idle connection to a provider is kept. Most servers close theirs after a minute.
 const KEEPALIVE: Duration = Duration::from_secs(50);
+
+/// A longer wait than a day is not meant.
+const RETRY_AFTER_SECONDS_MAX: f64 = 86_400.0;
 
 /// How many addresses of a provider's name are tried.
 const ADDRESSES_MAX: usize = 3;
@@ -56,13 +62,22 @@ pub(crate) enum UpstreamFailure {
     /// The answer is not what it should be.
     #[error("The model's answer was not valid")]
     Invalid { reason: String },
+    /// The provider has no word for something that the caller asked for.
+    #[error("{}: {}", .0.field, .0.message)]
+    Untranslatable(Untranslatable),
+    /// Every key of every provider of the model has failed lately and is left alone.
+    #[error("The model is temporarily unavailable")]
+    CircuitOpen { retry_after: Duration },
+    /// The caller has gone, and its team does not want calls to be finished then.
+    #[error("The caller closed the connection")]
+    CallerGone,
 }
 
 impl UpstreamFailure {
     /// What callers are told.
     pub(crate) const fn status(&self) -> StatusCode {
         match self {
-            Self::Rejected { .. } => StatusCode::BAD_REQUEST,
+            Self::Rejected { .. } | Self::Untranslatable(_) => StatusCode::BAD_REQUEST,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             _ => StatusCode::SERVICE_UNAVAILABLE,
         }
@@ -71,14 +86,15 @@ impl UpstreamFailure {
     /// When callers may try again, if that can help.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Rejected { .. } => None,
+            Self::Rejected { .. } | Self::Untranslatable(_) => None,
             Self::RateLimited { retry_after } => {
                 Some(retry_after.unwrap_or(Duration::from_secs(5)))
             }
             Self::ServerError {
                 retry_after: Some(wait),
                 ..
-            } => Some(*wait),
+            }
+            | Self::CircuitOpen { retry_after: wait } => Some(*wait),
             _ => Some(Duration::from_secs(1)),
         }
     }
@@ -95,7 +111,36 @@ impl UpstreamFailure {
             Self::Cut { .. } => "provider_cut",
             Self::TooLarge { .. } => "provider_too_large",
             Self::Invalid { .. } => "provider_invalid",
+            Self::Untranslatable(_) => "caller_untranslatable",
+            Self::CircuitOpen { .. } => "provider_circuit_open",
+            Self::CallerGone => "caller_gone",
         }
+    }
+
+    /// What it tells about the key that was used.
+    pub(crate) const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Rejected { .. } | Self::Untranslatable(_) | Self::CallerGone => Outcome::Neutral,
+            Self::CircuitOpen { .. } => Outcome::Neutral,
+            Self::Unauthorized { .. } => Outcome::Unauthorized,
+            Self::RateLimited { retry_after } => Outcome::RateLimited {
+                retry_after: *retry_after,
+            },
+            _ => Outcome::Failure,
+        }
+    }
+
+    /// Whether the same provider may do better in a moment. A provider that was only slow may be at
+    /// work still, and would be paid twice.
+    pub(crate) const fn is_worth_repeating(&self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited { .. }
+                | Self::ServerError { .. }
+                | Self::Connect { .. }
+                | Self::Cut { .. }
+                | Self::Invalid { .. }
+        )
     }
 
     /// What operators read in the call's row.
@@ -110,6 +155,9 @@ impl UpstreamFailure {
             Self::Connect { reason } | Self::Cut { reason } | Self::Invalid { reason } => {
                 format!("{self}: {reason}")
             }
+            Self::Untranslatable(_) | Self::CircuitOpen { .. } | Self::CallerGone => {
+                self.to_string()
+            }
             Self::Timeout { phase } => format!("{self}: {phase}"),
             Self::TooLarge { bytes_max } => format!("{self}: more than {bytes_max} bytes"),
         }
@@ -122,16 +170,18 @@ struct Bounds {
     connect: Duration,
     first_byte: Duration,
     idle: Duration,
-    total: Duration,
     response_bytes_max: usize,
 }
 
-/// Where a call goes and with which key.
+/// Where a request goes, and what is sent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Target<'a> {
     pub(crate) base_url: &'a BaseUrl,
-    pub(crate) endpoint: &'static str,
+    pub(crate) kind: ProviderKind,
     pub(crate) key: &'a Secret,
+    /// Whether the answer is wanted piece by piece.
+    pub(crate) stream: bool,
+    pub(crate) request: &'a Encoded,
 }
 
 /// A provider's answer, taken whole.
@@ -140,6 +190,17 @@ pub(crate) struct UpstreamReply {
     pub(crate) status: u16,
     pub(crate) retry_after: Option<Duration>,
     pub(crate) body: Bytes,
+}
+
+/// A provider's answer of which the header has come.
+pub(crate) struct Exchange<'f> {
+    forwarder: &'f Forwarder,
+    session: HttpSession,
+    peer: HttpPeer,
+    pub(crate) status: u16,
+    pub(crate) retry_after: Option<Duration>,
+    /// Whether the body is a stream of events.
+    pub(crate) is_event_stream: bool,
 }
 
 /// The connections to providers.
@@ -167,44 +228,37 @@ impl Forwarder {
                 connect: config.upstream_connect_timeout,
                 first_byte: config.upstream_first_byte_timeout,
                 idle: config.upstream_idle_timeout,
-                total: config.upstream_total_timeout,
                 response_bytes_max: config.response_bytes_max,
             },
         }
     }
 
-    /// Posts a JSON body and returns the whole answer, whatever its status.
-    pub(crate) async fn post(
-        &self,
-        target: Target<'_>,
-        body: Bytes,
-    ) -> Result<UpstreamReply, UpstreamFailure> {
-        tokio::time::timeout(self.bounds.total, self.post_unbounded(target, body))
-            .await
-            .unwrap_or(Err(UpstreamFailure::Timeout { phase: "total" }))
-    }
-
+    /// Sends a request and waits for the header of the answer.
+    ///
     /// A pooled connection that turns out to be dead before a byte of answer has come is replaced
     /// by a new one, once: the server had closed it before it saw the request.
-    async fn post_unbounded(
-        &self,
-        target: Target<'_>,
-        body: Bytes,
-    ) -> Result<UpstreamReply, UpstreamFailure> {
+    pub(crate) async fn open(&self, target: Target<'_>) -> Result<Exchange<'_>, UpstreamFailure> {
         let addresses = self.addresses(target.base_url).await?;
         let (mut session, mut peer, reused) = self.connect(target.base_url, &addresses).await?;
-        let mut begun = self.begin(&mut session, target, &body).await;
+        let mut begun = self.begin(&mut session, target).await;
         if reused && begun.as_ref().is_err_and(|error| was_closed(error)) {
             let (fresh, fresh_peer, _) = self.connect_fresh(target.base_url, &addresses).await?;
             (session, peer) = (fresh, fresh_peer);
-            begun = self.begin(&mut session, target, &body).await;
+            begun = self.begin(&mut session, target).await;
         }
         begun.map_err(|error| exchange_failure(&error, "first byte"))?;
-        let reply = self.take_reply(&mut session).await?;
-        self.connector
-            .release_http_session(session, &peer, Some(KEEPALIVE))
-            .await;
-        Ok(reply)
+        session.set_read_timeout(Some(self.bounds.idle));
+        let header = session.response_header();
+        let text = |name| header.and_then(|header| header.headers.get(name)?.to_str().ok());
+        Ok(Exchange {
+            status: header.map_or(0, |header| header.status.as_u16()),
+            retry_after: text(header::RETRY_AFTER).and_then(parse_retry_after),
+            is_event_stream: text(header::CONTENT_TYPE)
+                .is_some_and(|value| value.trim_start().starts_with("text/event-stream")),
+            forwarder: self,
+            session,
+            peer,
+        })
     }
 
     async fn addresses(&self, base_url: &BaseUrl) -> Result<Vec<SocketAddr>, UpstreamFailure> {
@@ -255,17 +309,13 @@ impl Forwarder {
     }
 
     /// Sends the request and waits for the header of the answer.
-    async fn begin(
-        &self,
-        session: &mut HttpSession,
-        target: Target<'_>,
-        body: &Bytes,
-    ) -> pingora::Result<()> {
+    async fn begin(&self, session: &mut HttpSession, target: Target<'_>) -> pingora::Result<()> {
         session.set_write_timeout(Some(self.bounds.idle));
         session.set_read_timeout(Some(self.bounds.first_byte));
-        let header = request_header(target, body.len())?;
+        let header = request_header(target)?;
         session.write_request_header(Box::new(header)).await?;
-        session.write_request_body(body.clone(), true).await?;
+        let body = target.request.body.clone();
+        session.write_request_body(body, true).await?;
         session.finish_request_body().await?;
         loop {
             session.read_response_header().await?;
@@ -275,59 +325,78 @@ impl Forwarder {
             }
         }
     }
+}
 
-    async fn take_reply(
-        &self,
-        session: &mut HttpSession,
-    ) -> Result<UpstreamReply, UpstreamFailure> {
-        let header = session.response_header();
-        let status = header.map_or(0, |header| header.status.as_u16());
-        let retry_after = header
-            .and_then(|header| {
-                header
-                    .headers
-                    .get(header::RETRY_AFTER)?
-                    .to_str()
-                    .ok()?
-                    .parse()
-                    .ok()
-            })
-            .map(Duration::from_secs);
-        session.set_read_timeout(Some(self.bounds.idle));
+impl Exchange<'_> {
+    /// Takes the whole answer and gives the connection back.
+    pub(crate) async fn read_whole(mut self) -> Result<UpstreamReply, UpstreamFailure> {
+        let body = self.read_body().await?;
+        let (status, retry_after) = (self.status, self.retry_after);
+        self.release().await;
+        Ok(UpstreamReply {
+            status,
+            retry_after,
+            body,
+        })
+    }
+
+    /// Takes the whole body.
+    pub(crate) async fn read_body(&mut self) -> Result<Bytes, UpstreamFailure> {
+        let bytes_max = self.forwarder.bounds.response_bytes_max;
         let mut body = BytesMut::new();
-        let fail = |error: Box<pingora::Error>| exchange_failure(&error, "idle");
-        while let Some(piece) = session.read_response_body().await.map_err(fail)? {
-            if body.len() + piece.len() > self.bounds.response_bytes_max {
-                session.shutdown().await;
-                let bytes_max = self.bounds.response_bytes_max;
+        while let Some(piece) = self.next_piece().await? {
+            if body.len() + piece.len() > bytes_max {
+                self.session.shutdown().await;
                 return Err(UpstreamFailure::TooLarge { bytes_max });
             }
             body.extend_from_slice(&piece);
         }
-        Ok(UpstreamReply {
-            status,
-            retry_after,
-            body: body.freeze(),
-        })
+        Ok(body.freeze())
+    }
+
+    /// The next bytes of the answer; nothing once it has ended.
+    pub(crate) async fn next_piece(&mut self) -> Result<Option<Bytes>, UpstreamFailure> {
+        let piece = self.session.read_response_body().await;
+        piece.map_err(|error| exchange_failure(&error, "idle"))
+    }
+
+    /// Gives the connection back after the answer has been read to its end.
+    pub(crate) async fn release(self) {
+        let connector = &self.forwarder.connector;
+        connector
+            .release_http_session(self.session, &self.peer, Some(KEEPALIVE))
+            .await;
     }
 }
 
+/// Seconds, or nothing: providers do not say dates.
+fn parse_retry_after(text: &str) -> Option<Duration> {
+    let seconds: f64 = text.trim().parse().ok()?;
+    (0.0..=RETRY_AFTER_SECONDS_MAX)
+        .contains(&seconds)
+        .then(|| Duration::from_secs_f64(seconds))
+}
+
 /// The whole header is made here: nothing of the caller's request travels on but its translation.
-fn request_header(target: Target<'_>, body_length: usize) -> pingora::Result<RequestHeader> {
-    let path = target.base_url.path_of(target.endpoint);
-    let mut header = RequestHeader::build("POST", path.as_bytes(), Some(6))?;
+fn request_header(target: Target<'_>) -> pingora::Result<RequestHeader> {
+    let path = target.base_url.path_of(&target.request.endpoint);
+    let accept = if target.stream {
+        "text/event-stream"
+    } else {
+        "application/json"
+    };
+    let mut header = RequestHeader::build("POST", path.as_bytes(), Some(8))?;
     header.insert_header(header::HOST, target.base_url.authority())?;
     header.insert_header(header::CONTENT_TYPE, "application/json")?;
-    header.insert_header(header::ACCEPT, "application/json")?;
+    header.insert_header(header::ACCEPT, accept)?;
     header.insert_header(
         header::USER_AGENT,
         concat!("tollgate/", env!("CARGO_PKG_VERSION")),
     )?;
-    header.insert_header(header::CONTENT_LENGTH, body_length)?;
-    header.insert_header(
-        header::AUTHORIZATION,
-        format!("Bearer {}", target.key.expose()),
-    )?;
+    header.insert_header(header::CONTENT_LENGTH, target.request.body.len())?;
+    for (name, value) in provider::headers(target.kind, target.base_url, target.key) {
+        header.insert_header(name, value.as_ref())?;
+    }
     Ok(header)
 }
 

@@ -2,7 +2,7 @@
 
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::work::{
-    BeginCall, CallBegun, CallResult, IdempotencyClaim, SettleCall, WorkError,
+    BeginCall, CallBegun, CallResult, IdempotencyClaim, Replay, SettleCall, WorkError,
 };
 use tollgate_common::db::writer::LedgerWriter;
 use tollgate_common::job::CallState;
@@ -25,7 +25,7 @@ pub(crate) enum Reserved {
     /// It may go.
     Open(OpenCall),
     /// The same request was answered before: its sealed answer.
-    Replay(String),
+    Replay(Box<Replay>),
 }
 
 /// Asks the ledger to begin a call.
@@ -37,6 +37,7 @@ pub(crate) async fn reserve(writer: &LedgerWriter, work: BeginCall) -> Result<Re
         job_id: work.job_id,
         team_id: work.team_id.clone(),
         metered: true,
+        single_call: work.opens.is_some(),
         state: CallState::Failed,
         result: CallResult {
             error_kind: Some("gateway_abandoned"),
@@ -60,7 +61,7 @@ pub(crate) async fn reserve(writer: &LedgerWriter, work: BeginCall) -> Result<Re
                 settlement,
             }))
         }
-        Err(sealed) => Ok(Reserved::Replay(sealed)),
+        Err(replay) => Ok(Reserved::Replay(replay)),
     }
 }
 

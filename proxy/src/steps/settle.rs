@@ -2,70 +2,98 @@
 
 use std::time::Duration;
 
-use tollgate_common::clock::Timestamp;
+use bytes::Bytes;
 use tollgate_common::db::work::{CallResult, Outcome};
-use tollgate_common::db::writer::LedgerWriter;
-use tollgate_common::job::CallState;
+use tollgate_common::job::{CallState, Job};
 
 use super::forward::UpstreamFailure;
+use super::meter;
+use super::plan::{Plan, Try};
 use super::reserve::OpenCall;
+use super::underway::Underway;
+use crate::error::ApiError;
 
 /// How long an answer waits for the ledger. The writer goes on trying after that: the provider has
 /// been paid, so the caller gets what was bought, and the hold stays until the settlement is in.
 const SETTLE_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Records an answered call.
-pub(crate) async fn succeed(
-    writer: &LedgerWriter,
-    call: OpenCall,
-    result: CallResult,
-    sealed_answer: Option<String>,
-    now: Timestamp,
-) {
-    settle(
-        writer,
-        call,
-        CallState::Succeeded,
-        result,
-        sealed_answer,
-        now,
-    )
-    .await;
+/// Notes why a call failed, for operators and for its caller.
+pub(crate) fn describe(result: &mut CallResult, failure: &UpstreamFailure) {
+    result.error_kind = Some(failure.kind());
+    result.error = Some(failure.for_operators());
+    result.public_error = Some(ApiError::Upstream(failure.clone()).to_string());
 }
 
-/// Records a call that the provider refused or broke. It costs nothing.
+/// Records a call that no provider has answered. It costs nothing.
 pub(crate) async fn fail(
-    writer: &LedgerWriter,
+    underway: &Underway<'_>,
     call: OpenCall,
-    failure: &UpstreamFailure,
-    latency_ms: i64,
-    now: Timestamp,
-) {
-    let result = CallResult {
-        error_kind: Some(failure.kind()),
-        error: Some(failure.for_operators()),
-        latency_ms,
+    mut plan: Plan<'_>,
+) -> UpstreamFailure {
+    let mut result = CallResult {
+        latency_ms: underway.latency_ms(),
+        failed_attempts: plan.take_failed(),
         ..CallResult::default()
     };
-    settle(writer, call, CallState::Failed, result, None, now).await;
+    let failure = plan.into_failure();
+    describe(&mut result, &failure);
+    let reason = failure.for_operators();
+    tracing::warn!(call_id = %underway.call_id, reason, "LLM call failed");
+    settle(underway, call, CallState::Failed, result, None).await;
+    failure
 }
 
-async fn settle(
-    writer: &LedgerWriter,
+/// Records a call whose caller has gone before an answer began, and whose team does not want it to
+/// be finished. If a provider was asked, what it has probably read is paid for.
+pub(crate) async fn abandon(
+    underway: &Underway<'_>,
+    call: OpenCall,
+    mut plan: Plan<'_>,
+    attempt: Option<Try<'_>>,
+) -> i64 {
+    let mut result = CallResult::default();
+    if let Some(attempt) = &attempt {
+        let usage = meter::StreamMeter::default().partial_usage(underway.request);
+        let price = attempt.route.model.price();
+        result = meter::result_of(usage, price.as_ref(), call.terms(), underway.latency_ms());
+        underway.note_service(&mut result, attempt, &mut plan);
+    }
+    describe(&mut result, &UpstreamFailure::CallerGone);
+    let tokens = result.usage.total();
+    let was_asked = attempt.is_some();
+    let state = if was_asked {
+        CallState::Succeeded
+    } else {
+        CallState::Failed
+    };
+    settle(underway, call, state, result, None).await;
+    tokens
+}
+
+/// Gives the end of a call to the ledger and waits for its commit. Returns the job if it has ended
+/// with the call.
+pub(crate) async fn settle(
+    underway: &Underway<'_>,
     call: OpenCall,
     state: CallState,
     result: CallResult,
-    sealed_answer: Option<String>,
-    now: Timestamp,
-) {
-    let Some(settlement) = call.into_settlement(state, result, sealed_answer, now) else {
-        return;
-    };
+    answer: Option<&Bytes>,
+) -> Option<Box<Job>> {
+    let services = underway.services;
+    let answer = answer.filter(|_| call.claim().is_some());
+    let sealed = answer.map(|answer| {
+        let key = services.policy.sealing_key();
+        key.seal(&String::from_utf8_lossy(answer), &*services.random)
+    });
+    let settlement = call.into_settlement(state, result, sealed, services.clock.now())?;
     let call_id = settlement.id;
-    let answer = writer.settle_call_later(settlement);
-    match tokio::time::timeout(SETTLE_WAIT_MAX, answer).await {
-        Ok(Ok(Ok(Outcome::CallSettled(false)))) => {
-            tracing::warn!(%call_id, "the call had been settled before");
+    let settled = services.writer.settle_call_later(settlement);
+    match tokio::time::timeout(SETTLE_WAIT_MAX, settled).await {
+        Ok(Ok(Ok(Outcome::CallSettled(settled)))) => {
+            if !settled.is_first {
+                tracing::warn!(%call_id, "the call had been settled before");
+            }
+            return settled.job;
         }
         Ok(Ok(Ok(_))) => {}
         Ok(Ok(Err(error))) => tracing::error!(%call_id, %error, "the call could not be settled"),
@@ -74,4 +102,5 @@ async fn settle(
         }
         Err(_) => tracing::error!(%call_id, "the call is not settled yet; the writer goes on"),
     }
+    None
 }

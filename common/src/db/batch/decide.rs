@@ -82,7 +82,10 @@ impl<'w> Batch<'w> {
             let sealed_answer = stored.sealed_body.clone().ok_or(WorkError::ClaimRunning)?;
             let job = self.jobs.get(&stored.job_id).cloned();
             let job = job.ok_or(WorkError::JobNotFound)?;
-            return Ok(Outcome::CallReplayed(Box::new(Replay { sealed_answer, job })));
+            return Ok(Outcome::CallReplayed(Box::new(Replay {
+                sealed_answer,
+                job,
+            })));
         }
         match &work.opens {
             None => self.admit_call(work),
@@ -144,7 +147,10 @@ impl<'w> Batch<'w> {
     /// Settles a call once. A call that was given up as interrupted may still report how it really
     /// ended; its hold is gone by then.
     fn settle_call(&mut self, work: &'w SettleCall) -> Settled {
-        let not_again = Settled { is_first: false, job: None };
+        let not_again = Settled {
+            is_first: false,
+            job: None,
+        };
         let Some(call) = self.calls.get_mut(&work.id) else {
             return not_again;
         };
@@ -187,7 +193,10 @@ impl<'w> Batch<'w> {
             self.ended_calls_of.insert(work.job_id);
         }
         self.settled_calls.push(work);
-        Settled { is_first: true, job: self.end_with_call(work) }
+        Settled {
+            is_first: true,
+            job: self.end_with_call(work),
+        }
     }
 
     /// The job of a single call ends as its call does.

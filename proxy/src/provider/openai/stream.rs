@@ -84,6 +84,11 @@ impl StreamDecoder {
         })
     }
 
+    /// Whether the last event has come.
+    pub(crate) const fn is_done(&self) -> bool {
+        self.is_done
+    }
+
     /// Whether the answer has ended as it should. Some servers leave the last event out.
     pub(crate) const fn is_complete(&self) -> bool {
         self.is_done || self.has_finished

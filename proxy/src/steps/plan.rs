@@ -1,0 +1,261 @@
+//! Which providers a call is tried at: every key of every model that may serve it, in order, then
+//! once more those that may have recovered.
+//!
+//! It ends with the first success, with the first answer that says that the request itself is
+//! wrong, or when tries or time are used up. Nothing is tried again once the caller has seen a
+//! piece of an answer: that is for whoever drives the plan.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use tollgate_common::clock::Random;
+use tollgate_common::db::work::FailedAttempt;
+use tollgate_common::id::CredentialId;
+use tollgate_common::policy::Route;
+use tollgate_common::secret::Secret;
+
+use super::forward::UpstreamFailure;
+use crate::breaker::{Breakers, Outcome, Permit};
+use crate::policy_cache::Snapshot;
+
+/// The pause before providers are tried again, doubled at each further round.
+const PAUSE_FIRST: Duration = Duration::from_millis(100);
+
+/// Doubling ends here.
+const ROUNDS_MAX: u32 = 6;
+
+/// Bounds of a plan.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bounds {
+    /// How many tries there are at most, the first among them.
+    pub(crate) tries_max: u32,
+    /// The longest pause before a try.
+    pub(crate) pause_max: Duration,
+    /// When it must have ended.
+    pub(crate) deadline: Instant,
+}
+
+/// One model at one provider with one key.
+#[derive(Debug, Clone, Copy)]
+struct Target<'p> {
+    /// Its place among the models that may serve the call.
+    place: usize,
+    route: Route<'p>,
+    key: &'p (CredentialId, Secret),
+}
+
+/// A try that may be made.
+#[derive(Debug)]
+pub(crate) struct Try<'p> {
+    pub(crate) route: Route<'p>,
+    pub(crate) key: &'p Secret,
+    place: usize,
+    credential: &'p (CredentialId, Secret),
+    began_at: Instant,
+    permit: Permit,
+}
+
+impl Try<'_> {
+    /// The provider did what it was asked.
+    pub(crate) fn succeeded(self) {
+        self.permit.report(Outcome::Success, Instant::now());
+    }
+
+    /// The provider failed after its answer had begun.
+    pub(crate) fn failed(self, failure: &UpstreamFailure) {
+        self.permit.report(failure.outcome(), Instant::now());
+    }
+
+    /// Whether it was made at the model that was planned first.
+    pub(crate) const fn is_planned(&self) -> bool {
+        self.place == 0
+    }
+}
+
+/// The tries of a call.
+#[derive(Debug)]
+pub(crate) struct Plan<'p> {
+    queue: VecDeque<Target<'p>>,
+    again: VecDeque<Target<'p>>,
+    bounds: Bounds,
+    tries: u32,
+    round: u32,
+    /// The shortest time until a key that is left alone may be tried.
+    soonest: Option<Duration>,
+    /// The last failure, which is what the caller is told.
+    failure: Option<UpstreamFailure>,
+    failed: Vec<FailedAttempt>,
+}
+
+impl<'p> Plan<'p> {
+    /// Each provider's keys are tried in turn, beginning with another one at each call.
+    pub(crate) fn new(
+        snapshot: &'p Snapshot,
+        routes: &[Route<'p>],
+        bounds: Bounds,
+        random: &dyn Random,
+    ) -> Self {
+        let mut queue = VecDeque::new();
+        for (place, route) in routes.iter().enumerate() {
+            let keys = snapshot.keys_of(route.provider);
+            let first = random_below(random, keys.len());
+            let (before, from) = keys.split_at(first);
+            queue.extend(from.iter().chain(before).map(|key| Target {
+                place,
+                route: *route,
+                key,
+            }));
+        }
+        Self {
+            queue,
+            again: VecDeque::new(),
+            bounds,
+            tries: 0,
+            round: 0,
+            soonest: None,
+            failure: None,
+            failed: Vec::new(),
+        }
+    }
+
+    /// The next try, after the pause that it needs; `None` if there is none.
+    pub(crate) async fn next(
+        &mut self,
+        breakers: &Breakers,
+        random: &dyn Random,
+    ) -> Option<Try<'p>> {
+        loop {
+            if self.tries >= self.bounds.tries_max {
+                return None;
+            }
+            if let Some(permitted) = self.permitted(breakers, Instant::now()) {
+                self.tries += 1;
+                return Some(permitted);
+            }
+            let pause = self.pause(random)?;
+            tokio::time::sleep(pause).await;
+            self.round += 1;
+            self.queue = std::mem::take(&mut self.again);
+        }
+    }
+
+    /// The first target in the queue whose key may be used.
+    fn permitted(&mut self, breakers: &Breakers, now: Instant) -> Option<Try<'p>> {
+        while let Some(target) = self.queue.pop_front() {
+            match breakers.admit(target.key.0, now) {
+                Ok(permit) => {
+                    return Some(Try {
+                        route: target.route,
+                        key: &target.key.1,
+                        place: target.place,
+                        credential: target.key,
+                        began_at: now,
+                        permit,
+                    });
+                }
+                Err(wait) => {
+                    self.soonest = Some(self.soonest.map_or(wait, |soonest| soonest.min(wait)));
+                }
+            }
+        }
+        None
+    }
+
+    /// How long to wait before those that may have recovered are tried again; `None` if there are
+    /// none, or if they need longer than this call may wait.
+    fn pause(&self, random: &dyn Random) -> Option<Duration> {
+        if self.again.is_empty() {
+            return None;
+        }
+        let doubled = PAUSE_FIRST * 2_u32.pow(self.round.min(ROUNDS_MAX));
+        let jittered = doubled / 2 + doubled.mul_f64(random_fraction(random) / 2.0);
+        let asked = match &self.failure {
+            Some(UpstreamFailure::RateLimited { retry_after }) => *retry_after,
+            Some(UpstreamFailure::ServerError { retry_after, .. }) => *retry_after,
+            _ => None,
+        };
+        // A provider that says when to come back is not asked before.
+        let pause = asked.map_or(jittered, |asked| asked + jittered);
+        let fits = pause <= self.bounds.pause_max && Instant::now() + pause < self.bounds.deadline;
+        fits.then_some(pause)
+    }
+
+    /// A try has failed: what is left to try depends on why.
+    pub(crate) fn failed(&mut self, attempt: Try<'p>, failure: UpstreamFailure) {
+        let now = Instant::now();
+        let latency = now.saturating_duration_since(attempt.began_at);
+        attempt.permit.report(failure.outcome(), now);
+        tracing::warn!(
+            provider = %attempt.route.provider.name,
+            credential = %attempt.credential.0,
+            reason = failure.for_operators(),
+            "an LLM provider failed"
+        );
+        self.failed.push(FailedAttempt {
+            provider: attempt.route.provider.name.clone(),
+            credential_id: attempt.credential.0,
+            upstream_model: attempt.route.model.upstream_model.clone(),
+            error_kind: failure.kind(),
+            error: failure.for_operators(),
+            latency_ms: i64::try_from(latency.as_millis()).unwrap_or(i64::MAX),
+        });
+        match &failure {
+            UpstreamFailure::Rejected { .. } | UpstreamFailure::CallerGone => self.end(),
+            // Another key of the same provider may do.
+            UpstreamFailure::Unauthorized { .. } | UpstreamFailure::RateLimited { .. } => {}
+            _ => self.queue.retain(|target| target.place != attempt.place),
+        }
+        if failure.is_worth_repeating() {
+            self.again.push_back(Target {
+                place: attempt.place,
+                route: attempt.route,
+                key: attempt.credential,
+            });
+        }
+        self.failure = Some(failure);
+    }
+
+    /// The request has no words in this provider's dialect; nothing was sent.
+    pub(crate) fn skipped(&mut self, attempt: &Try<'p>, refusal: crate::chat::Untranslatable) {
+        let place = attempt.place;
+        self.queue.retain(|target| target.place != place);
+        self.tries -= 1;
+        self.failure
+            .get_or_insert(UpstreamFailure::Untranslatable(refusal));
+    }
+
+    fn end(&mut self) {
+        self.queue.clear();
+        self.again.clear();
+    }
+
+    /// The tries that failed, for the call's record.
+    pub(crate) fn take_failed(&mut self) -> Vec<FailedAttempt> {
+        std::mem::take(&mut self.failed)
+    }
+
+    /// Why the call was given up.
+    pub(crate) fn into_failure(self) -> UpstreamFailure {
+        let open = UpstreamFailure::CircuitOpen {
+            retry_after: self.soonest.unwrap_or(PAUSE_FIRST),
+        };
+        self.failure.unwrap_or(open)
+    }
+}
+
+/// A whole number below `limit`; 0 if there is none.
+fn random_below(random: &dyn Random, limit: usize) -> usize {
+    if limit < 2 {
+        return 0;
+    }
+    let mut bytes = [0; 8];
+    random.fill(&mut bytes);
+    usize::try_from(u64::from_le_bytes(bytes) % limit as u64).unwrap_or(0)
+}
+
+/// A number from 0 to 1.
+fn random_fraction(random: &dyn Random) -> f64 {
+    let mut bytes = [0; 4];
+    random.fill(&mut bytes);
+    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
+}

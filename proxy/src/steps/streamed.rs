@@ -1,0 +1,367 @@
+//! A call whose answer is given piece by piece, as the provider makes it.
+//!
+//! Until the first piece of the answer has come, another provider may be tried, and a refusal still
+//! has its own status. The end of the stream is told after the call is settled.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use pingora::proxy::Session;
+use tollgate_common::db::work::CallResult;
+use tollgate_common::job::{CallState, Terms};
+use tollgate_common::money::NanoUsd;
+use tollgate_common::price::Usage;
+use tollgate_common::provider::ProviderKind;
+
+use super::downstream::{Downstream, Gone};
+use super::forward::{Exchange, UpstreamFailure};
+use super::meter::{self, StreamMeter};
+use super::plan::{Plan, Try};
+use super::reserve::OpenCall;
+use super::settle;
+use super::underway::Underway;
+use crate::answer::{Answer, StreamWriter};
+use crate::chat::Chunk;
+use crate::error::ApiError;
+use crate::provider::{self, Encoded, StreamDecoder};
+use crate::reply::Reply;
+use crate::sse::Parser;
+
+/// How long the provider may take to end the body after its last event, so that the connection can
+/// be used again.
+const TRAILER_MAX: Duration = Duration::from_millis(50);
+
+/// A provider's stream.
+struct Upstream<'f> {
+    exchange: Exchange<'f>,
+    parser: Parser,
+    decoder: StreamDecoder,
+    /// The answer of a provider that was asked for a stream and gave a whole.
+    whole: Option<Bytes>,
+}
+
+impl Upstream<'_> {
+    /// The next piece of the answer; nothing once it is complete.
+    async fn next(
+        &mut self,
+        kind: ProviderKind,
+    ) -> Result<Option<Chunk<'static>>, UpstreamFailure> {
+        if !self.exchange.is_event_stream {
+            let Some(body) = self.whole.take() else {
+                return Ok(None);
+            };
+            return provider::decode(kind, &body)
+                .map(|whole| Some(whole.into_chunk().into_owned()));
+        }
+        loop {
+            let event = self
+                .parser
+                .next()
+                .map_err(|error| UpstreamFailure::TooLarge {
+                    bytes_max: error.bytes_max,
+                })?;
+            if let Some(event) = event {
+                let chunk = self.decoder.read(&event)?;
+                if !chunk.is_empty() {
+                    return Ok(Some(chunk.into_owned()));
+                }
+            } else if self.decoder.is_done() {
+                return Ok(None);
+            } else {
+                match self.exchange.next_piece().await {
+                    Ok(Some(piece)) => self.parser.push(&piece),
+                    // Some servers never say that they have finished, or do not hang up.
+                    _ if self.decoder.is_complete() => return Ok(None),
+                    Err(failure) => return Err(failure),
+                    Ok(None) => {
+                        let reason = "the stream ended early".to_owned();
+                        return Err(UpstreamFailure::Cut { reason });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Gives the connection back if the answer has been read to its end.
+    async fn release(mut self) {
+        let ended = tokio::time::timeout(TRAILER_MAX, self.exchange.next_piece()).await;
+        if matches!(ended, Ok(Ok(None))) {
+            self.exchange.release().await;
+        }
+    }
+}
+
+/// How a stream ended.
+enum End {
+    /// The provider has said everything.
+    Complete,
+    /// The caller has gone, and the rest is not waited for.
+    Abandoned,
+    /// The provider failed after a piece of the answer was shown.
+    Failed(UpstreamFailure),
+}
+
+/// Sends a call that is on record, relays its answer, and settles it whatever happens. Returns the
+/// tokens that were used, and a reply if nothing has been shown.
+pub(crate) async fn carry_out(
+    underway: &Underway<'_>,
+    call: OpenCall,
+    session: &mut Session,
+    head: Reply,
+) -> (Option<Reply>, i64) {
+    let services = underway.services;
+    let writer = StreamWriter::new(
+        underway.operation.dialect(),
+        underway.request.include_usage,
+        &shown(underway),
+    );
+    let heartbeat = services.config.stream_heartbeat;
+    let mut downstream = Downstream::new(session, head, writer.ping(), heartbeat);
+    if underway.ends_with_caller() {
+        downstream.watch();
+    }
+    if call.claim().is_some() {
+        downstream.record();
+    }
+    let mut plan = underway.plan(services.config.upstream_total_timeout);
+    loop {
+        let attempt = match downstream
+            .wait(plan.next(&services.breakers, &*services.random))
+            .await
+        {
+            Ok(Some(attempt)) => attempt,
+            Ok(None) => return give_up(underway, call, plan, downstream, writer).await,
+            Err(Gone) => return abandon(underway, call, plan, None).await,
+        };
+        let encoded = match underway.encode(&attempt, &call) {
+            Ok(encoded) => encoded,
+            Err(refusal) => {
+                plan.skipped(&attempt, refusal);
+                continue;
+            }
+        };
+        match downstream.wait(begin(underway, &attempt, &encoded)).await {
+            Ok(Ok((upstream, first))) => {
+                drop(encoded);
+                let served = Served {
+                    plan,
+                    attempt,
+                    upstream,
+                };
+                return relay(underway, call, served, first, downstream, writer).await;
+            }
+            Ok(Err(failure)) => plan.failed(attempt, failure),
+            Err(Gone) => return abandon(underway, call, plan, Some(attempt)).await,
+        }
+    }
+}
+
+fn shown<'u>(underway: &'u Underway<'_>) -> Answer<'u> {
+    Answer {
+        call_id: underway.call_id,
+        alias: underway.alias,
+        requested_model: underway.requested_model(),
+        usage: Usage::default(),
+        latency_ms: 0,
+        created_at: underway.began_at,
+    }
+}
+
+/// Waits for the first piece of an answer.
+async fn begin<'f>(
+    underway: &Underway<'f>,
+    attempt: &Try<'_>,
+    encoded: &Encoded,
+) -> Result<(Upstream<'f>, Chunk<'static>), UpstreamFailure> {
+    let kind = attempt.route.provider.kind;
+    let bytes_max = underway.services.config.response_bytes_max;
+    let mut exchange = underway.open(attempt.route, attempt.key, encoded).await?;
+    let whole = if exchange.is_event_stream {
+        None
+    } else {
+        Some(exchange.read_body().await?)
+    };
+    let mut upstream = Upstream {
+        exchange,
+        parser: Parser::new(bytes_max),
+        decoder: StreamDecoder::new(kind),
+        whole,
+    };
+    let first = upstream.next(kind).await?;
+    let empty = || UpstreamFailure::Cut {
+        reason: "the stream was empty".to_owned(),
+    };
+    Ok((upstream, first.ok_or_else(empty)?))
+}
+
+/// An answer that has begun.
+struct Served<'f, 'p> {
+    plan: Plan<'p>,
+    attempt: Try<'p>,
+    upstream: Upstream<'f>,
+}
+
+/// Hands on piece after piece, then settles, then tells the end.
+async fn relay(
+    underway: &Underway<'_>,
+    call: OpenCall,
+    mut served: Served<'_, '_>,
+    first: Chunk<'static>,
+    mut downstream: Downstream<'_>,
+    mut writer: StreamWriter,
+) -> (Option<Reply>, i64) {
+    let mut meter = StreamMeter::began(underway.latency_ms());
+    meter.add(&first);
+    downstream.write(writer.begin(first.usage.as_ref())).await;
+    downstream.write(writer.chunk(&first)).await;
+    drop(first);
+    let end = pump(
+        underway,
+        &mut served,
+        &mut downstream,
+        &mut writer,
+        &mut meter,
+    )
+    .await;
+
+    let last = match &end {
+        End::Complete => {
+            let last = writer.finish(&meter.usage(underway.request).0);
+            [last, writer.done()].concat().into()
+        }
+        End::Failed(failure) => writer.failure(&ApiError::Upstream(failure.clone())),
+        End::Abandoned => Bytes::new(),
+    };
+    let recorded = downstream.take_recorded().map(|mut pieces| {
+        pieces.extend_from_slice(&last);
+        Bytes::from(pieces)
+    });
+    let Served {
+        mut plan,
+        attempt,
+        upstream,
+    } = served;
+    let mut result = result_of(underway, &end, &meter, &attempt, call.terms());
+    if downstream.is_gone() {
+        result
+            .error_kind
+            .get_or_insert(UpstreamFailure::CallerGone.kind());
+    }
+    underway.note_service(&mut result, &attempt, &mut plan);
+    let tokens = result.usage.total();
+    if let End::Failed(failure) = &end {
+        tracing::warn!(call_id = %underway.call_id, reason = failure.for_operators(), "LLM stream failed");
+        attempt.failed(failure);
+        settle::settle(underway, call, CallState::Failed, result, None).await;
+    } else {
+        attempt.succeeded();
+        let answer = recorded.filter(|_| matches!(end, End::Complete));
+        settle::settle(
+            underway,
+            call,
+            CallState::Succeeded,
+            result,
+            answer.as_ref(),
+        )
+        .await;
+    }
+    downstream.write(last).await;
+    downstream.end().await;
+    if matches!(end, End::Complete) {
+        upstream.release().await;
+    }
+    (None, tokens)
+}
+
+/// Hands on piece after piece until the answer has ended, one way or another.
+async fn pump(
+    underway: &Underway<'_>,
+    served: &mut Served<'_, '_>,
+    downstream: &mut Downstream<'_>,
+    writer: &mut StreamWriter,
+    meter: &mut StreamMeter,
+) -> End {
+    let config = &underway.services.config;
+    let kind = served.attempt.route.provider.kind;
+    let mut deadline = Instant::now() + config.stream_total_timeout;
+    let mut is_draining = false;
+    loop {
+        if downstream.is_gone() && !is_draining {
+            if underway.ends_with_caller() {
+                return End::Abandoned;
+            }
+            is_draining = true;
+            deadline = deadline.min(Instant::now() + config.stream_drain);
+        }
+        let next = tokio::time::timeout_at(deadline.into(), served.upstream.next(kind));
+        match downstream.wait(next).await {
+            Ok(Ok(Ok(Some(chunk)))) => {
+                meter.add(&chunk);
+                downstream.write(writer.chunk(&chunk)).await;
+            }
+            Ok(Ok(Ok(None))) => return End::Complete,
+            Ok(Ok(Err(failure))) => return End::Failed(failure),
+            Ok(Err(_)) if is_draining => return End::Abandoned,
+            Ok(Err(_)) => return End::Failed(UpstreamFailure::Timeout { phase: "total" }),
+            Err(Gone) => return End::Abandoned,
+        }
+    }
+}
+
+/// What came of a stream. An answer that its provider broke costs the customer nothing; what the
+/// provider will probably ask for it is kept for the operator.
+fn result_of(
+    underway: &Underway<'_>,
+    end: &End,
+    meter: &StreamMeter,
+    attempt: &Try<'_>,
+    terms: &Terms,
+) -> CallResult {
+    let usage = match end {
+        End::Complete => meter.usage(underway.request),
+        End::Abandoned | End::Failed(_) => meter.partial_usage(underway.request),
+    };
+    let price = attempt.route.model.price();
+    let mut result = meter::result_of(usage, price.as_ref(), terms, underway.latency_ms());
+    result.first_token_ms = Some(meter.first_token_ms);
+    result.finish_reason = meter.finish_reason.map(|reason| reason.word().to_owned());
+    match end {
+        End::Complete => {}
+        End::Abandoned => result.error_kind = Some(UpstreamFailure::CallerGone.kind()),
+        End::Failed(failure) => {
+            result.client_cost = NanoUsd::ZERO;
+            settle::describe(&mut result, failure);
+        }
+    }
+    result
+}
+
+/// No provider has begun an answer.
+async fn give_up(
+    underway: &Underway<'_>,
+    call: OpenCall,
+    plan: Plan<'_>,
+    mut downstream: Downstream<'_>,
+    writer: StreamWriter,
+) -> (Option<Reply>, i64) {
+    let failure = settle::fail(underway, call, plan).await;
+    if !downstream.has_begun() {
+        return (Some(underway.refusal(failure)), 0);
+    }
+    downstream
+        .write(writer.failure(&ApiError::Upstream(failure)))
+        .await;
+    downstream.end().await;
+    (None, 0)
+}
+
+/// The caller has gone before an answer began, and its team does not want the call to be finished.
+async fn abandon(
+    underway: &Underway<'_>,
+    call: OpenCall,
+    plan: Plan<'_>,
+    attempt: Option<Try<'_>>,
+) -> (Option<Reply>, i64) {
+    let tokens = settle::abandon(underway, call, plan, attempt).await;
+    (Some(underway.refusal(UpstreamFailure::CallerGone)), tokens)
+}

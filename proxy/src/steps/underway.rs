@@ -1,0 +1,245 @@
+//! A call on its way: everything that its steps share.
+
+use std::time::{Duration, Instant};
+
+use tollgate_common::clock::Timestamp;
+use tollgate_common::db::work::{BeginCall, CallResult, IdempotencyClaim, OpenJob, ServedBy};
+use tollgate_common::id::{CallId, JobId};
+use tollgate_common::job::BudgetMode;
+use tollgate_common::ledger::CallEstimate;
+use tollgate_common::policy::Route;
+use tollgate_common::price::UnitPrices;
+use tollgate_common::secret::Secret;
+use tollgate_common::team::DisconnectPolicy;
+
+use super::authenticate::Caller;
+use super::forward::{Exchange, Target, UpstreamFailure, UpstreamReply};
+use super::plan::{Bounds, Plan, Try};
+use super::reserve::OpenCall;
+use crate::chat::Untranslatable;
+use crate::error::ApiError;
+use crate::operation::Operation;
+use crate::provider::{self, Encoded, Order, failure};
+use crate::reply::Reply;
+use crate::request::CallRequest;
+use crate::services::Services;
+
+/// A call on its way.
+#[derive(Debug)]
+pub(crate) struct Underway<'c> {
+    pub(crate) services: &'c Services,
+    pub(crate) caller: &'c Caller,
+    pub(crate) operation: &'c Operation,
+    pub(crate) request: &'c CallRequest<'c>,
+    /// The name that callers know the model by.
+    pub(crate) alias: &'c str,
+    /// At least one.
+    pub(crate) candidates: &'c [Route<'c>],
+    pub(crate) job_id: JobId,
+    pub(crate) call_id: CallId,
+    pub(crate) began_at: Timestamp,
+}
+
+impl<'c> Underway<'c> {
+    /// The name that the caller used.
+    pub(crate) fn requested_model(&self) -> &str {
+        self.request.model.as_deref().unwrap_or(self.alias)
+    }
+
+    /// What the ledger is asked. It holds for the dearest of the models that may serve.
+    pub(crate) fn begin(
+        &self,
+        opens: Option<OpenJob>,
+        claim: Option<IdempotencyClaim>,
+        cached: bool,
+    ) -> BeginCall {
+        let planned = self.candidates[0];
+        BeginCall {
+            id: self.call_id,
+            job_id: self.job_id,
+            opens: opens.map(Box::new),
+            team_id: self.caller.team.id.clone(),
+            key_id: self.caller.key_id.clone(),
+            node_id: self.services.node_id,
+            alias: planned.model.alias.clone(),
+            requested_model: self.requested_model().to_owned(),
+            provider: planned.provider.name.clone(),
+            upstream_model: planned.model.upstream_model.clone(),
+            purpose: self.request.purpose.clone(),
+            estimate: if cached {
+                self.nothing()
+            } else {
+                self.worst_case()
+            },
+            price: planned.model.price(),
+            streamed: self.request.stream,
+            cached,
+            metadata: self.request.call_metadata.clone(),
+            metadata_bytes_max: self.services.config.metadata_bytes_max,
+            claim,
+            now: self.began_at,
+        }
+    }
+
+    fn dearest_unit(&self) -> Option<UnitPrices> {
+        let prices = self
+            .candidates
+            .iter()
+            .filter_map(|route| route.model.price());
+        prices.map(|price| price.unit).reduce(UnitPrices::dearest)
+    }
+
+    /// The longest answer of any model that may serve.
+    fn output_tokens_max(&self) -> i64 {
+        let default = self.services.config.default_output_tokens_max;
+        let longest = self.candidates.iter();
+        let longest = longest
+            .map(|route| route.model.output_tokens_max().unwrap_or(default))
+            .max();
+        let one = self.request.max_tokens.or(longest).unwrap_or(default);
+        one.saturating_mul(self.request.choices)
+    }
+
+    fn worst_case(&self) -> CallEstimate {
+        CallEstimate {
+            input_tokens: self.request.input_tokens,
+            output_tokens_max: self.output_tokens_max(),
+            unit: self.dearest_unit(),
+        }
+    }
+
+    fn nothing(&self) -> CallEstimate {
+        CallEstimate {
+            input_tokens: 0,
+            output_tokens_max: 1,
+            unit: self.dearest_unit(),
+        }
+    }
+
+    /// About how many tokens the call takes from a limit of tokens per minute.
+    pub(crate) fn tokens_estimate(&self) -> i64 {
+        self.request
+            .input_tokens
+            .saturating_add(self.output_tokens_max())
+    }
+
+    /// The tries of this call, for `time` from now on.
+    pub(crate) fn plan(&self, time: Duration) -> Plan<'c> {
+        let config = &self.services.config;
+        let bounds = Bounds {
+            tries_max: config.tries_max,
+            pause_max: config.retry_pause_max,
+            deadline: Instant::now() + time,
+        };
+        Plan::new(
+            &self.caller.snapshot,
+            self.candidates,
+            bounds,
+            &*self.services.random,
+        )
+    }
+
+    /// The request in the dialect of the provider that is tried.
+    pub(crate) fn encode(
+        &self,
+        attempt: &Try<'_>,
+        call: &OpenCall,
+    ) -> Result<Encoded, Untranslatable> {
+        let paid_for = call
+            .output_tokens_max()
+            .map(|total| (total / self.request.choices).max(1));
+        let order = Order {
+            upstream_model: &attempt.route.model.upstream_model,
+            output_tokens_max: paid_for.or(self.request.max_tokens),
+            stream: self.request.stream,
+        };
+        provider::encode(attempt.route.provider.kind, self.request, order)
+    }
+
+    /// Sends a request. Anything but a 200 is a failure.
+    pub(crate) async fn open(
+        &self,
+        route: Route<'_>,
+        key: &Secret,
+        request: &Encoded,
+    ) -> Result<Exchange<'c>, UpstreamFailure> {
+        let target = Target {
+            base_url: &route.provider.base_url,
+            kind: route.provider.kind,
+            key,
+            stream: self.request.stream,
+            request,
+        };
+        let exchange = self.services.forwarder.open(target).await?;
+        if exchange.status == 200 {
+            return Ok(exchange);
+        }
+        let reply: UpstreamReply = exchange.read_whole().await?;
+        let scrub = failure::Scrub {
+            key,
+            host: route.provider.base_url.host(),
+            upstream_model: &route.model.upstream_model,
+            alias: self.alias,
+        };
+        Err(failure::failure(&reply, scrub))
+    }
+
+    /// Whether the work ends when the caller leaves.
+    pub(crate) fn ends_with_caller(&self) -> bool {
+        self.caller.team.disconnect == DisconnectPolicy::Cancel
+    }
+
+    /// From the caller's request until now.
+    pub(crate) fn latency_ms(&self) -> i64 {
+        let passed = self.services.clock.now().since(self.began_at);
+        i64::try_from(passed.as_millis()).unwrap_or(i64::MAX)
+    }
+
+    /// Notes in the result who served, and which tries failed before.
+    pub(crate) fn note_service(
+        &self,
+        result: &mut CallResult,
+        attempt: &Try<'_>,
+        plan: &mut Plan<'_>,
+    ) {
+        result.failed_attempts = plan.take_failed();
+        if !attempt.is_planned() {
+            let model = attempt.route.model;
+            result.served_by = Some(ServedBy {
+                provider: attempt.route.provider.name.clone(),
+                upstream_model: model.upstream_model.clone(),
+                price: model.price(),
+            });
+        }
+    }
+
+    /// The headers that every answer to a call has.
+    pub(crate) fn with_headers(&self, reply: Reply) -> Reply {
+        let job_id = self.job_id.to_string();
+        reply
+            .with("x-tollgate-call-id", &self.call_id.to_string())
+            .with("x-tollgate-job-id", &job_id)
+            .with("x-job-id", &job_id)
+    }
+
+    /// What the caller is told of a call that was given up.
+    pub(crate) fn refusal(&self, failure: UpstreamFailure) -> Reply {
+        self.with_headers(Reply::error(
+            &ApiError::Upstream(failure),
+            self.operation.dialect(),
+        ))
+    }
+}
+
+/// Models that a team which is charged by cost may use: those with a price. If none has one, all
+/// are left, and the ledger refuses the call by name.
+pub(crate) fn payable<'p>(caller: &Caller, candidates: Vec<Route<'p>>) -> Vec<Route<'p>> {
+    let needs_price = caller.team.terms.mode == BudgetMode::ConsumptionUsd;
+    if !needs_price || candidates[0].model.price().is_none() {
+        return candidates;
+    }
+    candidates
+        .into_iter()
+        .filter(|route| route.model.price().is_some())
+        .collect()
+}
