@@ -31,6 +31,7 @@ mod admin_cli;
 mod migrations;
 mod quickstart;
 mod real_llm;
+mod scripted;
 
 mod plans;
 mod tidy;

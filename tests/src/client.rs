@@ -6,6 +6,7 @@ use reqwest::header::HeaderMap;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
+use crate::events::EventStream;
 use crate::fixture::ALPHA;
 
 /// Longer than any answer takes; a request that hangs fails its test.
@@ -144,6 +145,15 @@ impl Client {
     /// POST of a JSON body.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.send(self.request(Method::POST, path).json(body)).await
+    }
+
+    /// POST of a JSON body whose answer is read as it comes. Dropping the stream hangs up.
+    pub async fn stream(&self, path: &str, body: &Value) -> EventStream {
+        let request = self.request(Method::POST, path).json(body);
+        match request.send().await {
+            Ok(response) => EventStream::of(response),
+            Err(error) => panic!("the proxy did not answer: {error:?}"),
+        }
     }
 
     /// PATCH of a JSON body.

@@ -11,6 +11,7 @@
 )]
 
 pub mod client;
+pub mod events;
 pub mod fixture;
 pub mod postgres;
 pub mod process;
@@ -21,6 +22,7 @@ pub mod wait;
 pub mod world;
 
 pub use client::{Answer, Client};
+pub use events::{Event, EventStream};
 pub use proxy::Proxy;
 pub use upstream::Upstream;
 pub use world::{Store, World};
