@@ -5,8 +5,10 @@ use std::borrow::Cow;
 use crate::chat::{Json, Untranslatable};
 use crate::request::Completions;
 
+mod completions;
+
 /// A request between the dialects.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Conversation<'a> {
     /// Instructions, in order.
     pub(crate) system: Vec<Part<'a>>,
@@ -34,7 +36,7 @@ pub(crate) struct Conversation<'a> {
 }
 
 /// What one side said.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Turn<'a> {
     pub(crate) speaker: Speaker,
     pub(crate) parts: Vec<Part<'a>>,
@@ -48,7 +50,7 @@ pub(crate) enum Speaker {
 }
 
 /// A part of what is said.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part<'a> {
     Text {
         text: Cow<'a, str>,
@@ -79,7 +81,7 @@ pub(crate) enum Part<'a> {
     ToolResult {
         /// The id of the request that it answers.
         id: Cow<'a, str>,
-        content: Vec<Part<'a>>,
+        content: Vec<Self>,
         is_error: bool,
         cache_control: Option<Json<'a>>,
     },
@@ -104,7 +106,7 @@ impl<'a> Part<'a> {
 }
 
 /// Where the bytes of an image, a sound or a document are.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Source<'a> {
     Base64 {
         /// As `image/png`.
@@ -115,7 +117,7 @@ pub(crate) enum Source<'a> {
 }
 
 /// A function that the model may ask for.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Tool<'a> {
     pub(crate) name: Cow<'a, str>,
     pub(crate) description: Option<Cow<'a, str>>,
@@ -138,7 +140,7 @@ pub(crate) enum ToolChoice<'a> {
 }
 
 /// What the answer must look like.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) enum Format<'a> {
     #[default]
     Text,
@@ -174,8 +176,8 @@ pub(crate) enum Effort {
 }
 
 impl<'a> Conversation<'a> {
-    /// Reads a request in OpenAI's dialect in full.
-    pub(crate) fn of_completions(_request: &Completions<'a>) -> Result<Self, Untranslatable> {
-        Err(Untranslatable::new("messages", "cannot be read"))
+    /// Reads a request in OpenAI's dialect in full. `max_tokens` is not among its parameters.
+    pub(crate) fn of_completions(request: &Completions<'a>) -> Result<Self, Untranslatable> {
+        completions::read(request)
     }
 }
