@@ -61,6 +61,8 @@ pub struct Config {
     pub retry_pause_max: Duration,
     /// So many failures in a row make a provider's key rest.
     pub breaker_failures: u32,
+    /// How long a provider's key rests the first time.
+    pub breaker_pause: Duration,
     /// After how much silence a streamed answer gets a sign of life.
     pub stream_heartbeat: Duration,
     /// How long a streamed answer may take altogether.
@@ -322,6 +324,13 @@ const SETTINGS: &[Setting] = &[
         |t| number(t, 1, 1_000_000)
     ),
     setting!(
+        "routing.breaker_pause_ms",
+        "5000",
+        "How long such a key rests; twice as long after each further failure, up to two minutes.",
+        breaker_pause,
+        millis
+    ),
+    setting!(
         "streams.heartbeat_ms",
         "15000",
         "After how much silence a streamed answer gets a comment as a sign of life.",
@@ -411,6 +420,7 @@ impl Default for Config {
             tries_max: 0,
             retry_pause_max: Duration::ZERO,
             breaker_failures: 0,
+            breaker_pause: Duration::ZERO,
             stream_heartbeat: Duration::ZERO,
             stream_total_timeout: Duration::ZERO,
             stream_drain: Duration::ZERO,

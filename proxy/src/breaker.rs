@@ -12,9 +12,6 @@ use std::time::{Duration, Instant};
 use arc_swap::ArcSwap;
 use tollgate_common::id::CredentialId;
 
-/// A refused key may be repaired at the provider, so it is tried again after so long.
-const UNAUTHORIZED_PAUSE: Duration = Duration::from_mins(1);
-
 /// How long a rate limit is respected if the provider does not say how long.
 const RATE_LIMIT_PAUSE: Duration = Duration::from_secs(2);
 
@@ -33,6 +30,17 @@ pub(crate) struct Settings {
     pub(crate) open_first: Duration,
     /// How long it stays open at most.
     pub(crate) open_max: Duration,
+    /// How long it stays open after the key was refused: it may be repaired at the provider.
+    pub(crate) unauthorized: Duration,
+}
+
+/// A credential is left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rest {
+    /// After how long it may be tried.
+    pub(crate) wait: Duration,
+    /// Whether the provider has asked for it, and will serve again afterwards.
+    pub(crate) is_rate_limit: bool,
 }
 
 impl Default for Settings {
@@ -41,6 +49,7 @@ impl Default for Settings {
             failures_max: 5,
             open_first: Duration::from_secs(5),
             open_max: Duration::from_mins(2),
+            unauthorized: Duration::from_mins(1),
         }
     }
 }
@@ -99,15 +108,16 @@ impl Breaker {
     }
 
     /// The epoch of the request that may go, or how long it should wait.
-    fn admit(&mut self, now: Instant) -> Result<u64, Duration> {
+    fn admit(&mut self, now: Instant) -> Result<u64, Rest> {
         let limited_for = self.limited_for(now);
         if !limited_for.is_zero() {
-            return Err(limited_for);
+            return Err(Rest { wait: limited_for, is_rate_limit: true });
         }
+        let rest = |wait| Err(Rest { wait, is_rate_limit: false });
         match self.state {
             State::Closed { .. } => {}
-            State::Open { until } if now < until => return Err(until.duration_since(now)),
-            State::HalfOpen { is_probing: true } => return Err(PROBE_PAUSE),
+            State::Open { until } if now < until => return rest(until.duration_since(now)),
+            State::HalfOpen { is_probing: true } => return rest(PROBE_PAUSE),
             State::Open { .. } | State::HalfOpen { is_probing: false } => {
                 self.change(State::HalfOpen { is_probing: true });
             }
@@ -138,7 +148,7 @@ impl Breaker {
             }
             (Outcome::Failure, _) => self.open(settings, now),
             (Outcome::Unauthorized, _) => self.change(State::Open {
-                until: now + UNAUTHORIZED_PAUSE,
+                until: now + settings.unauthorized,
             }),
             (Outcome::RateLimited { .. } | Outcome::Neutral, _) => self.give_back(epoch),
         }
@@ -245,7 +255,7 @@ impl Breakers {
     }
 
     /// Lets a request use a credential, or says after how long it may be tried.
-    pub(crate) fn admit(&self, id: CredentialId, now: Instant) -> Result<Permit, Duration> {
+    pub(crate) fn admit(&self, id: CredentialId, now: Instant) -> Result<Permit, Rest> {
         let known = self.breakers.load().get(&id).cloned();
         let breaker = known.unwrap_or_else(|| self.insert(id));
         let epoch = lock(&breaker).admit(now)?;

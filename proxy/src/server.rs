@@ -33,6 +33,9 @@ use crate::tasks;
 /// How long a stopping proxy waits for the writer to finish its queue.
 const WRITER_STOP_MAX: Duration = Duration::from_secs(10);
 
+/// A key that was refused rests so many times longer than one that merely failed.
+const UNAUTHORIZED_PAUSE_FACTOR: u32 = 4;
+
 /// How often a stopping proxy looks whether requests are still under way.
 const DRAIN_LOOK: Duration = Duration::from_millis(20);
 
@@ -122,6 +125,8 @@ impl Core {
                 forwarder: Forwarder::new(&config),
                 breakers: Breakers::new(breaker::Settings {
                     failures_max: config.breaker_failures,
+                    open_first: config.breaker_pause,
+                    unauthorized: config.breaker_pause * UNAUTHORIZED_PAUSE_FACTOR,
                     ..breaker::Settings::default()
                 }),
                 limits: Box::new(MemoryLimits::default()),

@@ -115,7 +115,7 @@ async fn a_request_still_running_is_not_started_again() {
 
 #[tokio::test]
 async fn a_request_that_failed_may_be_tried_again_with_its_key() {
-    let world = World::sqlite().await;
+    let world = World::sqlite().await.with("TOLLGATE_ROUTING_TRIES", "1");
     let proxy = world.start().await;
     let alpha = proxy.client(ALPHA);
     let job = alpha.create_job().await;

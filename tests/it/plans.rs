@@ -17,6 +17,7 @@ const GROWING: [&str; 6] = [
 // What SQLite calls the indexes of primary keys.
 const JOBS: &str = "sqlite_autoindex_jobs_1";
 const CALLS: &str = "sqlite_autoindex_calls_1";
+const ATTEMPTS: &str = "sqlite_autoindex_call_attempts_1";
 const ACCOUNTS: &str = "sqlite_autoindex_accounts_1";
 const ENTRIES: &str = "sqlite_autoindex_ledger_entries_1";
 const CLAIMS: &str = "sqlite_autoindex_idempotency_1";
@@ -80,7 +81,9 @@ fn hot_statements() -> Vec<Hot> {
         list((call::SELECT_CALLS, ""), CALLS),
         list(call::COUNT_IN_FLIGHT, "calls_by_job"),
         list(call::LATEST_START, "calls_by_job"),
-        rows(call::UPDATE_CALLS, "ttnnnnnnnntttnn", CALLS),
+        rows(call::UPDATE_CALLS, "ttnnnnnnnntttnnn", CALLS),
+        rows(call::UPDATE_SERVED_BY, "ttttnnnn", CALLS),
+        single(call::SELECT_ATTEMPTS, &["'a'"], ATTEMPTS),
         single(ledger::SELECT_ACCOUNT, &["'a'"], ACCOUNTS),
         list((ledger::SELECT_ACCOUNTS, ledger::LOCK_SQLITE), ACCOUNTS),
         rows(ledger::UPDATE_ACCOUNTS, "tnnnnnnn", ACCOUNTS),

@@ -36,7 +36,10 @@ async fn failing_call(world: &World, answer: &Answer, job: &str) {
 
 #[tokio::test]
 async fn each_failure_of_a_provider_has_its_status() {
-    let world = World::sqlite().await;
+    let world = World::sqlite()
+        .await
+        .with("TOLLGATE_ROUTING_BREAKER_PAUSE_MS", "1")
+        .with("TOLLGATE_ROUTING_TRIES", "1");
     let proxy = world.start().await;
     let alpha = proxy.client(ALPHA);
     let cases = [

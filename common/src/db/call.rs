@@ -134,7 +134,7 @@ pub(crate) async fn update_calls(
 }
 
 /// Who served calls in place of the planned provider, around the rows.
-const UPDATE_SERVED_BY: (&str, &str) = (
+pub const UPDATE_SERVED_BY: (&str, &str) = (
     "UPDATE calls
      SET provider_name = v.column2
        , upstream_model = v.column3

@@ -27,6 +27,7 @@ fn new_job(team: &TeamId, terms: Terms, credits_max: Option<i64>) -> Job {
         terms,
         hold: Credits::ZERO,
         credits_max: credits_max.map(Credits),
+        single_call: false,
         spent: Spend::default(),
         reserved: Spend::default(),
         job_type: "test".to_owned(),

@@ -31,7 +31,7 @@ impl Desk {
         }
     }
 
-    fn admit(&self) -> Result<Permit, Duration> {
+    fn admit(&self) -> Result<Permit, Rest> {
         self.breakers.admit(self.id, self.now)
     }
 
@@ -40,7 +40,7 @@ impl Desk {
     }
 
     fn pause(&self) -> Duration {
-        self.admit().expect_err("refused")
+        self.admit().expect_err("refused").wait
     }
 
     fn wait(&mut self, time: Duration) {

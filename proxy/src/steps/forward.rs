@@ -122,11 +122,23 @@ impl UpstreamFailure {
         match self {
             Self::Rejected { .. } | Self::Untranslatable(_) | Self::CallerGone => Outcome::Neutral,
             Self::CircuitOpen { .. } => Outcome::Neutral,
-            Self::Unauthorized { .. } => Outcome::Unauthorized,
+            // A 403 may be about the one model; others may still be served with the key.
+            Self::Unauthorized { status: 401, .. } => Outcome::Unauthorized,
+            Self::Unauthorized { .. } => Outcome::Neutral,
             Self::RateLimited { retry_after } => Outcome::RateLimited {
                 retry_after: *retry_after,
             },
             _ => Outcome::Failure,
+        }
+    }
+
+    /// How long the provider wants to be left alone, if it says so.
+    pub(crate) const fn asked_pause(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } | Self::ServerError { retry_after, .. } => {
+                *retry_after
+            }
+            _ => None,
         }
     }
 

@@ -15,7 +15,7 @@ use tollgate_common::policy::Route;
 use tollgate_common::secret::Secret;
 
 use super::forward::UpstreamFailure;
-use crate::breaker::{Breakers, Outcome, Permit};
+use crate::breaker::{Breakers, Outcome, Permit, Rest};
 use crate::policy_cache::Snapshot;
 
 /// The pause before providers are tried again, doubled at each further round.
@@ -76,12 +76,13 @@ impl Try<'_> {
 #[derive(Debug)]
 pub(crate) struct Plan<'p> {
     queue: VecDeque<Target<'p>>,
-    again: VecDeque<Target<'p>>,
+    /// Those that may do better later, and from when on.
+    again: Vec<(Instant, Target<'p>)>,
     bounds: Bounds,
     tries: u32,
     round: u32,
-    /// The shortest time until a key that is left alone may be tried.
-    soonest: Option<Duration>,
+    /// The key that may be tried soonest of those that are left alone.
+    rest: Option<Rest>,
     /// The last failure, which is what the caller is told.
     failure: Option<UpstreamFailure>,
     failed: Vec<FailedAttempt>,
@@ -108,11 +109,11 @@ impl<'p> Plan<'p> {
         }
         Self {
             queue,
-            again: VecDeque::new(),
+            again: Vec::new(),
             bounds,
             tries: 0,
             round: 0,
-            soonest: None,
+            rest: None,
             failure: None,
             failed: Vec::new(),
         }
@@ -132,10 +133,12 @@ impl<'p> Plan<'p> {
                 self.tries += 1;
                 return Some(permitted);
             }
-            let pause = self.pause(random)?;
-            tokio::time::sleep(pause).await;
+            let wake_at = self.wake_at(random, Instant::now())?;
+            tokio::time::sleep_until(wake_at.into()).await;
             self.round += 1;
-            self.queue = std::mem::take(&mut self.again);
+            let (ready, later) = self.again.drain(..).partition(|(at, _)| *at <= wake_at);
+            self.again = later;
+            self.queue = Vec::into_iter(ready).map(|(_, target)| target).collect();
         }
     }
 
@@ -153,31 +156,28 @@ impl<'p> Plan<'p> {
                         permit,
                     });
                 }
-                Err(wait) => {
-                    self.soonest = Some(self.soonest.map_or(wait, |soonest| soonest.min(wait)));
+                Err(rest) => {
+                    if self.rest.is_none_or(|known| rest.wait < known.wait) {
+                        self.rest = Some(rest);
+                    }
+                    if rest.is_rate_limit {
+                        self.again.push((now + rest.wait, target));
+                    }
                 }
             }
         }
         None
     }
 
-    /// How long to wait before those that may have recovered are tried again; `None` if there are
-    /// none, or if they need longer than this call may wait.
-    fn pause(&self, random: &dyn Random) -> Option<Duration> {
-        if self.again.is_empty() {
-            return None;
-        }
+    /// When those that may do better are tried; `None` if there are none, or if they need longer
+    /// than this call may wait.
+    fn wake_at(&self, random: &dyn Random, now: Instant) -> Option<Instant> {
+        let ready_at = self.again.iter().map(|(at, _)| *at).min()?;
         let doubled = PAUSE_FIRST * 2_u32.pow(self.round.min(ROUNDS_MAX));
-        let jittered = doubled / 2 + doubled.mul_f64(random_fraction(random) / 2.0);
-        let asked = match &self.failure {
-            Some(UpstreamFailure::RateLimited { retry_after }) => *retry_after,
-            Some(UpstreamFailure::ServerError { retry_after, .. }) => *retry_after,
-            _ => None,
-        };
-        // A provider that says when to come back is not asked before.
-        let pause = asked.map_or(jittered, |asked| asked + jittered);
-        let fits = pause <= self.bounds.pause_max && Instant::now() + pause < self.bounds.deadline;
-        fits.then_some(pause)
+        // Half of the pause is left to chance, so that many callers do not come back at once.
+        let pause = doubled / 2 + doubled.mul_f64(random_fraction(random) / 2.0);
+        let wake_at = ready_at.max(now) + pause;
+        (wake_at <= now + self.bounds.pause_max && wake_at < self.bounds.deadline).then_some(wake_at)
     }
 
     /// A try has failed: what is left to try depends on why.
@@ -206,11 +206,10 @@ impl<'p> Plan<'p> {
             _ => self.queue.retain(|target| target.place != attempt.place),
         }
         if failure.is_worth_repeating() {
-            self.again.push_back(Target {
-                place: attempt.place,
-                route: attempt.route,
-                key: attempt.credential,
-            });
+            // A provider that says when to come back is not asked before.
+            let ready_at = now + failure.asked_pause().unwrap_or_default();
+            let (place, route) = (attempt.place, attempt.route);
+            self.again.push((ready_at, Target { place, route, key: attempt.credential }));
         }
         self.failure = Some(failure);
     }
@@ -236,10 +235,14 @@ impl<'p> Plan<'p> {
 
     /// Why the call was given up.
     pub(crate) fn into_failure(self) -> UpstreamFailure {
-        let open = UpstreamFailure::CircuitOpen {
-            retry_after: self.soonest.unwrap_or(PAUSE_FIRST),
-        };
-        self.failure.unwrap_or(open)
+        self.failure.unwrap_or_else(|| match self.rest {
+            Some(Rest { wait, is_rate_limit: true }) => {
+                UpstreamFailure::RateLimited { retry_after: Some(wait) }
+            }
+            rest => UpstreamFailure::CircuitOpen {
+                retry_after: rest.map_or(PAUSE_FIRST, |rest| rest.wait),
+            },
+        })
     }
 }
 
