@@ -1,26 +1,17 @@
 //! Anthropic's Messages API (`POST /messages`): <https://docs.anthropic.com/en/api/messages>.
 
-use super::{Encoded, Order};
-use crate::chat::{Completion, Untranslatable};
-use crate::conversation::Conversation;
-use crate::steps::forward::UpstreamFailure;
+pub(crate) use self::answer::decode;
+pub(crate) use self::request::encode;
 
+mod answer;
+mod request;
 pub(crate) mod stream;
+#[cfg(test)]
+mod tests;
 
 /// The version of the API that is spoken.
 pub(crate) const VERSION: &str = "2023-06-01";
 
-/// Writes the provider's request.
-pub(crate) fn encode(
-    _conversation: &Conversation<'_>,
-    _order: Order<'_>,
-) -> Result<Encoded, Untranslatable> {
-    Err(Untranslatable::new("messages", "cannot be sent"))
-}
-
-/// Reads a successful answer.
-pub(crate) fn decode(_body: &[u8]) -> Result<Completion<'_>, UpstreamFailure> {
-    Err(UpstreamFailure::Invalid {
-        reason: "cannot be read".to_owned(),
-    })
-}
+/// The tool whose input is the answer. Every model can be made to use a tool, but only some write
+/// JSON by a schema otherwise. On the way back its input is the content again.
+const ANSWER_TOOL: &str = "tollgate_answer";

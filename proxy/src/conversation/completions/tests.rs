@@ -1,5 +1,6 @@
 //! What callers write in OpenAI's dialect, and what is understood.
 
+use proptest::prelude::*;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -406,4 +407,118 @@ fn texts_without_escapes_are_not_copied() {
         panic!("{:?}", read.turns);
     };
     assert!(matches!((text, data), (Cow::Borrowed(_), Cow::Borrowed(_))));
+}
+
+/// Words by which the reader goes, so that random JSON gets past the first check.
+const NAMES: [&str; 32] = [
+    "role",
+    "content",
+    "type",
+    "text",
+    "image_url",
+    "url",
+    "input_audio",
+    "data",
+    "format",
+    "file",
+    "file_data",
+    "filename",
+    "refusal",
+    "tool_calls",
+    "function_call",
+    "function",
+    "id",
+    "name",
+    "arguments",
+    "tool_call_id",
+    "thinking_blocks",
+    "thinking",
+    "reasoning_content",
+    "cache_control",
+    "tools",
+    "tool_choice",
+    "response_format",
+    "json_schema",
+    "stop",
+    "n",
+    "reasoning_effort",
+    "parameters",
+];
+
+const WORDS: [&str; 15] = [
+    "user",
+    "assistant",
+    "system",
+    "tool",
+    "function",
+    "text",
+    "image_url",
+    "input_audio",
+    "file",
+    "json_schema",
+    "thinking",
+    "enabled",
+    "{}",
+    "data:image/png;base64,AAAA",
+    "data:,",
+];
+
+fn wild_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<String>().prop_map(Value::from),
+        proptest::sample::select(WORDS.to_vec()).prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 60, 8, |inner| {
+        let field = (proptest::sample::select(NAMES.to_vec()), inner.clone());
+        prop_oneof![
+            proptest::collection::vec(inner, 0..4).prop_map(Value::from),
+            proptest::collection::vec(field, 0..8).prop_map(|fields| {
+                let fields = fields.into_iter();
+                Value::Object(fields.map(|(name, json)| (name.to_owned(), json)).collect())
+            }),
+        ]
+    })
+}
+
+fn raw(json: &Value) -> Box<RawValue> {
+    RawValue::from_string(json.to_string()).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: 512,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn no_json_makes_the_reader_panic(
+        anything in wild_json(),
+        role in proptest::sample::select(vec!["user", "assistant", "system", "tool", "function"]),
+        mut message in wild_json(),
+        part in wild_json(),
+        name in proptest::sample::select(NAMES.to_vec()),
+        value in wild_json(),
+    ) {
+        if message.is_object() {
+            message["role"] = json!(role);
+        }
+        let messages = [
+            anything,
+            json!([message, {"role": role, "content": [part], "tool_call_id": "a"}]),
+        ];
+        let value = raw(&value);
+        for messages in messages {
+            let messages = raw(&messages);
+            let parameters = vec![(Cow::Borrowed(name), &*value)];
+            let chat = Completions { messages: &messages, parameters };
+            if let Err(refusal) = Conversation::of_completions(&chat) {
+                prop_assert!(!refusal.field.is_empty() && !refusal.message.is_empty());
+            }
+        }
+    }
 }
