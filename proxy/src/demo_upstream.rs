@@ -13,13 +13,22 @@ use bytes::Bytes;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
+
+mod stream;
 
 /// The model's name.
 pub(crate) const MODEL: &str = "demo-model";
 
 /// The longest question that is repeated in an answer, in characters.
 const REPEATED_MAX: usize = 2_000;
+
+/// How many bytes of a request are counted as one token.
+const BYTES_PER_TOKEN: usize = 4;
+
+/// The longest vector.
+const DIMENSIONS_MAX: usize = 4_096;
 
 /// Bodies up to this size are taken.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -46,6 +55,14 @@ struct Question {
     stop: Option<Stop>,
     #[serde(default)]
     stream: bool,
+    #[serde(default)]
+    stream_options: StreamOptions,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct StreamOptions {
+    #[serde(default)]
+    include_usage: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -66,6 +83,7 @@ enum Stop {
 pub(crate) async fn serve(listener: TcpListener, behaviour: Behaviour) -> std::io::Result<()> {
     let router = Router::new()
         .route("/v1/chat/completions", post(complete))
+        .route("/v1/embeddings", post(embed))
         .route("/v1/models", get(models))
         .layer(axum::extract::DefaultBodyLimit::max(BODY_BYTES_MAX))
         .with_state(Arc::new(behaviour));
@@ -85,23 +103,27 @@ async fn models() -> Json<Value> {
 }
 
 async fn complete(State(behaviour): State<Arc<Behaviour>>, body: Bytes) -> Response {
-    if let Some(status) = behaviour.error {
-        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        return error(status, "the demo upstream was told to fail");
+    if let Some(refusal) = refusal(&behaviour) {
+        return refusal;
     }
     let question: Question = match serde_json::from_slice(&body) {
         Ok(question) => question,
         Err(problem) => return error(StatusCode::BAD_REQUEST, &problem.to_string()),
     };
-    if question.stream {
-        return error(StatusCode::BAD_REQUEST, "the demo upstream does not stream");
-    }
     let answer = answer(&question);
-    let wait = behaviour.first_token_ms + behaviour.token_ms * answer.tokens as u64;
-    if wait > 0 {
-        tokio::time::sleep(Duration::from_millis(wait)).await;
+    pause(behaviour.first_token_ms).await;
+    let prompt_tokens = body.len() / BYTES_PER_TOKEN;
+    let usage = json!({
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": answer.tokens,
+        "total_tokens": prompt_tokens + answer.tokens,
+    });
+    if question.stream {
+        let usage = question.stream_options.include_usage.then_some(usage);
+        let token = Duration::from_millis(behaviour.token_ms);
+        return stream::answer(&answer, usage, token);
     }
-    let prompt_tokens = body.len() / 4;
+    pause(behaviour.token_ms * answer.tokens as u64).await;
     Json(json!({
         "id": "chatcmpl-demo",
         "object": "chat.completion",
@@ -112,13 +134,78 @@ async fn complete(State(behaviour): State<Arc<Behaviour>>, body: Bytes) -> Respo
             "message": { "role": "assistant", "content": answer.text },
             "finish_reason": answer.finish_reason,
         }],
-        "usage": {
-            "prompt_tokens": prompt_tokens,
-            "completion_tokens": answer.tokens,
-            "total_tokens": prompt_tokens + answer.tokens,
-        },
+        "usage": usage,
     }))
     .into_response()
+}
+
+async fn pause(ms: u64) {
+    // A timer without time would still wait for the next tick of the clock.
+    if ms > 0 {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct Texts {
+    input: Value,
+    #[serde(default = "Texts::usual_dimensions")]
+    dimensions: usize,
+}
+
+impl Texts {
+    const fn usual_dimensions() -> usize {
+        8
+    }
+}
+
+async fn embed(State(behaviour): State<Arc<Behaviour>>, body: Bytes) -> Response {
+    if let Some(refusal) = refusal(&behaviour) {
+        return refusal;
+    }
+    let texts: Texts = match serde_json::from_slice(&body) {
+        Ok(texts) => texts,
+        Err(problem) => return error(StatusCode::BAD_REQUEST, &problem.to_string()),
+    };
+    if !(1..=DIMENSIONS_MAX).contains(&texts.dimensions) {
+        let problem = format!("dimensions: must be from 1 to {DIMENSIONS_MAX}");
+        return error(StatusCode::BAD_REQUEST, &problem);
+    }
+    let inputs = match &texts.input {
+        // A list of numbers is one text, given as tokens.
+        Value::Array(inputs) if !inputs.iter().all(Value::is_number) => inputs.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    let data = inputs.iter().enumerate().map(|(index, input)| {
+        let vector = vector(&input.to_string(), texts.dimensions);
+        json!({ "object": "embedding", "index": index, "embedding": vector })
+    });
+    let tokens = body.len() / BYTES_PER_TOKEN;
+    Json(json!({
+        "object": "list",
+        "data": data.collect::<Vec<_>>(),
+        "model": MODEL,
+        "usage": { "prompt_tokens": tokens, "total_tokens": tokens },
+    }))
+    .into_response()
+}
+
+/// Numbers from -1 to 1 that only the text decides.
+fn vector(text: &str, dimensions: usize) -> Vec<f32> {
+    let number = |place: usize| {
+        let hash = Sha256::new()
+            .chain_update(text)
+            .chain_update(place.to_le_bytes());
+        let hash = hash.finalize();
+        f32::from(i16::from_le_bytes([hash[0], hash[1]])) / 32_768.0
+    };
+    (0..dimensions).map(number).collect()
+}
+
+fn refusal(behaviour: &Behaviour) -> Option<Response> {
+    let status = StatusCode::from_u16(behaviour.error?);
+    let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    Some(error(status, "the demo upstream was told to fail"))
 }
 
 fn error(status: StatusCode, message: &str) -> Response {
@@ -263,6 +350,14 @@ mod tests {
         assert_eq!(question(json!({ "max_tokens": 2 })).text, "The demo");
         assert_eq!(question(json!({ "max_tokens": 2 })).finish_reason, "length");
         assert!(question(json!({ "stop": [" two"] })).text.ends_with("one"));
+    }
+
+    #[test]
+    fn vectors_depend_on_the_text_alone() {
+        assert_eq!(vector("a", 3), vector("a", 3));
+        assert_eq!(vector("a", 3)[..2], vector("a", 2));
+        assert_ne!(vector("a", 3), vector("b", 3));
+        assert!(vector("a", 500).iter().all(|x| (-1.0..=1.0).contains(x)));
     }
 
     #[test]

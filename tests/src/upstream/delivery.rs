@@ -21,9 +21,6 @@ pub(super) const GARBAGE: &str = "<html>It works!</html>";
 /// Long enough for the other side to read the first half of an event by itself.
 const BETWEEN_HALVES: Duration = Duration::from_millis(1);
 
-/// The header is written when the body lets wait.
-const AFTER_THE_HEADER: Step = Step::Pause(Duration::ZERO);
-
 /// A server-sent event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Event {
@@ -46,6 +43,8 @@ impl Event {
 pub(super) enum Step {
     /// Bytes in a write of their own.
     Send(Bytes),
+    /// A moment in which the server writes what it has: the header, or what was sent last.
+    Flush,
     /// Time passes.
     Pause(Duration),
     /// Nothing goes on before the test says so.
@@ -66,7 +65,7 @@ pub(super) fn whole_steps(body: &str, fault: Option<Fault>) -> Vec<Step> {
     };
     let middle = body.floor_char_boundary(body.len() / 2);
     let mut steps = match fault.position {
-        Some(0) => vec![AFTER_THE_HEADER],
+        Some(0) => vec![Step::Flush],
         _ => vec![send(&body[..middle])],
     };
     match fault.kind {
@@ -101,7 +100,7 @@ pub(super) fn stream_steps(
     let written = events
         .iter()
         .map(|event| write(event, script.framing, line_end));
-    let mut steps = vec![AFTER_THE_HEADER];
+    let mut steps = vec![Step::Flush];
     if script.framing == Framing::Joined {
         steps.push(Step::Send(written.collect::<Vec<_>>().concat().into()));
     } else {
@@ -276,9 +275,11 @@ impl HttpBody for Performance {
                 }
                 Some(Step::Send(bytes)) => {
                     self.watch.ended = self.steps.is_empty();
-                    // The server writes what it has when it has to wait for more.
-                    self.doing = Some(Box::pin(tokio::task::yield_now()));
+                    self.steps.push_front(Step::Flush);
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
+                Some(Step::Flush) => {
+                    self.doing = Some(Box::pin(tokio::task::yield_now()));
                 }
                 Some(Step::Pause(pause)) => {
                     self.doing = Some(Box::pin(tokio::time::sleep(pause)));

@@ -103,7 +103,9 @@ async fn reply(record: &Record, request: &Recorded) -> Reply {
     if script.silent {
         std::future::pending::<()>().await;
     }
-    tokio::time::sleep(script.slow).await;
+    if !script.slow.is_zero() {
+        tokio::time::sleep(script.slow).await;
+    }
     if let Some(reply) = failure(record, dialect, &asked, &script) {
         return Reply {
             retry_after: script.retry_after,
