@@ -29,8 +29,10 @@ mod store;
 
 mod admin_cli;
 mod migrations;
+mod provider_keys;
 mod quickstart;
 mod real_llm;
+mod routing_admin;
 
 mod plans;
 mod tidy;
