@@ -14,6 +14,7 @@ pub(crate) mod error;
 mod group;
 mod job;
 mod key;
+mod limit;
 mod model;
 mod org;
 mod output;

@@ -92,10 +92,13 @@ impl BaseUrl {
         self.with_version(&self.path, endpoint)
     }
 
-    /// The path of the list of models. Azure keeps it beside the deployments, not below each.
-    pub fn models_path(&self) -> String {
+    /// The whole URL of the list of models, with this query. Azure keeps the list beside the
+    /// deployments, not below each.
+    pub fn models_url(&self, query: &str) -> String {
         let root = self.path.split("/deployments/").next().unwrap_or_default();
-        self.with_version(root, "/models")
+        let scheme = if self.tls { "https" } else { "http" };
+        let path = self.with_version(root, &format!("/models{query}"));
+        format!("{scheme}://{}{path}", self.authority())
     }
 
     fn with_version(&self, root: &str, endpoint: &str) -> String {
@@ -277,8 +280,13 @@ mod tests {
             "/openai/deployments/gpt4o/a?b=c&api-version=2024-10-21"
         );
         assert_eq!(
-            deployment.models_path(),
-            "/openai/models?api-version=2024-10-21"
+            deployment.models_url(""),
+            "https://x.openai.azure.com/openai/models?api-version=2024-10-21"
+        );
+        let local: BaseUrl = "http://[::1]:9191/v1".parse().unwrap();
+        assert_eq!(
+            local.models_url("?limit=9"),
+            "http://[::1]:9191/v1/models?limit=9"
         );
         assert_eq!(deployment.authority(), "x.openai.azure.com");
         let takes_api_key_header = |text: &str| {

@@ -10,7 +10,7 @@ use tollgate_tests::process::Finished;
 use tollgate_tests::{Client, World, wait};
 
 /// Runs a subcommand that must succeed and returns its JSON document.
-async fn admin(world: &World, arguments: &[&str]) -> Value {
+pub(crate) async fn admin(world: &World, arguments: &[&str]) -> Value {
     let mut arguments = arguments.to_vec();
     arguments.push("--json");
     let finished = world.admin(&arguments).await;
@@ -19,7 +19,14 @@ async fn admin(world: &World, arguments: &[&str]) -> Value {
         .unwrap_or_else(|_| panic!("{arguments:?} printed {:?}", finished.stdout))
 }
 
-async fn refused(world: &World, arguments: &[&str], code: i32) -> Finished {
+/// As [`admin`], given as one line of words.
+pub(crate) async fn admin_line(world: &World, line: &str) -> Value {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    admin(world, &words).await
+}
+
+/// Runs a subcommand that must fail with this exit code and print nothing but the reason.
+pub(crate) async fn refused(world: &World, arguments: &[&str], code: i32) -> Finished {
     let finished = world.admin(arguments).await;
     assert_eq!(
         finished.code,

@@ -29,9 +29,11 @@ mod store;
 
 mod admin_cli;
 mod migrations;
+mod provider_keys;
 mod quickstart;
 mod real_llm;
 mod scripted;
+mod routing_admin;
 
 mod plans;
 mod tidy;

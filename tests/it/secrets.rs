@@ -13,13 +13,14 @@ const COOKIE: &str = "session=PLANTED-COOKIE-4712";
 /// What the scripted provider answers.
 const COMPLETION: &str = "Hello!";
 
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     "accounts",
     "audit_log",
     "calls",
     "idempotency",
     "jobs",
     "ledger_entries",
+    "model_fallbacks",
     "model_group_members",
     "model_groups",
     "models",

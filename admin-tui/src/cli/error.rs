@@ -17,6 +17,15 @@ pub(crate) enum Failure {
     /// The stored data breaks rules of the ledger.
     #[error("{0} difference(s) found")]
     Differences(usize),
+    /// A provider does not take keys of its own.
+    #[error("{0} key(s) refused by the provider")]
+    KeysRefused(usize),
+    /// A provider could not be asked, or had nothing to say about its keys.
+    #[error("{0} key(s) could not be tested")]
+    KeysUntested(usize),
+    /// A test of a key broke off.
+    #[error("the test of a key broke off")]
+    Probe,
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -59,8 +68,12 @@ impl Failure {
             Self::Usage(_) => 2,
             Self::Command(CommandError::NotFound { .. }) => 3,
             Self::Command(CommandError::Exists { .. } | CommandError::Conflict(_)) => 4,
-            Self::Command(CommandError::Refused(_)) | Self::Differences(_) => 5,
+            Self::Command(CommandError::Refused(_))
+            | Self::Differences(_)
+            | Self::KeysRefused(_) => 5,
             Self::Command(CommandError::Store(_))
+            | Self::KeysUntested(_)
+            | Self::Probe
             | Self::Store(_)
             | Self::Config(_)
             | Self::Secret(_)

@@ -2,19 +2,20 @@
 
 use std::time::Duration;
 
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use serde::Serialize;
 use tollgate_common::clock::{SystemRandom, Timestamp};
-use tollgate_common::command::{Command, NewKey};
+use tollgate_common::command::{Command, KeySettings, NewKey};
 use tollgate_common::db::key;
 use tollgate_common::id::{KeyId, TeamId};
 use tollgate_common::key::{PlainKey, VirtualKey};
 use tollgate_common::limit::Limits;
 
 use super::error::Failure;
-use super::output::{Column, Output, Row, optional_time, or_dash, time, words};
+use super::limit::{self, LimitOptions};
+use super::output::{Column, Output, Row, numbers, optional_time, or_dash, time, words};
 use super::team;
-use super::value::{self, Moment};
+use super::value::{self, Expiry, Moment};
 use crate::session::Session;
 
 /// What can be done with virtual keys.
@@ -31,6 +32,8 @@ pub(crate) enum Verb {
         /// When it ends: a time as 2026-12-31T23:59:59Z or a span as 90d
         #[arg(long, value_name = "TIME")]
         expires: Option<Moment>,
+        #[command(flatten)]
+        limits: LimitOptions,
         /// Take a key that callers use already, instead of making one
         #[arg(long, value_name = "KEY")]
         import: Option<String>,
@@ -41,7 +44,22 @@ pub(crate) enum Verb {
         #[arg(long)]
         team: Option<TeamId>,
     },
-    /// Make a successor of a key and show it once
+    /// Change a key that is not revoked
+    #[command(group = ArgGroup::new("changes").required(true).multiple(true)
+        .args(["label", "expires"]).args(limit::OPTIONS))]
+    Set {
+        /// Which, by its id
+        id: String,
+        /// What it is called
+        #[arg(long, value_parser = value::text)]
+        label: Option<String>,
+        /// When it ends: a time as 2026-12-31T23:59:59Z, a span as 90d, or never
+        #[arg(long, value_name = "TIME")]
+        expires: Option<Expiry>,
+        #[command(flatten)]
+        limits: LimitOptions,
+    },
+    /// Make a successor with the same label, limits and expiry, and show it once
     Rotate {
         /// Which, by its id
         id: String,
@@ -62,6 +80,8 @@ struct KeyView {
     team: TeamId,
     label: Option<String>,
     status: &'static str,
+    #[serde(flatten)]
+    limits: Limits,
     expires_at: Option<Timestamp>,
     revoked_at: Option<Timestamp>,
     created_at: Timestamp,
@@ -74,6 +94,7 @@ impl KeyView {
             id: key.id,
             team: key.team_id,
             label: key.label,
+            limits: key.limits,
             expires_at: key.expires_at,
             revoked_at: key.revoked_at,
             created_at: key.created_at,
@@ -87,6 +108,9 @@ impl Row for KeyView {
         words("TEAM"),
         words("LABEL"),
         words("STATUS"),
+        numbers("RPM"),
+        numbers("TPM"),
+        numbers("PARALLEL"),
         words("EXPIRES"),
         words("REVOKED"),
         words("CREATED"),
@@ -98,6 +122,9 @@ impl Row for KeyView {
             self.team.to_string(),
             or_dash(self.label.as_ref()),
             self.status.to_owned(),
+            or_dash(self.limits.requests_per_minute),
+            or_dash(self.limits.tokens_per_minute),
+            or_dash(self.limits.parallel_calls),
             optional_time(self.expires_at),
             optional_time(self.revoked_at),
             time(self.created_at),
@@ -119,10 +146,25 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
         Verb::List { team } => list(session, output, team.as_ref()).await,
         Verb::Revoke { id } => revoke(session, output, key_id(&id)?).await,
         Verb::Rotate { id, grace } => rotate(session, output, key_id(&id)?, grace).await,
+        Verb::Set {
+            id,
+            label,
+            expires,
+            limits,
+        } => {
+            let expires_at = expires.map(|expiry| expiry.after(session.now(), "--expires"));
+            let settings = KeySettings {
+                label,
+                limits: limits.settings(),
+                expires_at: expires_at.transpose()?,
+            };
+            set(session, output, key_id(&id)?, settings).await
+        }
         Verb::Create {
             team,
             label,
             expires,
+            limits,
             import,
         } => {
             let expires_at = expires.map(|moment| moment.after(session.now(), "--expires"));
@@ -131,7 +173,7 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
                 team_id: team,
                 key: stored(&plain),
                 label,
-                limits: Limits::default(),
+                limits: limits.settings().of_new(),
                 expires_at: expires_at.transpose()?,
             };
             session.execute(&command).await?;
@@ -163,6 +205,21 @@ fn stored(plain: &PlainKey) -> NewKey {
         id: plain.id().clone(),
         hash: plain.hash(),
     }
+}
+
+async fn set(
+    session: &Session,
+    output: Output,
+    id: KeyId,
+    settings: KeySettings,
+) -> Result<(), Failure> {
+    let command = Command::SetKey {
+        id: id.clone(),
+        settings,
+    };
+    session.execute(&command).await?;
+    let view = find(session, &id).await?;
+    output.done(&view, &format!("Key {id} of team {} changed.", view.team))
 }
 
 async fn rotate(

@@ -5,22 +5,23 @@ use serde::Serialize;
 use tollgate_common::command::{Command, ModelSettings};
 use tollgate_common::db::model;
 use tollgate_common::id::{GroupName, ModelAlias, ProviderName};
-use tollgate_common::model::{Model, OwnPrice};
-use tollgate_common::money::NanoUsd;
 
 use super::error::Failure;
-use super::output::{Column, Output, Row, Show, joined, numbers, or_dash, words};
+use super::output::Output;
 use super::value;
 use crate::session::Session;
+use settings::Settings;
+use view::ModelView;
 
-/// The options of `set` by their fields, of which it needs at least one.
-const CHANGES: [&str; 6] = [
+mod settings;
+mod view;
+
+/// The options of `set` alone by their fields; it needs at least one of these or of the others.
+const CHANGES: [&str; 4] = [
     "provider",
     "upstream_model",
-    "input_price",
-    "output_price",
-    "max_output_tokens",
     "catalog_price",
+    "no_fallbacks",
 ];
 
 /// What can be done with models.
@@ -37,7 +38,7 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "MODEL", value_parser = value::text)]
         upstream_model: String,
         #[command(flatten)]
-        limits: Limits,
+        settings: Box<Settings>,
         /// A group to put it in, at the end; repeat it for several
         #[arg(long = "group", value_name = "GROUP")]
         groups: Vec<GroupName>,
@@ -50,7 +51,8 @@ pub(crate) enum Verb {
         alias: ModelAlias,
     },
     /// Change a model
-    #[command(group = ArgGroup::new("changes").required(true).multiple(true).args(CHANGES))]
+    #[command(group = ArgGroup::new("changes").required(true).multiple(true)
+        .args(CHANGES).args(settings::OPTIONS))]
     Set {
         /// Which
         alias: ModelAlias,
@@ -61,107 +63,19 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "MODEL", value_parser = value::text)]
         upstream_model: Option<String>,
         #[command(flatten)]
-        limits: Limits,
+        settings: Box<Settings>,
         /// Drop its own price: the shipped table's counts again
         #[arg(long, conflicts_with_all = ["input_price", "output_price"])]
         catalog_price: bool,
+        /// Take all its fallbacks away
+        #[arg(long, conflicts_with = "fallbacks")]
+        no_fallbacks: bool,
     },
     /// Remove a model from everywhere
     Remove {
         /// Which
         alias: ModelAlias,
     },
-}
-
-/// What a model costs and how long its answers may get, if not what the shipped table says.
-#[derive(Debug, clap::Args)]
-pub(crate) struct Limits {
-    /// Its own price of prompt tokens, in dollars per million
-    #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "output_price", value_parser = value::price)]
-    input_price: Option<NanoUsd>,
-    /// Its own price of completion tokens, in dollars per million
-    #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "input_price", value_parser = value::price)]
-    output_price: Option<NanoUsd>,
-    /// How many tokens an answer may have at most
-    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..=10_000_000))]
-    max_output_tokens: Option<i64>,
-}
-
-#[derive(Debug, Serialize)]
-struct ModelView {
-    alias: ModelAlias,
-    provider: ProviderName,
-    upstream_model: String,
-    input_price: Option<f64>,
-    output_price: Option<f64>,
-    price_version: Option<String>,
-    max_output_tokens: Option<i64>,
-    groups: Vec<GroupName>,
-}
-
-impl ModelView {
-    fn new(model: &Model, groups: &[(GroupName, Vec<ModelAlias>)]) -> Self {
-        let price = model.price();
-        let unit = price.as_ref().map(|price| price.unit);
-        let holding = groups
-            .iter()
-            .filter(|(_, aliases)| aliases.contains(&model.alias));
-        Self {
-            alias: model.alias.clone(),
-            provider: model.provider.clone(),
-            upstream_model: model.upstream_model.clone(),
-            input_price: unit.map(|unit| value::per_million(unit.input)),
-            output_price: unit.map(|unit| value::per_million(unit.output)),
-            price_version: price.map(|price| price.version),
-            max_output_tokens: model.output_tokens_max(),
-            groups: holding.map(|(name, _)| name.clone()).collect(),
-        }
-    }
-}
-
-fn price_cell(price: Option<f64>) -> String {
-    price.map_or_else(|| "-".to_owned(), |dollars| format!("{dollars:.3}"))
-}
-
-impl Row for ModelView {
-    const COLUMNS: &'static [Column] = &[
-        words("ALIAS"),
-        words("PROVIDER"),
-        words("UPSTREAM MODEL"),
-        numbers("INPUT $/M"),
-        numbers("OUTPUT $/M"),
-        words("PRICE FROM"),
-        numbers("MAX OUTPUT"),
-        words("GROUPS"),
-    ];
-
-    fn cells(&self) -> Vec<String> {
-        vec![
-            self.alias.to_string(),
-            self.provider.to_string(),
-            self.upstream_model.clone(),
-            price_cell(self.input_price),
-            price_cell(self.output_price),
-            or_dash(self.price_version.as_ref()),
-            or_dash(self.max_output_tokens),
-            joined(&self.groups),
-        ]
-    }
-}
-
-impl Show for ModelView {
-    fn fields(&self) -> Vec<(&'static str, String)> {
-        vec![
-            ("alias", self.alias.to_string()),
-            ("provider", self.provider.to_string()),
-            ("upstream model", self.upstream_model.clone()),
-            ("input $/million", price_cell(self.input_price)),
-            ("output $/million", price_cell(self.output_price)),
-            ("price from", or_dash(self.price_version.as_ref())),
-            ("max output tokens", or_dash(self.max_output_tokens)),
-            ("groups", joined(&self.groups)),
-        ]
-    }
 }
 
 #[derive(Debug, Serialize)]
@@ -180,42 +94,27 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
             alias,
             provider,
             upstream_model,
-            limits,
+            settings,
             groups,
         } => {
-            let settings = settings(Some(provider), Some(upstream_model), &limits);
+            let settings = settings.into_model_settings(Some(provider), Some(upstream_model), None);
             add(session, output, alias, settings, groups).await
         }
         Verb::Set {
             alias,
             provider,
             upstream_model,
-            limits,
+            settings,
             catalog_price,
+            no_fallbacks,
         } => {
-            let mut settings = settings(provider, upstream_model, &limits);
+            let no_fallbacks = no_fallbacks.then(Vec::new);
+            let mut settings = settings.into_model_settings(provider, upstream_model, no_fallbacks);
             if catalog_price {
                 settings.price = Some(None);
             }
             set(session, output, alias, settings).await
         }
-    }
-}
-
-fn settings(
-    provider: Option<ProviderName>,
-    upstream_model: Option<String>,
-    limits: &Limits,
-) -> ModelSettings {
-    ModelSettings {
-        provider,
-        upstream_model,
-        price: limits
-            .input_price
-            .zip(limits.output_price)
-            .map(|(input, output)| Some(OwnPrice::new(input, output))),
-        output_tokens_max: limits.max_output_tokens,
-        ..ModelSettings::default()
     }
 }
 

@@ -10,9 +10,12 @@ use tollgate_common::provider::{BaseUrl, Provider, ProviderKind};
 use super::error::Failure;
 use super::output::{Column, Output, Row, joined, or_dash, words};
 use crate::session::Session;
+use credential::credential_id;
 use key::KeySource;
 
+mod credential;
 mod key;
+mod probe;
 
 /// What can be done with providers.
 #[derive(Debug, Subcommand)]
@@ -21,7 +24,7 @@ pub(crate) enum Verb {
     Add {
         #[command(flatten)]
         name: Name,
-        /// Its dialect: openai, which serves every OpenAI-compatible base URL
+        /// Its dialect: anthropic, gemini, or openai for every OpenAI-compatible base URL
         #[arg(long)]
         kind: ProviderKind,
         /// Where it is, if not where its kind usually is
@@ -32,12 +35,52 @@ pub(crate) enum Verb {
     },
     /// List all providers
     List,
-    /// Replace a provider's key
+    /// Change where a provider is
+    Set {
+        #[command(flatten)]
+        name: Name,
+        /// Where it is from now on
+        #[arg(long, value_name = "URL")]
+        base_url: String,
+    },
+    /// Replace all keys of a provider by a new one
     Rotate {
         #[command(flatten)]
         name: Name,
         #[command(flatten)]
         key: KeySource,
+    },
+    /// Add a key beside those that a provider has
+    AddKey {
+        #[command(flatten)]
+        name: Name,
+        #[command(flatten)]
+        key: KeySource,
+    },
+    /// List the keys of a provider by their ids and last characters
+    Keys {
+        #[command(flatten)]
+        name: Name,
+    },
+    /// Let a key be used again
+    EnableKey {
+        /// Which, by its id
+        id: String,
+    },
+    /// Keep a key, but do not use it
+    DisableKey {
+        /// Which, by its id
+        id: String,
+    },
+    /// Remove a key
+    RemoveKey {
+        /// Which, by its id
+        id: String,
+    },
+    /// Ask a provider for its models with each enabled key; exits 5 if it refuses one
+    Test {
+        #[command(flatten)]
+        name: Name,
     },
     /// Let a provider be used again
     Enable {
@@ -49,7 +92,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         name: Name,
     },
-    /// Remove a provider and its keys
+    /// Remove a provider and its keys, unless models use it
     Remove {
         #[command(flatten)]
         name: Name,
@@ -141,6 +184,28 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
     let (provider, command, done) = match verb {
         Verb::List => return list(session, output).await,
         Verb::Remove { name } => return remove(session, output, name.into()).await,
+        Verb::AddKey { name, key } => {
+            return credential::add(session, output, name.into(), &key).await;
+        }
+        Verb::Keys { name } => return credential::list(session, output, &name.into()).await,
+        Verb::Test { name } => return credential::test(session, output, &name.into()).await,
+        Verb::EnableKey { id } => {
+            return credential::enable(session, output, credential_id(&id)?, true).await;
+        }
+        Verb::DisableKey { id } => {
+            return credential::enable(session, output, credential_id(&id)?, false).await;
+        }
+        Verb::RemoveKey { id } => {
+            return credential::remove(session, output, credential_id(&id)?).await;
+        }
+        Verb::Set { name, base_url } => {
+            let provider = ProviderRef::from(name);
+            let command = Command::SetProvider {
+                provider: provider.clone(),
+                base_url: read_base_url(&base_url)?,
+            };
+            (provider, command, "changed")
+        }
         Verb::Add {
             name,
             kind,
@@ -148,10 +213,11 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
             key,
         } => {
             let provider = ProviderRef::from(name);
+            let base_url = base_url.unwrap_or_else(|| kind.default_base_url().to_owned());
             let command = Command::AddProvider {
                 provider: provider.clone(),
                 kind,
-                base_url: read_base_url(base_url.as_deref(), kind)?,
+                base_url: read_base_url(&base_url)?,
                 credential: key.read(session)?,
             };
             (provider, command, "added")
@@ -174,9 +240,8 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
 
 /// The URL is read here and not with the other options, because their errors repeat the value, and
 /// this one may hold a password.
-fn read_base_url(text: Option<&str>, kind: ProviderKind) -> Result<BaseUrl, Failure> {
-    text.unwrap_or_else(|| kind.default_base_url())
-        .parse()
+fn read_base_url(text: &str) -> Result<BaseUrl, Failure> {
+    text.parse()
         .map_err(|why: String| Failure::Usage(format!("--base-url: {why}")))
 }
 

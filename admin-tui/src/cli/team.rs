@@ -9,6 +9,7 @@ use tollgate_common::money::Credits;
 use tollgate_common::standing::Standing;
 
 use super::error::Failure;
+use super::limit;
 use super::org;
 use super::output::Output;
 use super::value::{self, Moment};
@@ -48,7 +49,7 @@ pub(crate) enum Verb {
     },
     /// Change settings of a team
     #[command(group = ArgGroup::new("changes").required(true).multiple(true)
-        .args(settings::OPTIONS).arg("no_groups"))]
+        .args(settings::OPTIONS).args(limit::OPTIONS).arg("no_groups"))]
     Set {
         /// Which
         id: TeamId,

@@ -59,6 +59,33 @@ impl FromStr for Moment {
     }
 }
 
+/// When something ends, if it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Expiry(Option<Moment>);
+
+/// What lets something live on.
+const NEVER: &str = "never";
+
+impl Expiry {
+    /// The end itself, which must lie ahead; `option` is what an error names.
+    pub(super) fn after(self, now: Timestamp, option: &str) -> Result<Option<Timestamp>, Failure> {
+        let end = self.0.map(|moment| moment.after(now, option));
+        end.transpose()
+    }
+}
+
+impl FromStr for Expiry {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == NEVER {
+            return Ok(Self(None));
+        }
+        let moment = text.parse().map_err(|why| format!("{why}; or {NEVER}"))?;
+        Ok(Self(Some(moment)))
+    }
+}
+
 /// A pause, until a moment that must lie ahead or until someone resumes.
 pub(super) fn pause(until: Option<Moment>, now: Timestamp) -> Result<Standing, Failure> {
     let until = until.map(|moment| moment.after(now, "--until"));

@@ -2,18 +2,20 @@
 
 use std::str::FromStr;
 
-use tollgate_common::command::TeamSettings;
+use tollgate_common::command::{CACHE_TTL_SECONDS_MAX, TeamSettings};
 use tollgate_common::id::{GroupName, InvalidId, ModelAlias};
 use tollgate_common::job::BudgetMode;
 use tollgate_common::money::{CreditRate, Credits, Markup};
+use tollgate_common::team::DisconnectPolicy;
 
+use crate::cli::limit::LimitOptions;
 use crate::cli::value;
 
-/// What takes the default model away.
-const NO_MODEL: &str = "none";
+/// What takes a setting away.
+const NONE: &str = "none";
 
-/// The options below by their fields, of which a change needs at least one.
-pub(super) const OPTIONS: [&str; 8] = [
+/// The options below by their fields, without limits; a change needs at least one of either.
+pub(super) const OPTIONS: [&str; 10] = [
     "name",
     "budget_mode",
     "credits_per_dollar",
@@ -22,6 +24,8 @@ pub(super) const OPTIONS: [&str; 8] = [
     "default_model",
     "groups",
     "overdraft",
+    "on_disconnect",
+    "cache_ttl",
 ];
 
 /// Settings of a team; what is not given stays, or is the default of a new team.
@@ -63,6 +67,17 @@ pub(crate) struct Settings {
     /// How many credits below zero it may go
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value::credits_allowed)]
     overdraft: Option<Credits>,
+    #[command(flatten)]
+    limits: LimitOptions,
+    #[arg(
+        long,
+        value_name = "POLICY",
+        help = "What becomes of calls whose caller leaves: drain finishes them, cancel cuts them off"
+    )]
+    on_disconnect: Option<DisconnectPolicy>,
+    /// How long answers are cached, at most 30 days; "none" ends caching
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
+    cache_ttl: Option<CacheTtl>,
 }
 
 #[derive(Debug, Clone)]
@@ -72,10 +87,29 @@ impl FromStr for DefaultModel {
     type Err = InvalidId;
 
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        if text == NO_MODEL {
+        if text == NONE {
             return Ok(Self(None));
         }
         text.parse().map(|alias| Self(Some(alias)))
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct CacheTtl(Option<i64>);
+
+impl FromStr for CacheTtl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == NONE {
+            return Ok(Self(None));
+        }
+        match text.parse() {
+            Ok(seconds @ 1..=CACHE_TTL_SECONDS_MAX) => Ok(Self(Some(seconds))),
+            _ => Err(format!(
+                "write seconds from 1 to {CACHE_TTL_SECONDS_MAX}, or {NONE} for no cache"
+            )),
+        }
     }
 }
 
@@ -102,7 +136,23 @@ impl Settings {
                 .filter(|groups| !groups.is_empty())
                 .or(groups),
             overdraft: self.overdraft,
-            ..TeamSettings::default()
+            limits: self.limits.settings(),
+            disconnect: self.on_disconnect,
+            cache_ttl_seconds: self.cache_ttl.map(|ttl| ttl.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_cached_for_a_month_at_most() {
+        assert_eq!("none".parse(), Ok(CacheTtl(None)));
+        assert_eq!("2592000".parse(), Ok(CacheTtl(Some(2_592_000))));
+        for bad in ["0", "-1", "2592001", "1h", ""] {
+            assert!(bad.parse::<CacheTtl>().is_err(), "{bad}");
         }
     }
 }

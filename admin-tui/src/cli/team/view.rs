@@ -4,9 +4,11 @@ use serde::Serialize;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::id::{GroupName, ModelAlias, OrgId, TeamId};
 use tollgate_common::ledger::Account;
+use tollgate_common::limit::Limits;
 use tollgate_common::money::Credits;
 use tollgate_common::team::Team;
 
+use crate::cli::limit;
 use crate::cli::output::{Column, Row, Show, joined, numbers, optional_time, or_dash, time, words};
 
 /// A team with its credits.
@@ -26,6 +28,10 @@ pub(super) struct TeamView {
     balance: Credits,
     held: Credits,
     overdraft: Credits,
+    #[serde(flatten)]
+    limits: Limits,
+    on_disconnect: &'static str,
+    cache_ttl_seconds: Option<i64>,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -50,6 +56,9 @@ impl TeamView {
             balance: account.balance,
             held: account.held,
             overdraft: account.overdraft,
+            limits: team.limits,
+            on_disconnect: team.disconnect.word(),
+            cache_ttl_seconds: team.cache_ttl_seconds,
             created_at: team.created_at,
             updated_at: team.updated_at,
         }
@@ -86,7 +95,7 @@ impl Row for TeamView {
 
 impl Show for TeamView {
     fn fields(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut fields = vec![
             ("id", self.id.to_string()),
             ("org", self.org.to_string()),
             ("name", self.name.clone()),
@@ -101,8 +110,14 @@ impl Show for TeamView {
             ("balance", self.balance.to_string()),
             ("held", self.held.to_string()),
             ("overdraft", self.overdraft.to_string()),
+        ];
+        fields.extend(limit::fields(&self.limits));
+        fields.extend([
+            ("on disconnect", self.on_disconnect.to_owned()),
+            ("cache seconds", or_dash(self.cache_ttl_seconds)),
             ("created", time(self.created_at)),
             ("updated", time(self.updated_at)),
-        ]
+        ]);
+        fields
     }
 }

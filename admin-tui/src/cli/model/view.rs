@@ -1,0 +1,116 @@
+//! A model as it is shown.
+
+use serde::Serialize;
+use tollgate_common::id::{GroupName, ModelAlias, ProviderName};
+use tollgate_common::model::{Fallback, Model};
+
+use crate::cli::output::{Column, Row, Show, joined, numbers, or_dash, words};
+use crate::cli::value;
+
+/// A model with its groups.
+#[derive(Debug, Serialize)]
+pub(super) struct ModelView {
+    pub(super) alias: ModelAlias,
+    provider: ProviderName,
+    upstream_model: String,
+    input_price: Option<f64>,
+    output_price: Option<f64>,
+    cache_read_price: Option<f64>,
+    cache_write_price: Option<f64>,
+    price_version: Option<String>,
+    max_output_tokens: Option<i64>,
+    weight: i64,
+    fallbacks: Vec<Fallback>,
+    groups: Vec<GroupName>,
+}
+
+impl ModelView {
+    /// The model and those of the groups that hold it.
+    pub(super) fn new(model: &Model, groups: &[(GroupName, Vec<ModelAlias>)]) -> Self {
+        let price = model.price();
+        let unit = price.as_ref().map(|price| price.unit);
+        let holding = groups
+            .iter()
+            .filter(|(_, aliases)| aliases.contains(&model.alias));
+        Self {
+            alias: model.alias.clone(),
+            provider: model.provider.clone(),
+            upstream_model: model.upstream_model.clone(),
+            input_price: unit.map(|unit| value::per_million(unit.input)),
+            output_price: unit.map(|unit| value::per_million(unit.output)),
+            cache_read_price: unit.map(|unit| value::per_million(unit.cache_read)),
+            cache_write_price: unit.map(|unit| value::per_million(unit.cache_write)),
+            price_version: price.map(|price| price.version),
+            max_output_tokens: model.output_tokens_max(),
+            weight: model.weight,
+            fallbacks: model.fallbacks.clone(),
+            groups: holding.map(|(name, _)| name.clone()).collect(),
+        }
+    }
+
+    /// The fallbacks as the options take them.
+    fn fallback_cell(&self) -> String {
+        let written: Vec<String> = self
+            .fallbacks
+            .iter()
+            .map(|fallback| {
+                let (alias, priority) = (&fallback.alias, fallback.priority);
+                format!("{alias}:{priority}:{}", fallback.weight)
+            })
+            .collect();
+        joined(&written)
+    }
+}
+
+fn price_cell(price: Option<f64>) -> String {
+    price.map_or_else(|| "-".to_owned(), |dollars| format!("{dollars:.3}"))
+}
+
+impl Row for ModelView {
+    const COLUMNS: &'static [Column] = &[
+        words("ALIAS"),
+        words("PROVIDER"),
+        words("UPSTREAM MODEL"),
+        numbers("INPUT $/M"),
+        numbers("OUTPUT $/M"),
+        words("PRICE FROM"),
+        numbers("MAX OUTPUT"),
+        numbers("WEIGHT"),
+        words("FALLBACKS"),
+        words("GROUPS"),
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.alias.to_string(),
+            self.provider.to_string(),
+            self.upstream_model.clone(),
+            price_cell(self.input_price),
+            price_cell(self.output_price),
+            or_dash(self.price_version.as_ref()),
+            or_dash(self.max_output_tokens),
+            self.weight.to_string(),
+            self.fallback_cell(),
+            joined(&self.groups),
+        ]
+    }
+}
+
+impl Show for ModelView {
+    fn fields(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("alias", self.alias.to_string()),
+            ("provider", self.provider.to_string()),
+            ("upstream model", self.upstream_model.clone()),
+            ("input $/million", price_cell(self.input_price)),
+            ("output $/million", price_cell(self.output_price)),
+            ("cache read $/million", price_cell(self.cache_read_price)),
+            ("cache write $/million", price_cell(self.cache_write_price)),
+            ("price from", or_dash(self.price_version.as_ref())),
+            ("max output tokens", or_dash(self.max_output_tokens)),
+            ("weight", self.weight.to_string()),
+            ("fallbacks", self.fallback_cell()),
+            ("groups", joined(&self.groups)),
+        ]
+    }
+}
