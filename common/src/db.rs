@@ -29,6 +29,7 @@ pub mod policy;
 pub mod provider;
 mod rows;
 pub mod team;
+pub mod usage;
 pub mod verify;
 pub mod work;
 pub mod writer;

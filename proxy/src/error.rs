@@ -103,6 +103,15 @@ impl ApiError {
         }])
     }
 
+    /// One invalid parameter of the query.
+    pub(crate) fn query(name: &str, message: impl Into<String>) -> Self {
+        Self::InvalidFields(vec![FieldProblem {
+            location: vec![json!("query"), json!(name)],
+            message: message.into(),
+            kind: "value_error",
+        }])
+    }
+
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::MissingAuthorization | Self::MalformedAuthorization | Self::UnknownKey => {
