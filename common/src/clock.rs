@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// A day, as every day in UTC.
+pub const MICROS_PER_DAY: i64 = 86_400_000_000;
+
 /// A moment, in microseconds since 1970-01-01 UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Timestamp(i64);
@@ -26,6 +29,16 @@ impl Timestamp {
     /// Whole seconds since 1970-01-01 UTC, as OpenAI's `created` has it.
     pub const fn as_seconds(self) -> i64 {
         self.0 / 1_000_000
+    }
+
+    /// The day that it is in, counted from 1970-01-01 UTC.
+    pub const fn day(self) -> i64 {
+        self.0.div_euclid(MICROS_PER_DAY)
+    }
+
+    /// The first moment of a day that is counted from 1970-01-01 UTC.
+    pub const fn of_day(day: i64) -> Self {
+        Self(day.saturating_mul(MICROS_PER_DAY))
     }
 
     /// The moment `duration` later, saturating.

@@ -30,6 +30,7 @@ pub mod policy;
 pub mod provider;
 mod rows;
 pub mod team;
+pub mod usage;
 pub mod verify;
 pub mod work;
 pub mod writer;

@@ -19,6 +19,7 @@ pub mod provider;
 pub mod secret;
 pub mod standing;
 pub mod team;
+pub mod usage;
 
 pub mod command;
 pub mod config;

@@ -27,6 +27,7 @@ pub(crate) mod document;
 pub(crate) mod health;
 pub(crate) mod job;
 pub(crate) mod model;
+pub(crate) mod team;
 
 /// What handlers share.
 pub(crate) type Shared = State<Arc<Services>>;
@@ -90,6 +91,14 @@ pub(crate) fn router(services: Arc<Services>) -> Router {
         .route(
             "/api/credits/teams/{team_id}/transactions",
             endpoint(get(credit::transactions), "GET"),
+        )
+        .route(
+            "/api/teams/{team_id}/usage",
+            endpoint(get(team::usage), "GET"),
+        )
+        .route(
+            "/api/teams/{team_id}/jobs",
+            endpoint(get(team::jobs), "GET"),
         )
         .fallback(no_such_path)
         .with_state(services)

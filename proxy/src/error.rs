@@ -113,7 +113,7 @@ impl ApiError {
         }])
     }
 
-    /// One invalid field of the query.
+    /// One invalid parameter of the query.
     pub(crate) fn query(name: &str, message: impl Into<String>) -> Self {
         Self::InvalidFields(vec![FieldProblem {
             location: vec![json!("query"), json!(name)],

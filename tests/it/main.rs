@@ -20,6 +20,7 @@ mod key;
 mod large;
 mod suspend;
 mod upstream_failure;
+mod usage;
 
 mod crash;
 mod race;

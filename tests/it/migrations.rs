@@ -1,7 +1,10 @@
 //! The schema: from nothing, again, and from the future.
 
 use tollgate_common::db::migrate::{SchemaState, migrate, schema_state};
+use tollgate_tests::fixture::{ALPHA, TOK};
 use tollgate_tests::{Store, World};
+
+use crate::usage;
 
 /// A migration that no binary has.
 const FROM_THE_FUTURE: &str = "
@@ -53,6 +56,66 @@ async fn a_newer_schema_is_refused(store: Store) {
     let listed = world.admin(&["org", "list"]).await;
     assert_ne!(listed.code, Some(0));
     assert!(listed.stderr.contains(says_so), "{}", listed.stderr);
+}
+
+/// A database with jobs as it was before the daily sums came.
+const BEFORE_USAGE: &str = "
+    DROP INDEX jobs_open_by_team;
+    DROP INDEX jobs_failed_by_team;
+    DROP INDEX jobs_cancelled_by_team;
+    DROP TABLE usage_daily;
+    ALTER TABLE jobs DROP COLUMN failed_calls;
+    ALTER TABLE jobs DROP COLUMN total_input_tokens;
+    ALTER TABLE jobs DROP COLUMN total_provider_cost;
+    ALTER TABLE accounts DROP COLUMN budget_day;
+    ALTER TABLE accounts DROP COLUMN budget_month;
+    ALTER TABLE accounts DROP COLUMN day_began_at;
+    ALTER TABLE accounts DROP COLUMN day_charged;
+    ALTER TABLE accounts DROP COLUMN month_began_at;
+    ALTER TABLE accounts DROP COLUMN month_charged;
+    DELETE FROM _sqlx_migrations WHERE version = 20260101000004";
+
+async fn the_days_are_added_up_from_the_jobs_that_are_there(store: Store) {
+    let world = World::on(store).await;
+    let mut proxy = world.start().await;
+    for team in [ALPHA, TOK] {
+        let client = proxy.client(team);
+        for end in ["completed", "failed", ""] {
+            let job = client.create_job().await;
+            let _ = client.call(&job, "do:tok=2500").await.expect(200);
+            let _ = client.call(&job, "do:status=500").await.expect(503);
+            if !end.is_empty() {
+                let _ = client.end(&job, end).await.expect(200);
+            }
+        }
+    }
+    let kept = usage::stored_days(&world).await;
+    assert_eq!(kept.len(), 2, "one day, one type, two teams");
+    let accounts = [world.account(ALPHA.id).await, world.account(TOK.id).await];
+    proxy.terminate();
+    assert!(proxy.wait().await.success());
+
+    let before = sqlx::raw_sql(BEFORE_USAGE).execute(world.database().pool());
+    before.await.unwrap();
+    assert_eq!(
+        schema_state(world.database()).await.unwrap(),
+        SchemaState::Behind(1)
+    );
+    migrate(world.database()).await.unwrap();
+    assert_eq!(usage::stored_days(&world).await, kept);
+    let filled = [world.account(ALPHA.id).await, world.account(TOK.id).await];
+    assert_eq!(filled, accounts);
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn the_days_are_added_up_from_the_jobs_that_are_there_on_sqlite() {
+    the_days_are_added_up_from_the_jobs_that_are_there(Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn the_days_are_added_up_from_the_jobs_that_are_there_on_postgres() {
+    the_days_are_added_up_from_the_jobs_that_are_there(Store::Postgres).await;
 }
 
 #[tokio::test]

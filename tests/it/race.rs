@@ -132,6 +132,55 @@ async fn fifty_completes_charge_once(store: Store, proxies: usize) {
     world.verify().await;
 }
 
+/// One job completed, one failed, one left open; jobs of two types.
+async fn end_in_every_way(client: Client, lanes: Arc<Semaphore>) {
+    let jobs = [("chat", "completed"), ("report", "failed"), ("report", "")];
+    for (job_type, end) in jobs {
+        let body = serde_json::json!({ "team_id": team(0).id, "job_type": job_type });
+        let created = in_lane(&lanes, client.post("/api/jobs/create", &body)).await;
+        let job = tollgate_tests::client::job_id(&created.expect(200));
+        let _ = in_lane(&lanes, client.call(&job, "Hi")).await.expect(200);
+        if !end.is_empty() {
+            let _ = in_lane(&lanes, client.end(&job, end)).await.expect(200);
+        }
+    }
+}
+
+async fn many_jobs_that_end_at_once_are_added_up(store: Store, proxies: usize) {
+    const RUNS: usize = 100;
+    let (world, proxies) = race_track(store, 1_000, proxies).await;
+    at_once(RUNS, &proxies, end_in_every_way).await;
+    let client = proxies[0].client(team(0));
+    let report = crate::usage::whole_usage(&client, team(0).id).await;
+    let summary = &report["summary"];
+    assert_eq!(summary["total_jobs"], 3 * RUNS);
+    assert_eq!(summary["successful_jobs"], RUNS);
+    assert_eq!(summary["failed_jobs"], RUNS);
+    assert_eq!(
+        summary["total_tokens"],
+        2 * RUNS * 15,
+        "open jobs come later"
+    );
+    assert_eq!(report["job_types"]["chat"]["count"], RUNS);
+    assert_eq!(report["job_types"]["report"]["count"], 2 * RUNS);
+    let path = format!("/api/teams/{}/jobs?limit=1", team(0).id);
+    let total = |listed: Answer| listed.expect(200).json["total"].clone();
+    assert_eq!(total(client.get(&path).await), 3 * RUNS);
+    let failed = format!("{path}&status=failed");
+    assert_eq!(total(client.get(&failed).await), RUNS);
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn many_jobs_that_end_at_once_are_added_up_on_sqlite() {
+    many_jobs_that_end_at_once_are_added_up(Store::Sqlite, 1).await;
+}
+
+#[tokio::test]
+async fn many_jobs_that_end_at_once_are_added_up_on_two_proxies() {
+    many_jobs_that_end_at_once_are_added_up(Store::Postgres, 2).await;
+}
+
 #[tokio::test]
 async fn one_credit_makes_one_job_on_sqlite() {
     one_credit_makes_one_job(Store::Sqlite, 1).await;

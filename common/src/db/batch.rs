@@ -10,7 +10,7 @@ use super::idempotency::StoredClaim;
 use super::known::Known;
 use super::work::{BeginCall, IdempotencyClaim, Outcome, SettleCall, Work, WorkError};
 use super::{Database, Engine, StoreError};
-use super::{call, idempotency, job, ledger};
+use super::{call, idempotency, job, ledger, usage};
 use crate::clock::Timestamp;
 use crate::id::{CallId, JobId, KeyId, TeamId};
 use crate::job::{CallState, Job};
@@ -34,6 +34,8 @@ struct Batch<'w> {
     /// Jobs of calls to settle of which nothing else has to be known.
     known_open_jobs: BTreeSet<JobId>,
     ended_calls_of: BTreeSet<JobId>,
+    /// Those of `ended_calls_of` that were open before this batch.
+    ended_jobs: BTreeSet<JobId>,
     calls: HashMap<CallId, OpenCall>,
     new_calls: Vec<(&'w BeginCall, Admission)>,
     settled_calls: Vec<&'w SettleCall>,
@@ -242,6 +244,8 @@ impl<'w> Batch<'w> {
             .filter(|id| !self.new_jobs.contains(id));
         let changed_jobs: Vec<Job> = changed.filter_map(of).collect();
         let ended_calls_of: Vec<JobId> = self.ended_calls_of.iter().copied().collect();
+        let ended_before = self.ended_calls_of.difference(&self.ended_jobs);
+        let ended_before: Vec<JobId> = ended_before.copied().collect();
         let claims: Vec<StoredClaim> = self
             .changed_claims
             .iter()
@@ -254,7 +258,10 @@ impl<'w> Batch<'w> {
         job::update_jobs(connection, &changed_jobs).await?;
         call::insert_calls(connection, &self.new_calls).await?;
         call::update_calls(connection, &self.settled_calls).await?;
+        // A call that ends after its job adds its difference: the old totals out, the new ones in.
+        usage::take_out(connection, &ended_before).await?;
         job::update_totals(connection, &ended_calls_of).await?;
+        usage::add_up(connection, &ended_calls_of).await?;
         idempotency::upsert_claims(connection, &claims).await?;
         idempotency::delete_by_call(connection, &self.dropped_claims).await
     }

@@ -1,5 +1,7 @@
 //! SQL of calls.
 
+use std::collections::HashMap;
+
 use sqlx::{AnyConnection, AnyPool};
 
 use super::StoreError;
@@ -11,6 +13,7 @@ use crate::id::{CallId, JobId, TeamId};
 use crate::job::{CallState, Spend};
 use crate::ledger::Admission;
 use crate::money::NanoUsd;
+use crate::price::Usage;
 
 const INSERT_CALLS: &str = "
     INSERT INTO calls
@@ -339,9 +342,11 @@ pub struct CallRow {
     pub purpose: Option<String>,
     /// Its state.
     pub state: CallState,
-    /// Prompt tokens.
+    /// Tokens by bucket.
+    pub usage: Usage,
+    /// Prompt tokens of all buckets.
     pub input_tokens: i64,
-    /// Completion tokens.
+    /// Completion tokens of all buckets.
     pub output_tokens: i64,
     /// Whether the tokens were counted by us.
     pub usage_estimated: bool,
@@ -374,8 +379,7 @@ pub struct CallRow {
 /// The calls of a job in their order.
 pub const SELECT_CALLS_OF_JOB: &str = "
     SELECT id, alias, requested_model, provider_name, upstream_model, purpose, state,
-           input_uncached + input_cache_read + input_cache_write,
-           output_text + output_reasoning,
+           input_uncached, input_cache_read, input_cache_write, output_text, output_reasoning,
            usage_estimated, provider_cost, client_cost, price_version, finish_reason, error_kind,
            error, latency_ms, started_at, ended_at, streamed, cached, first_token_ms
     FROM calls
@@ -398,17 +402,36 @@ pub async fn list_calls(pool: &AnyPool, job_id: JobId) -> Result<Vec<CallRow>, S
         .collect()
 }
 
+fn read_usage(columns: &mut Columns<'_>) -> Result<Usage, StoreError> {
+    Ok(Usage {
+        input_uncached: columns.take()?,
+        input_cache_read: columns.take()?,
+        input_cache_write: columns.take()?,
+        output_text: columns.take()?,
+        output_reasoning: columns.take()?,
+    })
+}
+
 fn read_call(columns: &mut Columns<'_>) -> Result<CallRow, StoreError> {
+    let id = columns.parse()?;
+    let alias = columns.take()?;
+    let requested_model = columns.take()?;
+    let provider = columns.take()?;
+    let upstream_model = columns.take()?;
+    let purpose = columns.take()?;
+    let state = columns.parse()?;
+    let usage = read_usage(columns)?;
     Ok(CallRow {
-        id: columns.parse()?,
-        alias: columns.take()?,
-        requested_model: columns.take()?,
-        provider: columns.take()?,
-        upstream_model: columns.take()?,
-        purpose: columns.take()?,
-        state: columns.parse()?,
-        input_tokens: columns.take()?,
-        output_tokens: columns.take()?,
+        id,
+        alias,
+        requested_model,
+        provider,
+        upstream_model,
+        purpose,
+        state,
+        input_tokens: usage.input(),
+        output_tokens: usage.output(),
+        usage,
         usage_estimated: columns.flag()?,
         provider_cost: NanoUsd(columns.take()?),
         client_cost: NanoUsd(columns.take()?),
@@ -423,6 +446,32 @@ fn read_call(columns: &mut Columns<'_>) -> Result<CallRow, StoreError> {
         cached: columns.flag()?,
         first_token_ms: columns.take()?,
     })
+}
+
+/// The names by which each of some jobs called models, around the list of jobs.
+pub const MODELS_USED: (&str, &str) = (
+    "SELECT job_id, requested_model, MIN(id) FROM calls WHERE job_id IN ",
+    " GROUP BY job_id, requested_model",
+);
+
+/// The names by which each of these jobs called models, in the order of their first calls; jobs
+/// without calls are left out.
+pub async fn models_used(
+    pool: &AnyPool,
+    jobs: &[JobId],
+) -> Result<HashMap<JobId, Vec<String>>, StoreError> {
+    let mut connection = pool.acquire().await?;
+    let read = |columns: &mut Columns<'_>| {
+        let (job, model): (JobId, String) = (columns.parse()?, columns.take()?);
+        Ok((columns.parse::<CallId>()?, job, model))
+    };
+    let mut first_calls = select_in(&mut connection, MODELS_USED, jobs, read).await?;
+    first_calls.sort_unstable();
+    let mut models: HashMap<JobId, Vec<String>> = HashMap::new();
+    for (_, job, model) in first_calls {
+        models.entry(job).or_default().push(model);
+    }
+    Ok(models)
 }
 
 impl JobTotals {

@@ -176,16 +176,24 @@ pub const UPDATE_TOTALS: (&str, &str) = (
     "UPDATE jobs
      SET total_calls = t.calls
        , succeeded_calls = t.succeeded
+       , failed_calls = t.failed
        , total_tokens = t.tokens
+       , total_input_tokens = t.input_tokens
        , total_cost = t.cost
+       , total_provider_cost = t.provider_cost
        , total_latency_ms = t.latency_ms
      FROM (
          SELECT job_id
               , COUNT(*) AS calls
               , CAST(SUM(CASE WHEN state = 'succeeded' THEN 1 ELSE 0 END) AS BIGINT) AS succeeded
+              , CAST(SUM(CASE WHEN state IN ('failed', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT)
+                    AS failed
               , CAST(SUM(input_uncached + input_cache_read + input_cache_write
                          + output_text + output_reasoning) AS BIGINT) AS tokens
+              , CAST(SUM(input_uncached + input_cache_read + input_cache_write) AS BIGINT)
+                    AS input_tokens
               , CAST(SUM(client_cost) AS BIGINT) AS cost
+              , CAST(SUM(provider_cost) AS BIGINT) AS provider_cost
               , CAST(SUM(COALESCE(latency_ms, 0)) AS BIGINT) AS latency_ms
          FROM calls
          WHERE job_id IN (
@@ -265,24 +273,81 @@ pub const LIST_JOBS: &str = concat!(
     "SELECT ",
     job_columns!(),
     " FROM jobs
-     WHERE ($1 = '' OR team_id = $1)
-       AND ($2 = '' OR state = $2)
-       AND (created_at, id) < ($3, $4)
+     WHERE ($1 = '' OR state = $1)
+       AND (created_at, id) < ($2, $3)
      ORDER BY created_at DESC, id DESC
-     LIMIT $5"
+     LIMIT $4"
 );
 
-/// The newest jobs of a team.
-pub const LIST_TEAM_JOBS: &str = concat!(
-    "SELECT ",
-    job_columns!(),
-    " FROM jobs
-     WHERE team_id = $1
-       AND ($2 = '' OR state = $2)
-       AND (created_at, id) < ($3, $4)
-     ORDER BY created_at DESC, id DESC
-     LIMIT $5"
-);
+macro_rules! list_team_jobs {
+    ($state:literal) => {
+        concat!(
+            "SELECT ",
+            job_columns!(),
+            " FROM jobs WHERE team_id = $1",
+            $state,
+            " AND (created_at, id) < ($2, $3)
+              ORDER BY created_at DESC, id DESC
+              LIMIT $4 OFFSET $5"
+        )
+    };
+}
+
+/// The newest jobs of a team in one state, or in any. Each state is a statement of its own, because
+/// a state that is bound to a placeholder selects no partial index.
+pub const fn list_team_jobs_sql(state: Option<JobState>) -> &'static str {
+    match state {
+        None => list_team_jobs!(""),
+        Some(JobState::Pending) => {
+            list_team_jobs!(" AND state IN ('pending', 'in_progress') AND state = 'pending'")
+        }
+        Some(JobState::InProgress) => {
+            list_team_jobs!(" AND state IN ('pending', 'in_progress') AND state = 'in_progress'")
+        }
+        Some(JobState::Completed) => list_team_jobs!(" AND state = 'completed'"),
+        Some(JobState::Failed) => list_team_jobs!(" AND state = 'failed'"),
+        Some(JobState::Cancelled) => list_team_jobs!(" AND state = 'cancelled'"),
+    }
+}
+
+/// Where a page of a list begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PageStart {
+    /// After the job with this creation and id; at the newest one if there is none.
+    pub before: Option<(Timestamp, JobId)>,
+    /// So many rows further on. Each of them is read, so that callers bound it.
+    pub offset: i64,
+}
+
+/// The key of the first job that is not listed any more.
+fn key_of(before: Option<(Timestamp, JobId)>) -> (i64, String) {
+    match before {
+        Some((created_at, id)) => (created_at.as_micros(), id.to_string()),
+        None => (i64::MAX, String::new()),
+    }
+}
+
+/// The newest jobs of a team, from `start` on.
+pub async fn list_team_jobs(
+    pool: &AnyPool,
+    team_id: &TeamId,
+    state: Option<JobState>,
+    start: PageStart,
+    limit: i64,
+) -> Result<Vec<Job>, StoreError> {
+    let (created_at, id) = key_of(start.before);
+    let rows = sqlx::query(list_team_jobs_sql(state))
+        .bind(team_id.to_string())
+        .bind(created_at)
+        .bind(id)
+        .bind(limit)
+        .bind(start.offset)
+        .fetch_all(pool)
+        .await?;
+    rows.iter()
+        .map(|row| read_job(&mut Columns::of(row)))
+        .collect()
+}
 
 /// The newest jobs that the filter selects.
 pub async fn list_jobs(
@@ -290,23 +355,15 @@ pub async fn list_jobs(
     filter: &JobFilter,
     limit: i64,
 ) -> Result<Vec<Job>, StoreError> {
-    let sql = if filter.team_id.is_some() {
-        LIST_TEAM_JOBS
-    } else {
-        LIST_JOBS
-    };
-    let (created_at, id) = match filter.before {
-        Some((created_at, id)) => (created_at.as_micros(), id.to_string()),
-        None => (i64::MAX, String::new()),
-    };
-    let rows = sqlx::query(sql)
-        .bind(
-            filter
-                .team_id
-                .as_ref()
-                .map(ToString::to_string)
-                .unwrap_or_default(),
-        )
+    if let Some(team_id) = &filter.team_id {
+        let start = PageStart {
+            before: filter.before,
+            offset: 0,
+        };
+        return list_team_jobs(pool, team_id, filter.state, start, limit).await;
+    }
+    let (created_at, id) = key_of(filter.before);
+    let rows = sqlx::query(LIST_JOBS)
         .bind(filter.state.map(JobState::word).unwrap_or_default())
         .bind(created_at)
         .bind(id)

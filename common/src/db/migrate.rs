@@ -3,7 +3,7 @@
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::{Row as _, SqlSafeStr as _};
 
-use super::{Database, StoreError};
+use super::{Database, Engine, StoreError};
 
 /// Version, what it is about, and its SQL: the files of `migrations/` in order.
 const MIGRATIONS: &[(i64, &str, &str)] = &[
@@ -26,6 +26,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         20_260_101_000_003,
         "routing",
         include_str!("../../../migrations/20260101000003_routing.sql"),
+    ),
+    (
+        20_260_101_000_004,
+        "usage",
+        include_str!("../../../migrations/20260101000004_usage.sql"),
     ),
     (
         20_260_101_000_005,
@@ -53,9 +58,16 @@ fn migrator() -> Migrator {
     Migrator::with_migrations(migrations.collect())
 }
 
+/// Rewriting a table that has grown for years takes longer than any statement of a proxy may.
+const UNBOUNDED_POSTGRES: &str = "SET statement_timeout = 0";
+
 /// Applies what is missing; refuses a schema that is newer than this binary.
 pub async fn migrate(database: &Database) -> Result<(), StoreError> {
     let mut connection = database.dedicated_connection().await?;
+    if database.engine() == Engine::Postgres {
+        let unbounded = sqlx::raw_sql(UNBOUNDED_POSTGRES);
+        unbounded.execute(&mut connection).await?;
+    }
     migrator()
         .run_direct(None, &mut connection, false)
         .await

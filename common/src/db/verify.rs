@@ -1,9 +1,11 @@
-//! Recomputes every balance and hold from what they are made of, and reports each difference.
+//! Recomputes every balance, hold and sum from what they are made of, and reports each difference.
 
 use sqlx::AnyConnection;
 
 use super::rows::Columns;
 use super::{Database, StoreError};
+
+mod usage;
 
 /// A rule that the stored data breaks.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -150,6 +152,7 @@ pub async fn verify(database: &Database) -> Result<Report, StoreError> {
     for (rule, sql) in CHECKS {
         differences.extend(check(&mut connection, rule, sql).await?);
     }
+    differences.extend(usage::check(&mut connection).await?);
     let report = Report {
         accounts: count(&mut connection, "SELECT COUNT(*) FROM accounts").await?,
         entries: count(&mut connection, "SELECT COUNT(*) FROM ledger_entries").await?,

@@ -18,7 +18,7 @@ const TRANSACTIONS_DEFAULT: i64 = 50;
 const TRANSACTIONS_MAX: i64 = 1_000;
 
 /// Refuses callers that ask about another team, whether it exists or not.
-fn require_own(caller: &Caller, team: &str, what: &str) -> Result<(), ApiError> {
+pub(super) fn require_own(caller: &Caller, team: &str, what: &str) -> Result<(), ApiError> {
     if caller.team.id.as_str() == team {
         return Ok(());
     }
@@ -167,7 +167,8 @@ pub(crate) async fn check(
     })))
 }
 
-fn query_number(
+/// Reads a whole number of a query, if it is there.
+pub(super) fn query_number(
     name: &str,
     text: Option<&str>,
     least: i64,

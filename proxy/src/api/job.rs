@@ -97,14 +97,14 @@ pub(crate) async fn show(
     Segment(id): Segment,
 ) -> Result<Json<Value>, ApiError> {
     let job = find_own(&services, &caller, parse_id(&id)?).await?;
-    let calls = call::list_calls(services.database.pool(), job.id).await?;
-    let mut models: Vec<&str> = Vec::new();
-    for call in &calls {
-        if !models.contains(&call.requested_model.as_str()) {
-            models.push(&call.requested_model);
-        }
-    }
-    Ok(Json(json!({
+    let mut models = call::models_used(services.database.pool(), &[job.id]).await?;
+    let models = models.remove(&job.id).unwrap_or_default();
+    Ok(Json(shown(&job, &models)?))
+}
+
+/// A job as its team sees it, alone or in a list; `models` are the names by which it called models.
+pub(super) fn shown(job: &Job, models: &[String]) -> Result<Value, ApiError> {
+    Ok(json!({
         "job_id": job.id,
         "team_id": job.team_id,
         "organization_id": job.org_id,
@@ -114,13 +114,13 @@ pub(crate) async fn show(
         "created_at": job.created_at,
         "started_at": job.started_at,
         "completed_at": job.completed_at,
-        "metadata": metadata_of(&job)?,
+        "metadata": metadata_of(job)?,
         "error_message": job.error_message,
         "external_task_id": null,
         "credit_applied": job.charged.is_some(),
         "credits_charged": job.charged,
         "model_groups_used": models,
-    })))
+    }))
 }
 
 /// `POST /api/jobs/{job_id}/complete`: ends a job, once. Asked again, it answers the same again.
@@ -280,6 +280,14 @@ pub(crate) async fn costs(
                 "purpose": call.purpose,
                 "prompt_tokens": call.input_tokens,
                 "completion_tokens": call.output_tokens,
+                "usage": {
+                    "input_uncached": call.usage.input_uncached,
+                    "input_cache_read": call.usage.input_cache_read,
+                    "input_cache_write": call.usage.input_cache_write,
+                    "output_text": call.usage.output_text,
+                    "output_reasoning": call.usage.output_reasoning,
+                    "estimated": call.usage_estimated,
+                },
                 "cost_usd": call.client_cost.dollars(9),
                 "created_at": call.started_at,
             })
