@@ -17,7 +17,7 @@ use tollgate_common::job::Job;
 use tollgate_common::ledger::CallEstimate;
 use tollgate_common::policy::Route;
 
-use crate::answer::envelope::{self, Envelope};
+use crate::answer::{Answer, envelope};
 use crate::api;
 use crate::context::Context;
 use crate::error::ApiError;
@@ -187,7 +187,7 @@ impl Gateway {
             .choices
             .first()
             .map(|c| c.finish_reason.word().to_owned());
-        let envelope = Envelope {
+        let answer = Answer {
             call_id,
             alias: route.model.alias.as_str(),
             requested_model: requested_model(request, route),
@@ -195,7 +195,7 @@ impl Gateway {
             latency_ms,
             created_at: began_at,
         };
-        let answer = envelope::write(&envelope, &completion);
+        let answer = envelope::write(&answer, &completion);
         let sealed = call.claim().map(|_| self.seal(&answer));
         settle::succeed(writer, call, result, sealed, ended_at).await;
         Ok(Reply::json(answer).with("x-tollgate-call-id", &call_id.to_string()))

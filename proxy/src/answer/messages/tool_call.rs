@@ -1,0 +1,77 @@
+//! OpenAI's `tool_calls`, whole or in pieces, as requests for tools in the other dialect.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A request for a tool, or a piece of one.
+#[derive(Deserialize)]
+pub(super) struct Call<'a> {
+    /// Which request a piece belongs to.
+    #[serde(default)]
+    pub(super) index: u32,
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    function: Option<Function<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Function<'a> {
+    #[serde(borrow)]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    arguments: Option<&'a RawValue>,
+}
+
+/// Reads the list. What is no list of requests asks for nothing.
+pub(super) fn read(json: &str) -> Vec<Call<'_>> {
+    serde_json::from_str(json).unwrap_or_default()
+}
+
+impl Call<'_> {
+    /// What the provider calls the request, if anything.
+    pub(super) fn id(&self) -> Option<&str> {
+        self.id.as_deref().filter(|id| !id.is_empty())
+    }
+
+    /// The tool's name; empty in all pieces but the first.
+    pub(super) fn name(&self) -> &str {
+        let name = self
+            .function
+            .as_ref()
+            .and_then(|function| function.name.as_deref());
+        name.unwrap_or_default()
+    }
+
+    /// The arguments, or what a piece adds to them, as a JSON string. Some servers write the object
+    /// itself.
+    pub(super) fn arguments(&self) -> Option<Cow<'_, str>> {
+        let json = self.function.as_ref()?.arguments?.get();
+        if json.starts_with('"') {
+            return Some(Cow::Borrowed(json)).filter(|json| json != "\"\"");
+        }
+        json.starts_with('{')
+            .then(|| Cow::Owned(Value::from(json).to_string()))
+    }
+
+    /// The arguments as an object. A model may have written something else, or was cut off. An empty
+    /// object would then be a request that it has not made, and a tool might carry it out; under a
+    /// name that no tool knows, the caller sees what was said and can tell the model.
+    pub(super) fn input(&self) -> String {
+        let Some(arguments) = self.arguments() else {
+            return "{}".to_owned();
+        };
+        let text: String = serde_json::from_str(&arguments).unwrap_or_default();
+        if text.trim().is_empty() {
+            return "{}".to_owned();
+        }
+        let object = serde_json::from_str::<&RawValue>(&text).ok();
+        match object.filter(|json| json.get().starts_with('{')) {
+            Some(object) => object.get().to_owned(),
+            None => format!("{{\"invalid_arguments\":{arguments}}}"),
+        }
+    }
+}
