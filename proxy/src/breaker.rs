@@ -111,9 +111,17 @@ impl Breaker {
     fn admit(&mut self, now: Instant) -> Result<u64, Rest> {
         let limited_for = self.limited_for(now);
         if !limited_for.is_zero() {
-            return Err(Rest { wait: limited_for, is_rate_limit: true });
+            return Err(Rest {
+                wait: limited_for,
+                is_rate_limit: true,
+            });
         }
-        let rest = |wait| Err(Rest { wait, is_rate_limit: false });
+        let rest = |wait| {
+            Err(Rest {
+                wait,
+                is_rate_limit: false,
+            })
+        };
         match self.state {
             State::Closed { .. } => {}
             State::Open { until } if now < until => return rest(until.duration_since(now)),

@@ -54,7 +54,11 @@ impl Snapshot {
 
     /// All keys that there are.
     pub(crate) fn credentials(&self) -> HashSet<CredentialId> {
-        self.provider_keys.values().flatten().map(|(id, _)| *id).collect()
+        self.provider_keys
+            .values()
+            .flatten()
+            .map(|(id, _)| *id)
+            .collect()
     }
 
     /// The keys of a provider, oldest first. One that [`Policy::route`] returned has at least one.

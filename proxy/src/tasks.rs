@@ -90,7 +90,13 @@ pub(crate) async fn run(
             reap(services, watch.clone())
         }),
         every("expiry", expiry, &services, stop.clone(), expire_jobs),
-        every("limits", LIMITS_SWEEP, &services, stop.clone(), sweep_limits),
+        every(
+            "limits",
+            LIMITS_SWEEP,
+            &services,
+            stop.clone(),
+            sweep_limits
+        ),
         every("cleaning", CLEANING, &services, stop, forget_claims),
     );
 }

@@ -33,8 +33,8 @@ mod migrations;
 mod provider_keys;
 mod quickstart;
 mod real_llm;
-mod scripted;
 mod routing_admin;
+mod scripted;
 
 mod plans;
 mod tidy;

@@ -270,7 +270,7 @@ proptest! {
                         prop_assert!(!is_probe || desk.pause() == PROBE_PAUSE);
                         under_way.push(permit);
                     }
-                    Err(pause) => {
+                    Err(Rest { wait: pause, .. }) => {
                         prop_assert!(!pause.is_zero() && pause <= 120 * SECOND);
                         prop_assert!(condition != Condition::Closed);
                         if condition == Condition::Open {

@@ -177,7 +177,8 @@ impl<'p> Plan<'p> {
         // Half of the pause is left to chance, so that many callers do not come back at once.
         let pause = doubled / 2 + doubled.mul_f64(random_fraction(random) / 2.0);
         let wake_at = ready_at.max(now) + pause;
-        (wake_at <= now + self.bounds.pause_max && wake_at < self.bounds.deadline).then_some(wake_at)
+        (wake_at <= now + self.bounds.pause_max && wake_at < self.bounds.deadline)
+            .then_some(wake_at)
     }
 
     /// A try has failed: what is left to try depends on why.
@@ -209,7 +210,14 @@ impl<'p> Plan<'p> {
             // A provider that says when to come back is not asked before.
             let ready_at = now + failure.asked_pause().unwrap_or_default();
             let (place, route) = (attempt.place, attempt.route);
-            self.again.push((ready_at, Target { place, route, key: attempt.credential }));
+            self.again.push((
+                ready_at,
+                Target {
+                    place,
+                    route,
+                    key: attempt.credential,
+                },
+            ));
         }
         self.failure = Some(failure);
     }
@@ -236,9 +244,12 @@ impl<'p> Plan<'p> {
     /// Why the call was given up.
     pub(crate) fn into_failure(self) -> UpstreamFailure {
         self.failure.unwrap_or_else(|| match self.rest {
-            Some(Rest { wait, is_rate_limit: true }) => {
-                UpstreamFailure::RateLimited { retry_after: Some(wait) }
-            }
+            Some(Rest {
+                wait,
+                is_rate_limit: true,
+            }) => UpstreamFailure::RateLimited {
+                retry_after: Some(wait),
+            },
             rest => UpstreamFailure::CircuitOpen {
                 retry_after: rest.map_or(PAUSE_FIRST, |rest| rest.wait),
             },
