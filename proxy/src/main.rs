@@ -6,6 +6,8 @@ mod api;
     expect(dead_code, reason = "credentials are not chosen yet")
 )]
 mod breaker;
+#[cfg_attr(not(test), expect(dead_code, reason = "answers are not cached yet"))]
+mod cache;
 mod cli;
 mod context;
 mod demo_upstream;
