@@ -56,6 +56,8 @@ fn only_order_and_white_space_and_escapes_do_not_matter() {
         "{}",
         "[{}]",
         r#"{"a":null}"#,
+        r#"{"b":0,"a":2,"a":1}"#,
+        r#"{"b":0,"a":1,"a":2}"#,
         r#"{"a":1,"a":2}"#,
         r#"{"a":2,"a":1}"#,
         r#"{"a":2}"#,
