@@ -70,7 +70,7 @@ pub struct Config {
     /// How long a streamed answer is finished after its caller has left.
     pub stream_drain: Duration,
     /// The memory of the response cache.
-    pub cache_bytes_max: u64,
+    pub cache_bytes_max: usize,
     /// After how long without a call an open job expires as failed.
     pub job_expiry: Duration,
     /// The largest metadata of a job, as JSON.

@@ -123,3 +123,57 @@ impl PolicyCache {
         now.since(confirmed_at) < CONFIRMATION_AGE_MAX
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tollgate_common::clock::SystemRandom;
+    use tollgate_common::provider::{ProviderKind, SealedCredential};
+
+    use super::*;
+
+    /// A key of 32 bytes: the same four characters of base64 again and again.
+    fn sealing_key(four: &str) -> SealingKey {
+        let text = format!("{}{}=", four.repeat(10), &four[..3]);
+        SealingKey::parse(&text, "test").unwrap()
+    }
+
+    fn provider(name: &str, sealed_keys: &[String]) -> Provider {
+        let credentials = sealed_keys.iter().map(|sealed_key| SealedCredential {
+            id: CredentialId::new(Timestamp::default(), &SystemRandom),
+            sealed_key: sealed_key.clone(),
+        });
+        Provider {
+            org_id: None,
+            name: name.parse().unwrap(),
+            kind: ProviderKind::OpenAi,
+            base_url: "https://provider.example/v1".parse().unwrap(),
+            enabled: true,
+            credentials: credentials.collect(),
+        }
+    }
+
+    #[test]
+    fn keys_that_cannot_be_opened_are_left_out() {
+        let (ours, other) = (sealing_key("AAAA"), sealing_key("EEEE"));
+        let sealed = |key: &SealingKey, text: &str| key.seal(text, &SystemRandom);
+        let lost = sealed(&other, "lost");
+        let some = [sealed(&ours, "one"), lost.clone(), sealed(&ours, "two")];
+        let mut policy = Policy::default();
+        for provider in [provider("some", &some), provider("none", &[lost])] {
+            let name = (None, provider.name.clone());
+            policy.providers.insert(name, provider);
+        }
+        let snapshot = Snapshot::new(policy, &ours);
+        let found = |name: &str| {
+            let provider = &snapshot.policy.providers[&(None, name.parse().unwrap())];
+            let keys = snapshot.keys_of(provider);
+            let ids: Vec<CredentialId> = keys.iter().map(|(id, _)| *id).collect();
+            let left: Vec<CredentialId> = provider.credentials.iter().map(|c| c.id).collect();
+            assert_eq!(ids, left);
+            let texts = keys.iter().map(|(_, key)| key.expose().to_owned());
+            texts.collect::<Vec<_>>()
+        };
+        assert_eq!(found("some"), ["one", "two"]);
+        assert!(found("none").is_empty());
+    }
+}

@@ -22,7 +22,7 @@ use tollgate_common::id::NodeId;
 use tollgate_common::secret::SealingKey;
 
 use crate::breaker::{self, Breakers};
-use crate::cache::MemoryCache;
+use crate::cache::memory::MemoryCache;
 use crate::gateway::Gateway;
 use crate::limits::memory::MemoryLimits;
 use crate::policy_cache::PolicyCache;
@@ -130,7 +130,7 @@ impl Core {
                     ..breaker::Settings::default()
                 }),
                 limits: Box::new(MemoryLimits::default()),
-                cache: Box::new(MemoryCache::new(config.cache_bytes_max)),
+                cache: Box::new(MemoryCache::new(config.cache_bytes_max, clock.clone())),
                 drain: Arc::new(Drain::default()),
                 config,
                 clock,

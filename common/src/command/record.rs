@@ -221,3 +221,56 @@ fn balance_detail(change: &BalanceChange, reason: &str) -> Value {
     };
     json!({ "credits": credits, "job_id": job_id, "reason": reason })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{SystemRandom, Timestamp};
+    use crate::command::NewCredential;
+    use crate::id::CredentialId;
+
+    #[test]
+    fn what_is_taken_away_differs_from_what_stays() {
+        let limits = LimitSettings {
+            requests_per_minute: Some(Some(60)),
+            tokens_per_minute: Some(None),
+            parallel_calls: None,
+        };
+        let settings = TeamSettings {
+            limits,
+            cache_ttl_seconds: Some(None),
+            ..TeamSettings::default()
+        };
+        let id = "t".parse().unwrap();
+        let detail = Command::SetTeam { id, settings }.detail();
+        let expected = json!({
+            "requests_per_minute": 60, "tokens_per_minute": "none", "parallel_calls": null
+        });
+        assert_eq!(detail["limits"], expected);
+        assert_eq!(detail["cache_ttl_seconds"], "none");
+        assert_eq!(detail["default_model"], Value::Null);
+    }
+
+    #[test]
+    fn keys_of_providers_are_recorded_by_id_and_hint() {
+        let id = CredentialId::new(Timestamp::default(), &SystemRandom);
+        let provider = ProviderRef {
+            org_id: Some("acme".parse().unwrap()),
+            name: "p".parse().unwrap(),
+        };
+        let credential = NewCredential {
+            id,
+            sealed_key: "v1.sealed".to_owned(),
+            hint: "…1111".to_owned(),
+        };
+        let add = Command::AddCredential {
+            provider,
+            credential,
+        };
+        assert_eq!(add.target(), "provider:acme/p");
+        assert_eq!(add.detail(), json!({ "credential": id, "key": "…1111" }));
+        let enable = Command::EnableCredential { id, enabled: false };
+        assert_eq!(enable.action(), "provider.disable_key");
+        assert_eq!(enable.target(), format!("credential:{id}"));
+    }
+}
