@@ -27,6 +27,7 @@ mod race;
 mod secrets;
 mod shutdown;
 mod store;
+mod stream;
 
 mod admin_cli;
 mod migrations;

@@ -19,13 +19,17 @@ pub(crate) mod stream;
 /// Below the base URL.
 const ENDPOINT: &str = "/chat/completions";
 
+/// Whether a model of OpenAI's thinks before it answers, as its name has it.
+fn reasons(upstream_model: &str) -> bool {
+    let name = upstream_model.rsplit('/').next().unwrap_or(upstream_model);
+    ["o1", "o3", "o4", "gpt-5"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
 /// Models that reason take the limit of their answer under another name.
 fn length_parameter(upstream_model: &str) -> &'static str {
-    let name = upstream_model.rsplit('/').next().unwrap_or(upstream_model);
-    let reasons = ["o1", "o3", "o4", "gpt-5"]
-        .iter()
-        .any(|prefix| name.starts_with(prefix));
-    if reasons {
+    if reasons(upstream_model) {
         "max_completion_tokens"
     } else {
         "max_tokens"

@@ -1,9 +1,148 @@
 //! Anthropic's Messages API as callers speak it: <https://docs.anthropic.com/en/api/messages>.
+//!
+//! Everything that is said must reach the model. What cannot is refused by its name, in nested
+//! objects too; only what has no effect on the answer is left out.
 
-use super::CallRequest;
+use self::block::{Place, Weight};
+use self::object::Object;
+use super::{CallRequest, MESSAGE_OVERHEAD_TOKENS, MESSAGES_MAX, MODEL_LENGTH_MAX, Prompt};
+use crate::chat::Json;
+use crate::conversation::{Conversation, Part, Speaker, Turn};
 use crate::error::ApiError;
 
+mod block;
+mod object;
+mod option;
+#[cfg(test)]
+mod tests;
+mod tool;
+
+const FIELDS: [&str; 17] = [
+    "model",
+    "messages",
+    "max_tokens",
+    "system",
+    "tools",
+    "tool_choice",
+    "stop_sequences",
+    "stream",
+    "temperature",
+    "top_p",
+    "top_k",
+    "thinking",
+    "metadata",
+    "output_config",
+    "output_format",
+    "service_tier",
+    "cache_control",
+];
+
 /// Parses a body of `POST /v1/messages`; reports everything that is wrong with it.
-pub(crate) fn parse(_body: &[u8]) -> Result<CallRequest<'_>, ApiError> {
-    Err(ApiError::field("messages", "cannot be read"))
+pub(crate) fn parse(body: &[u8]) -> Result<CallRequest<'_>, ApiError> {
+    let mut object = Object::of_body(body)?;
+    object.only(&FIELDS);
+    let model = object.fields.optional_text("model", MODEL_LENGTH_MAX);
+    let max_tokens = object.required_integer("max_tokens", 1);
+    let stream = object.fields.optional_flag("stream").unwrap_or(false);
+    option::check_service_tier(&mut object);
+    let mut weight = Weight::default();
+    let mut conversation = Conversation {
+        system: block::content(&mut object, "system", Place::System, &mut weight),
+        turns: turns(&mut object, &mut weight),
+        max_tokens,
+        ..Conversation::default()
+    };
+    if let Some(control) = object.cache_control() {
+        remember_all(&mut conversation.turns, &control);
+    }
+    read_options(&mut object, &mut conversation);
+    let messages = conversation.turns.len();
+    let input_tokens = weight.tokens_of(object.bytes(), messages * MESSAGE_OVERHEAD_TOKENS);
+    object.fields.finish()?;
+    Ok(CallRequest {
+        model,
+        prompt: Prompt::Messages(Box::new(conversation)),
+        max_tokens,
+        choices: 1,
+        stream,
+        include_usage: true,
+        purpose: None,
+        call_metadata: None,
+        input_tokens,
+    })
+}
+
+fn turns<'a>(object: &mut Object<'a>, weight: &mut Weight) -> Vec<Turn<'a>> {
+    object.require("messages");
+    let Some(messages) = object.list("messages") else {
+        return Vec::new();
+    };
+    if messages.is_empty() {
+        let message = "must have at least one message";
+        object.fields.problem("messages", message, "too_short");
+    }
+    if messages.len() > MESSAGES_MAX {
+        let message = format!("must have at most {MESSAGES_MAX} messages");
+        object.fields.problem("messages", message, "too_long");
+        return Vec::new();
+    }
+    object.each("messages", messages, |message| turn(message, weight))
+}
+
+fn turn<'a>(object: &mut Object<'a>, weight: &mut Weight) -> Option<Turn<'a>> {
+    object.only(&["role", "content"]);
+    let role = object.text("role");
+    let speaker = match role.as_deref() {
+        Some("user") => Speaker::User,
+        Some("assistant") => Speaker::Assistant,
+        Some(_) => {
+            let message = "must be user or assistant; instructions belong in the field system";
+            object.fields.problem("role", message, "enum");
+            return None;
+        }
+        None => return None,
+    };
+    object.require("content");
+    let place = match speaker {
+        Speaker::User => Place::User,
+        Speaker::Assistant => Place::Assistant,
+    };
+    let parts = block::content(object, "content", place, weight);
+    Some(Turn { speaker, parts })
+}
+
+/// The request's own `cache_control` stands for one at the last part that can have it.
+fn remember_all<'a>(turns: &mut [Turn<'a>], control: &Json<'a>) {
+    let mut parts = turns
+        .iter_mut()
+        .rev()
+        .flat_map(|turn| turn.parts.iter_mut().rev());
+    if let Some(slot) = parts.find_map(cache_control_of) {
+        slot.get_or_insert_with(|| control.clone());
+    }
+}
+
+const fn cache_control_of<'p, 'a>(part: &'p mut Part<'a>) -> Option<&'p mut Option<Json<'a>>> {
+    match part {
+        Part::Text { cache_control, .. }
+        | Part::Image { cache_control, .. }
+        | Part::Document { cache_control, .. }
+        | Part::ToolUse { cache_control, .. }
+        | Part::ToolResult { cache_control, .. } => Some(cache_control),
+        Part::Audio { .. } | Part::Thinking { .. } | Part::RedactedThinking { .. } => None,
+    }
+}
+
+fn read_options<'a>(object: &mut Object<'a>, conversation: &mut Conversation<'a>) {
+    conversation.tools = tool::tools(object);
+    (conversation.tool_choice, conversation.parallel_tool_calls) = tool::choice(object);
+    conversation.temperature = object.number("temperature");
+    conversation.top_p = object.number("top_p");
+    conversation.top_k = object.whole_number("top_k");
+    conversation.stop = option::stop_sequences(object);
+    conversation.user = option::user(object);
+    let thinking = option::thinking(object, conversation.max_tokens);
+    let (thinking, format) = option::output_config(object, thinking);
+    conversation.thinking = thinking;
+    conversation.format = option::output_format(object, format);
 }

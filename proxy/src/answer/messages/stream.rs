@@ -177,8 +177,8 @@ impl StreamWriter {
         let Some(told) = self.calls.get(position) else {
             return;
         };
-        // Providers tell one request after the other. Should a piece come late, its block has ended;
-        // it is told nevertheless, because its index says where it belongs.
+        // Providers tell one request after the other. Should a piece come late, its block has
+        // ended; it is told nevertheless, because its index says where it belongs.
         if let Some(arguments) = call.arguments() {
             let words = ("input_json_delta", "partial_json");
             write_delta(out, told.block, words, &arguments);
@@ -266,8 +266,8 @@ impl StreamWriter {
 }
 
 impl Told {
-    /// Whether a piece belongs to this request. Some servers give every request the same index; then
-    /// another id is another request.
+    /// Whether a piece belongs to this request. Some servers give every request the same index;
+    /// then another id is another request.
     fn is_of(&self, call: &tool_call::Call<'_>) -> bool {
         let is_other = match (call.id(), self.id.as_deref()) {
             (Some(one), Some(other)) => one != other,

@@ -57,9 +57,9 @@ impl Call<'_> {
             .then(|| Cow::Owned(Value::from(json).to_string()))
     }
 
-    /// The arguments as an object. A model may have written something else, or was cut off. An empty
-    /// object would then be a request that it has not made, and a tool might carry it out; under a
-    /// name that no tool knows, the caller sees what was said and can tell the model.
+    /// The arguments as an object. A model may have written something else, or was cut off. An
+    /// empty object would then be a request that it has not made, and a tool might carry it out;
+    /// under a name that no tool knows, the caller sees what was said and can tell the model.
     pub(super) fn input(&self) -> String {
         let Some(arguments) = self.arguments() else {
             return "{}".to_owned();
