@@ -33,7 +33,10 @@ async fn pieces_come_as_chunks_and_the_last_one_tells_the_usage() {
     for event in &events[..events.len() - 1] {
         let chunk = event.json();
         assert_eq!(chunk["object"], "chat.completion.chunk");
-        assert!(!event.data().contains("gpt-4o"), "the alias is the only name");
+        assert!(
+            !event.data().contains("gpt-4o"),
+            "the alias is the only name"
+        );
     }
     let call = &world.calls(&job).await[0];
     assert_eq!(call.state, CallState::Succeeded);

@@ -17,7 +17,7 @@ mod option;
 mod tests;
 mod tool;
 
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 18] = [
     "model",
     "messages",
     "max_tokens",
@@ -34,6 +34,7 @@ const FIELDS: [&str; 17] = [
     "output_config",
     "output_format",
     "service_tier",
+    "speed",
     "cache_control",
 ];
 

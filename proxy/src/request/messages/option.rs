@@ -19,6 +19,7 @@ pub(super) fn check_service_tier(object: &mut Object<'_>) {
         let message = "must be auto or standard_only";
         object.fields.problem("service_tier", message, "enum");
     }
+    object.only_if("speed", &"standard".into(), "leave it out");
 }
 
 /// Reads the texts that end the answer.

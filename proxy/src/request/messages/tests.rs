@@ -17,7 +17,7 @@ fn parsed(body: &Value, check: impl FnOnce(CallRequest<'_>)) {
 fn conversation(body: &Value, check: impl FnOnce(&Conversation<'_>)) {
     parsed(body, |request| match &request.prompt {
         Prompt::Messages(conversation) => check(conversation),
-        Prompt::Completions(_) => panic!("it is a message"),
+        Prompt::Completions(_) | Prompt::Embeddings(_) => panic!("it is a message"),
     });
 }
 
@@ -113,7 +113,7 @@ fn instructions_tools_and_options_are_read() {
         "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": true},
         "stop_sequences": ["a", "b"], "temperature": 0.5, "top_p": 1, "top_k": 40,
         "thinking": {"type": "enabled", "budget_tokens": 1_024, "display": "summarized"},
-        "metadata": {"user_id": "u"}, "service_tier": "auto",
+        "metadata": {"user_id": "u"}, "service_tier": "auto", "speed": "standard",
         "output_config": {"effort": "high",
             "format": {"type": "json_schema", "schema": {"type": "object"}}}
     }));
