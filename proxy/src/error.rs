@@ -128,7 +128,7 @@ impl ApiError {
                 StatusCode::UNAUTHORIZED
             }
             Self::Suspended | Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::Paused { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Paused { .. } | Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoSuchPath | Self::NoSuchModel(_) | Self::NoSuchGroup(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -138,7 +138,6 @@ impl ApiError {
             Self::Route(refusal) => route_status(refusal),
             Self::Work(error) => work_status(error),
             Self::Upstream(failure) => failure.status(),
-            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
