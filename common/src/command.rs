@@ -33,6 +33,10 @@ pub struct TeamSettings {
     pub groups: Option<Vec<GroupName>>,
     /// How far below zero it may go.
     pub overdraft: Option<Credits>,
+    /// What it may be charged in a calendar day in UTC; an inner `None` takes the limit away.
+    pub budget_day: Option<Option<Credits>>,
+    /// What it may be charged in a calendar month in UTC; an inner `None` takes the limit away.
+    pub budget_month: Option<Option<Credits>>,
 }
 
 /// A key to be stored: what recognizes it, not the key.
@@ -468,5 +472,12 @@ fn team_detail(settings: &TeamSettings) -> Value {
         "default_model": settings.default_model,
         "groups": settings.groups,
         "overdraft": settings.overdraft,
+        "budget_day": settings.budget_day.map(budget_detail),
+        "budget_month": settings.budget_month.map(budget_detail),
     })
+}
+
+/// A budget that was taken away is not one that was left as it is.
+fn budget_detail(limit: Option<Credits>) -> Value {
+    limit.map_or_else(|| json!("none"), |credits| json!(credits))
 }

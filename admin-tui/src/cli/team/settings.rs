@@ -13,7 +13,7 @@ use crate::cli::value;
 const NO_MODEL: &str = "none";
 
 /// The options below by their fields, of which a change needs at least one.
-pub(super) const OPTIONS: [&str; 8] = [
+pub(super) const OPTIONS: [&str; 10] = [
     "name",
     "budget_mode",
     "credits_per_dollar",
@@ -22,6 +22,8 @@ pub(super) const OPTIONS: [&str; 8] = [
     "default_model",
     "groups",
     "overdraft",
+    "budget_day",
+    "budget_month",
 ];
 
 /// Settings of a team; what is not given stays, or is the default of a new team.
@@ -63,6 +65,12 @@ pub(crate) struct Settings {
     /// How many credits below zero it may go
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value::credits_allowed)]
     overdraft: Option<Credits>,
+    /// How many credits it may be charged in a calendar day in UTC; "none" removes the limit
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value::budget)]
+    budget_day: Option<value::Budget>,
+    /// How many credits it may be charged in a calendar month in UTC; "none" removes the limit
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value::budget)]
+    budget_month: Option<value::Budget>,
 }
 
 #[derive(Debug, Clone)]
@@ -102,6 +110,8 @@ impl Settings {
                 .filter(|groups| !groups.is_empty())
                 .or(groups),
             overdraft: self.overdraft,
+            budget_day: self.budget_day.map(|budget| budget.0),
+            budget_month: self.budget_month.map(|budget| budget.0),
         }
     }
 }

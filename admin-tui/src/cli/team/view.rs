@@ -7,6 +7,7 @@ use tollgate_common::ledger::Account;
 use tollgate_common::money::Credits;
 use tollgate_common::team::Team;
 
+use crate::cli::credits::BudgetsView;
 use crate::cli::output::{Column, Row, Show, joined, numbers, optional_time, or_dash, time, words};
 
 /// A team with its credits.
@@ -26,6 +27,8 @@ pub(super) struct TeamView {
     balance: Credits,
     held: Credits,
     overdraft: Credits,
+    #[serde(flatten)]
+    budgets: BudgetsView,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -50,6 +53,7 @@ impl TeamView {
             balance: account.balance,
             held: account.held,
             overdraft: account.overdraft,
+            budgets: BudgetsView::new(&account, now),
             created_at: team.created_at,
             updated_at: team.updated_at,
         }
@@ -86,7 +90,7 @@ impl Row for TeamView {
 
 impl Show for TeamView {
     fn fields(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut fields = vec![
             ("id", self.id.to_string()),
             ("org", self.org.to_string()),
             ("name", self.name.clone()),
@@ -101,8 +105,10 @@ impl Show for TeamView {
             ("balance", self.balance.to_string()),
             ("held", self.held.to_string()),
             ("overdraft", self.overdraft.to_string()),
-            ("created", time(self.created_at)),
-            ("updated", time(self.updated_at)),
-        ]
+        ];
+        fields.extend(self.budgets.fields());
+        fields.push(("created", time(self.created_at)));
+        fields.push(("updated", time(self.updated_at)));
+        fields
     }
 }

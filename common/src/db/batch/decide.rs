@@ -58,7 +58,7 @@ impl<'w> Batch<'w> {
         }
         let mut job = new_job(work);
         let account = self.account_mut(&work.team_id)?;
-        ledger::open_job(account, &mut job)?;
+        ledger::open_job(account, &mut job, work.now)?;
         self.changed_accounts.insert(work.team_id.clone());
         self.remember(work.claim.as_ref(), "create", job.id, None, work.now);
         self.new_jobs.push(job.id);
@@ -130,7 +130,7 @@ impl<'w> Batch<'w> {
             } else {
                 Spend::default()
             };
-            ledger::settle_call(account, job, reserved, used);
+            ledger::settle_call(account, job, reserved, used, work.now);
             self.changed_jobs.insert(work.job_id);
         }
         if let (true, Some(patch)) = (succeeded, &work.metadata) {
