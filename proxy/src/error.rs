@@ -149,6 +149,9 @@ impl ApiError {
             Self::Paused { retry_after } => Some(retry_after.unwrap_or(Duration::from_mins(1))),
             Self::Upstream(failure) => failure.retry_after(),
             Self::RateLimited(exceeded) => Some(exceeded.retry_after),
+            Self::Work(WorkError::Refused(Refusal::BudgetExceeded { resets_in, .. })) => {
+                Some(*resets_in)
+            }
             Self::Work(
                 WorkError::ClaimRunning | WorkError::Refused(Refusal::CallsInFlight { .. }),
             ) => Some(RETRY_AFTER_DEFAULT),
@@ -276,6 +279,7 @@ fn work_status(error: &WorkError) -> StatusCode {
             Refusal::InsufficientCredits { .. }
             | Refusal::JobLimit { .. }
             | Refusal::Unpriced { .. } => StatusCode::FORBIDDEN,
+            Refusal::BudgetExceeded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refusal::JobEnded { .. } | Refusal::CallsInFlight { .. } => StatusCode::CONFLICT,
             Refusal::RefundAboveUse { .. }
             | Refusal::AdjustmentAboveAvailable { .. }

@@ -124,6 +124,7 @@ const fn work_code(error: &WorkError) -> &'static str {
             Refusal::JobEnded { .. } => "job_ended",
             Refusal::CallsInFlight { .. } => "calls_in_flight",
             Refusal::Unpriced { .. } => "model_unpriced",
+            Refusal::BudgetExceeded { .. } => "budget_exceeded",
             _ => "invalid_value",
         },
     }
