@@ -357,7 +357,6 @@ impl<'w> Batch<'w> {
         self.changed_accounts.insert(team_id.clone());
         self.changed_jobs.insert(id);
         self.ended_calls_of.insert(id);
-        self.ended_jobs.insert(id);
     }
 
     fn count_in_flight(&mut self, job: JobId, change: i64) {
