@@ -3,6 +3,9 @@
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
 /// A day, as every day in UTC.
 pub const MICROS_PER_DAY: i64 = 86_400_000_000;
 
@@ -41,6 +44,26 @@ impl Timestamp {
         Self(day.saturating_mul(MICROS_PER_DAY))
     }
 
+    /// The first moment of its month in UTC.
+    #[must_use]
+    pub fn month_start(self) -> Self {
+        let first = self.date().map(Date::first_of_month);
+        first.and_then(day_number).map_or(self, Self::of_day)
+    }
+
+    /// The first moment of the month after its own in UTC.
+    #[must_use]
+    pub fn next_month_start(self) -> Self {
+        let next = self.date().and_then(|d| d.last_of_month().tomorrow().ok());
+        next.and_then(day_number).map_or(self, Self::of_day)
+    }
+
+    /// Its date in UTC; nothing beyond the year 9999.
+    fn date(self) -> Option<Date> {
+        let time = jiff::Timestamp::from_microsecond(self.0).ok()?;
+        Some(time.to_zoned(TimeZone::UTC).date())
+    }
+
     /// The moment `duration` later, saturating.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
@@ -70,6 +93,12 @@ impl Timestamp {
             .ok()
             .map(|t| Self(t.as_microsecond()))
     }
+}
+
+/// Days from 1970-01-01 to a date.
+pub(crate) fn day_number(date: Date) -> Option<i64> {
+    let span = date.since(Date::constant(1970, 1, 1)).ok()?;
+    Some(i64::from(span.get_days()))
 }
 
 /// RFC 3339 in UTC with microseconds, such as `2026-11-23T20:00:00.000000Z`.

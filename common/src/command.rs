@@ -43,6 +43,10 @@ pub struct TeamSettings {
     /// For how many seconds answers are cached, from 1 to [`CACHE_TTL_SECONDS_MAX`]; an inner
     /// `None` ends caching.
     pub cache_ttl_seconds: Option<Option<i64>>,
+    /// What it may be charged in a calendar day in UTC; an inner `None` takes the limit away.
+    pub budget_day: Option<Option<Credits>>,
+    /// What it may be charged in a calendar month in UTC; an inner `None` takes the limit away.
+    pub budget_month: Option<Option<Credits>>,
 }
 
 /// Answers are cached for at most 30 days.

@@ -4,8 +4,11 @@
 //! `tollgate-admin credits verify` on a live database:
 //! - the entries of an account add up to its balance, and each begins where the last one ended;
 //! - the holds of its open jobs add up to what it has held; an ended job holds nothing;
-//! - balance − held ≥ −overdraft: nobody spends what is not there.
+//! - balance − held ≥ −overdraft: nobody spends what is not there;
+//! - nothing brings what is charged in a window and held above the window's budget.
 #![deny(clippy::arithmetic_side_effects)]
+
+use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::id::{JobId, TeamId};
@@ -13,6 +16,9 @@ use crate::job::{Job, JobState, Spend, Terms};
 use crate::money::Credits;
 use crate::price::UnitPrices;
 
+pub use budget::{Budget, Window};
+
+mod budget;
 #[cfg(test)]
 mod tests;
 
@@ -34,6 +40,10 @@ pub struct Account {
     pub used: Credits,
     /// How far below zero the team may go.
     pub overdraft: Credits,
+    /// What may be charged in a day.
+    pub budget_day: Budget,
+    /// What may be charged in a month.
+    pub budget_month: Budget,
     /// How many entries there are; the number of the last one.
     pub entry_count: i64,
     /// How often the account, its jobs or its calls were changed.
@@ -42,7 +52,7 @@ pub struct Account {
 
 impl Account {
     /// An account with nothing in it.
-    pub const fn new(team_id: TeamId) -> Self {
+    pub fn new(team_id: TeamId) -> Self {
         Self {
             team_id,
             balance: Credits::ZERO,
@@ -50,12 +60,14 @@ impl Account {
             allocated: Credits::ZERO,
             used: Credits::ZERO,
             overdraft: Credits::ZERO,
+            budget_day: Budget::default(),
+            budget_month: Budget::default(),
             entry_count: 0,
             version: 0,
         }
     }
 
-    /// What may still be held or spent.
+    /// What may still be held or spent by the balance; budgets may leave less of it.
     pub fn available(&self) -> Credits {
         self.balance
             .minus(self.held)
@@ -116,7 +128,8 @@ pub struct Entry {
     pub before: Credits,
     /// The balance after.
     pub after: Credits,
-    /// What could not be taken because the account had no more (only for overruns).
+    /// What could not be taken because account, budgets or the job's limit had no more (only for
+    /// overruns).
     pub shortfall: Credits,
     /// The job that was charged or refunded.
     pub job_id: Option<JobId>,
@@ -144,6 +157,27 @@ pub enum Refusal {
         allocated: Credits,
         /// All that was ever spent.
         used: Credits,
+    },
+    /// A budget leaves less than the work may cost.
+    #[error(
+        "{} budget reached. Of {limit} credits {used} are used, {held} held and {required} more required. It resets at {resets_at}",
+        .window.adjective()
+    )]
+    BudgetExceeded {
+        /// Which budget.
+        window: Window,
+        /// How much may be charged in a window.
+        limit: Credits,
+        /// What was charged in this one.
+        used: Credits,
+        /// What is held for open jobs.
+        held: Credits,
+        /// What would have to be held in addition.
+        required: Credits,
+        /// When the next window begins.
+        resets_at: Timestamp,
+        /// How long that is from now.
+        resets_in: Duration,
     },
     /// The job would cost more than its creator allowed.
     #[error(
@@ -242,18 +276,16 @@ pub struct Cause<'a> {
 }
 
 /// Holds the minimum for a new job.
-pub fn open_job(account: &mut Account, job: &mut Job) -> Result<(), Refusal> {
-    if account.available() < JOB_MINIMUM {
-        return Err(account.insufficient(JOB_MINIMUM));
-    }
+pub fn open_job(account: &mut Account, job: &mut Job, now: Timestamp) -> Result<(), Refusal> {
+    account.require(JOB_MINIMUM, now)?;
     raise_hold(account, job, JOB_MINIMUM);
     Ok(())
 }
 
 /// Holds what the job would cost if this call used its worst case, less what it holds already.
 ///
-/// The answer's length is cut to what the account and the job's own limit can pay for; the call is
-/// refused if not even one token can be paid.
+/// The answer's length is cut to what the account, its budgets and the job's own limit can pay for;
+/// the call is refused if not even one token can be paid.
 pub fn begin_call(
     account: &mut Account,
     job: &mut Job,
@@ -264,7 +296,7 @@ pub fn begin_call(
         return Err(Refusal::JobEnded { state: job.state });
     }
     let admission = if job.terms.is_metered() {
-        reserve_worst_case(account, job, estimate)?
+        reserve_worst_case(account, job, estimate, now)?
     } else {
         Admission::default()
     };
@@ -276,13 +308,14 @@ fn reserve_worst_case(
     account: &mut Account,
     job: &mut Job,
     estimate: &CallEstimate,
+    now: Timestamp,
 ) -> Result<Admission, Refusal> {
     let committed = job.spent.plus(job.reserved);
     let needed = |output_tokens| {
         job.terms
             .credits_for(committed.plus(estimate.worst(output_tokens, &job.terms)))
     };
-    let payable = account.available().plus(job.hold);
+    let payable = account.spendable(now).plus(job.hold);
     let limit = job.credits_max.map_or(payable, |max| max.min(payable));
     let least = needed(1);
     if let Some(max) = job.credits_max.filter(|max| least > *max) {
@@ -292,7 +325,7 @@ fn reserve_worst_case(
         });
     }
     if least > limit {
-        return Err(account.insufficient(least.minus(job.hold)));
+        account.require(least.minus(job.hold), now)?;
     }
     let output_tokens = largest_within(estimate.output_tokens_max, |n| needed(n) <= limit);
     let reserved = estimate.worst(output_tokens, &job.terms);
@@ -322,9 +355,15 @@ fn largest_within(max: i64, fits: impl Fn(i64) -> bool) -> i64 {
 
 /// A call has ended: its worst case gives way to what it used, and the hold follows.
 ///
-/// A hold that turns out too small is raised as far as the account goes; the rest shows as an
-/// overrun when the job completes.
-pub fn settle_call(account: &mut Account, job: &mut Job, reserved: Spend, used: Spend) {
+/// A hold that turns out too small is raised as far as the account and its budgets go; the rest
+/// shows as an overrun when the job completes.
+pub fn settle_call(
+    account: &mut Account,
+    job: &mut Job,
+    reserved: Spend,
+    used: Spend,
+    now: Timestamp,
+) {
     if !job.terms.is_metered() {
         return;
     }
@@ -338,7 +377,7 @@ pub fn settle_call(account: &mut Account, job: &mut Job, reserved: Spend, used: 
         lower_hold(account, job, wanted);
     } else {
         let affordable = wanted
-            .min(job.hold.plus(account.available()))
+            .min(job.hold.plus(account.spendable(now)))
             .min(job.ceiling());
         raise_hold(account, job, affordable.max(job.hold));
     }
@@ -383,7 +422,7 @@ pub fn complete_job(
     let uncovered = price.minus(covered);
     if uncovered.is_positive() {
         let within_ceiling = job.ceiling().minus(covered).max(Credits::ZERO);
-        let taken = uncovered.min(account.available()).min(within_ceiling);
+        let taken = uncovered.min(account.spendable(at)).min(within_ceiling);
         let mut entry = post(
             account,
             EntryKind::Overrun,
@@ -485,13 +524,16 @@ fn post(
     cause: Cause<'_>,
 ) -> Entry {
     let before = account.balance;
+    let mut at = cause.at;
     account.balance = before.plus(amount);
     match kind {
         EntryKind::Allocation | EntryKind::Adjustment => {
             account.allocated = account.allocated.plus(amount);
         }
-        EntryKind::Deduction | EntryKind::Overrun | EntryKind::Refund => {
+        EntryKind::Refund => account.used = account.used.minus(amount),
+        EntryKind::Deduction | EntryKind::Overrun => {
             account.used = account.used.minus(amount);
+            at = account.charge(negative(amount), at);
         }
     }
     account.entry_count = account.entry_count.saturating_add(1);
@@ -506,6 +548,6 @@ fn post(
         job_id,
         reason: cause.reason.to_owned(),
         actor: cause.actor.to_owned(),
-        at: cause.at,
+        at,
     }
 }

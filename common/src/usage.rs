@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use jiff::civil::Date;
 
+use crate::clock::day_number;
 use crate::money::NanoUsd;
 
 /// A calendar year, month or day in UTC.
@@ -42,12 +43,6 @@ fn bounds(text: &str) -> Option<(Date, Date)> {
     };
     let date = Date::new(year, month, digits(day, 2)?).ok()?;
     Some((date, date))
-}
-
-/// Days from 1970-01-01 to a date.
-fn day_number(date: Date) -> Option<i64> {
-    let span = date.since(Date::constant(1970, 1, 1)).ok()?;
-    Some(i64::from(span.get_days()))
 }
 
 /// Reads `2026`, `2026-11` or `2026-11-23`.

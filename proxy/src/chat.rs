@@ -61,7 +61,7 @@ fn owned(json: Option<Json<'_>>) -> Option<Json<'static>> {
     json.map(|json| Cow::Owned(json.into_owned()))
 }
 
-impl<'a> Said<'a> {
+impl Said<'_> {
     /// The same, living on its own.
     fn into_owned(self) -> Said<'static> {
         let others = self.others.into_iter();
@@ -179,7 +179,7 @@ pub(crate) struct Delta<'a> {
     pub(crate) logprobs: Option<Json<'a>>,
 }
 
-impl<'a> Chunk<'a> {
+impl Chunk<'_> {
     /// Whether it says nothing that concerns anyone.
     pub(crate) fn is_empty(&self) -> bool {
         self.deltas.is_empty() && self.usage.is_none()

@@ -128,7 +128,7 @@ impl ApiError {
                 StatusCode::UNAUTHORIZED
             }
             Self::Suspended | Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::Paused { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Paused { .. } | Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::NoSuchPath | Self::NoSuchModel(_) | Self::NoSuchGroup(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -138,7 +138,6 @@ impl ApiError {
             Self::Route(refusal) => route_status(refusal),
             Self::Work(error) => work_status(error),
             Self::Upstream(failure) => failure.status(),
-            Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -150,6 +149,9 @@ impl ApiError {
             Self::Paused { retry_after } => Some(retry_after.unwrap_or(Duration::from_mins(1))),
             Self::Upstream(failure) => failure.retry_after(),
             Self::RateLimited(exceeded) => Some(exceeded.retry_after),
+            Self::Work(WorkError::Refused(Refusal::BudgetExceeded { resets_in, .. })) => {
+                Some(*resets_in)
+            }
             Self::Work(
                 WorkError::ClaimRunning | WorkError::Refused(Refusal::CallsInFlight { .. }),
             ) => Some(RETRY_AFTER_DEFAULT),
@@ -277,6 +279,7 @@ fn work_status(error: &WorkError) -> StatusCode {
             Refusal::InsufficientCredits { .. }
             | Refusal::JobLimit { .. }
             | Refusal::Unpriced { .. } => StatusCode::FORBIDDEN,
+            Refusal::BudgetExceeded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refusal::JobEnded { .. } | Refusal::CallsInFlight { .. } => StatusCode::CONFLICT,
             Refusal::RefundAboveUse { .. }
             | Refusal::AdjustmentAboveAvailable { .. }

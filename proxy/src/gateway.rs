@@ -185,7 +185,8 @@ impl Gateway {
                 let head = with_limits(underway.with_headers(Reply::events(Bytes::new())));
                 let head = self.finished(session, context, head);
                 context.status = head.status();
-                streamed::carry_out(underway, call, session, head).await
+                // Boxed, so that only streams need the memory of one.
+                Box::pin(streamed::carry_out(underway, call, session, head)).await
             }
             found => {
                 let keep = match found {
@@ -261,13 +262,13 @@ impl Gateway {
             .open(&replay.sealed_answer);
         let answer = answer.map_err(|error| ApiError::Internal(error.to_string()))?;
         let body = Bytes::copy_from_slice(answer.expose().as_bytes());
-        let reply = if request.stream {
+        let shown = if request.stream {
             Reply::events(body)
         } else {
             Reply::json(whole::close(operation, body, Some(&replay.job)))
         };
         let job_id = replay.job.id.to_string();
-        Ok(reply
+        Ok(shown
             .with("idempotent-replayed", "true")
             .with("x-tollgate-job-id", &job_id)
             .with("x-job-id", &job_id))

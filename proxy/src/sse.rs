@@ -1,15 +1,10 @@
-//! Server-sent events without I/O: bytes of a stream in, events out, and events as bytes.
+//! Server-sent events without I/O: bytes of a stream in, events out.
 //!
 //! The rules are those of the WHATWG HTML Living Standard, §9.2.5 "Parsing an event stream" and
 //! §9.2.6 "Interpreting an event stream". `id` and `retry` are known and ignored: they steer
 //! reconnections, and a model's answer is never asked for again half-way.
 
 use std::mem;
-
-use bytes::Bytes;
-
-/// What ends a stream of chat completions, as OpenAI writes it.
-pub(crate) const DONE: Bytes = Bytes::from_static(b"data: [DONE]\n\n");
 
 /// May stand at the beginning of a stream and means nothing.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
@@ -240,47 +235,6 @@ fn line_end_in(bytes: &[u8]) -> Option<usize> {
     let clear_bytes = clear_blocks * BLOCK_BYTES;
     let in_rest = bytes[clear_bytes..].iter().position(is_end);
     in_rest.map(|at| clear_bytes + at)
-}
-
-/// Writes an event without a name. Line ends in the data become line feeds for the reader.
-pub(crate) fn event(data: &[u8]) -> Bytes {
-    let mut out = Vec::with_capacity(data.len() + 8);
-    write_lines(&mut out, b"data: ", data);
-    out.push(b'\n');
-    out.into()
-}
-
-/// Writes an event with a name, which must be one line; what follows a line end is left out.
-pub(crate) fn named_event(name: &str, data: &[u8]) -> Bytes {
-    let name_bytes = line_end_in(name.as_bytes()).unwrap_or(name.len());
-    let mut out = Vec::with_capacity(name_bytes + data.len() + 16);
-    write_lines(&mut out, b"event: ", &name.as_bytes()[..name_bytes]);
-    write_lines(&mut out, b"data: ", data);
-    out.push(b'\n');
-    out.into()
-}
-
-/// Writes a comment: readers ignore it, but it shows that the connection lives.
-pub(crate) fn comment(text: &str) -> Bytes {
-    let mut out = Vec::with_capacity(text.len() + 4);
-    write_lines(&mut out, b": ", text.as_bytes());
-    out.push(b'\n');
-    out.into()
-}
-
-/// Writes each line of a text behind the prefix.
-fn write_lines(out: &mut Vec<u8>, prefix: &[u8], mut text: &[u8]) {
-    loop {
-        let end = line_end_in(text);
-        out.extend_from_slice(prefix);
-        out.extend_from_slice(&text[..end.unwrap_or(text.len())]);
-        out.push(b'\n');
-        let Some(end) = end else {
-            return;
-        };
-        let is_pair = text[end..].starts_with(b"\r\n");
-        text = &text[end + 1 + usize::from(is_pair)..];
-    }
 }
 
 #[cfg(test)]

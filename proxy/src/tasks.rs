@@ -11,11 +11,18 @@ use tollgate_common::clock::Timestamp;
 use tollgate_common::db::call::OrphanedCall;
 use tollgate_common::db::work::{CallResult, EndJob, IDEMPOTENCY_WINDOW, SettleCall, WorkError};
 use tollgate_common::db::{Engine, StoreError, call, idempotency, job, node};
-use tollgate_common::id::NodeId;
+use tollgate_common::id::{CredentialId, NodeId};
 use tollgate_common::job::{CallState, JobState};
 use tollgate_common::ledger::Refusal;
 
+use crate::breaker::Condition;
 use crate::services::Services;
+
+/// How often it is looked which providers' keys rest.
+const KEYS_LOOK: Duration = Duration::from_secs(1);
+
+/// In which condition each provider's key was seen last.
+type Conditions = HashMap<CredentialId, Condition>;
 
 /// How often limits forget those who have been idle.
 const LIMITS_SWEEP: Duration = Duration::from_mins(1);
@@ -76,6 +83,7 @@ pub(crate) async fn run(
         Engine::Postgres => REFRESH_POSTGRES,
     };
     let watch = Arc::new(Mutex::new(Watch::default()));
+    let conditions = Arc::new(Mutex::new(Conditions::new()));
     let expiry = (services.config.job_expiry / 4).clamp(EXPIRY_LOOK_MIN, EXPIRY_LOOK_MAX);
     tokio::join!(
         every("policy", refresh_period, &services, stop.clone(), refresh),
@@ -90,6 +98,9 @@ pub(crate) async fn run(
             reap(services, watch.clone())
         }),
         every("expiry", expiry, &services, stop.clone(), expire_jobs),
+        every("keys", KEYS_LOOK, &services, stop.clone(), |services| {
+            watch_keys(services, conditions.clone())
+        }),
         every(
             "limits",
             LIMITS_SWEEP,
@@ -108,6 +119,30 @@ async fn refresh(services: Arc<Services>) -> Result<(), StoreError> {
         .await?;
     let snapshot = services.policy.current();
     services.breakers.retain(&snapshot.credentials());
+    Ok(())
+}
+
+/// Tells operators which providers' keys have begun to rest, or to work again.
+async fn watch_keys(
+    services: Arc<Services>,
+    known: Arc<Mutex<Conditions>>,
+) -> Result<(), StoreError> {
+    let mut known = known.lock().await;
+    let mut conditions = Conditions::new();
+    for view in services.breakers.states(Instant::now()) {
+        let before = known.get(&view.credential).copied();
+        let (credential, condition) = (view.credential, view.condition.word());
+        match view.condition {
+            now if now == before.unwrap_or(Condition::Closed) => {}
+            Condition::Closed => tracing::info!(%credential, "a provider's key works again"),
+            _ => {
+                let (failures, pause_ms) = (view.failures, view.pause.as_millis());
+                tracing::error!(%credential, condition, failures, pause_ms, "a provider's key rests");
+            }
+        }
+        conditions.insert(credential, view.condition);
+    }
+    *known = conditions;
     Ok(())
 }
 

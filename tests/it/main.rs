@@ -10,6 +10,7 @@ mod contract;
 
 mod auth;
 mod bad_input;
+mod budget;
 mod call;
 mod credit;
 mod health;

@@ -123,7 +123,7 @@ fn hot_statements() -> Vec<Hot> {
         list(call::MODELS_USED, "calls_by_job"),
         single(ledger::SELECT_ACCOUNT, &["'a'"], ACCOUNTS),
         list((ledger::SELECT_ACCOUNTS, ledger::LOCK_SQLITE), ACCOUNTS),
-        rows(ledger::UPDATE_ACCOUNTS, "tnnnnnnn", ACCOUNTS),
+        rows(ledger::UPDATE_ACCOUNTS, "tnnnnnnnnnnnnn", ACCOUNTS),
         single(ledger::SELECT_ENTRIES, &["'a'", time, "10"], ENTRIES),
         rows(idempotency::SELECT_CLAIMS, "tt", CLAIMS),
         list((idempotency::DELETE_BY_CALL, ""), "idempotency_by_call"),

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tollgate_common::command::TeamSettings;
+use tollgate_common::command::{Command, TeamSettings};
 use tollgate_common::job::CallState;
+use tollgate_common::money::Credits;
 use tollgate_tests::fixture::{Team, create_team, import_key};
 use tollgate_tests::{Answer, Client, Proxy, Store, World};
 
@@ -87,6 +88,25 @@ async fn workflow(client: Client, lanes: Arc<Semaphore>) -> bool {
     let done = in_lane(&lanes, client.complete(&job)).await.expect(200);
     assert_eq!(done.json["costs"]["credit_applied"], true);
     true
+}
+
+async fn a_budget_of_five_makes_five_jobs(store: Store, proxies: usize) {
+    let (world, proxies) = race_track(store, 1_000, proxies).await;
+    let settings = TeamSettings {
+        budget_day: Some(Some(Credits(5))),
+        ..TeamSettings::default()
+    };
+    let id = team(0).id.parse().unwrap();
+    world.execute(Command::SetTeam { id, settings }).await;
+    let statuses = at_once(200, &proxies, async |client, lanes: Arc<Semaphore>| {
+        in_lane(&lanes, client.create()).await.status
+    });
+    let mut statuses = statuses.await;
+    statuses.sort_unstable();
+    assert_eq!(statuses[..5], [200; 5]);
+    assert_eq!(statuses[5..], [429; 195]);
+    assert_eq!(world.account(team(0).id).await.held.0, 5);
+    world.verify().await;
 }
 
 async fn five_credits_make_five_workflows(store: Store, proxies: usize) {
@@ -189,6 +209,16 @@ async fn one_credit_makes_one_job_on_sqlite() {
 #[tokio::test]
 async fn one_credit_makes_one_job_on_two_proxies() {
     one_credit_makes_one_job(Store::Postgres, 2).await;
+}
+
+#[tokio::test]
+async fn a_budget_of_five_makes_five_jobs_on_sqlite() {
+    a_budget_of_five_makes_five_jobs(Store::Sqlite, 1).await;
+}
+
+#[tokio::test]
+async fn a_budget_of_five_makes_five_jobs_on_two_proxies() {
+    a_budget_of_five_makes_five_jobs(Store::Postgres, 2).await;
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use serde_json::json;
 use tollgate_common::job::CallState;
 use tollgate_tests::World;
 use tollgate_tests::client::{Client, prompt_body};
-use tollgate_tests::events::EventStream;
+use tollgate_tests::events::{Event, EventStream};
 use tollgate_tests::fixture::ALPHA;
 
 async fn stream(client: &Client, job: &str, prompt: &str) -> EventStream {
@@ -24,7 +24,7 @@ async fn pieces_come_as_chunks_and_the_last_one_tells_the_usage() {
     assert_eq!(answer.header("x-job-id"), job);
     assert_eq!(answer.header("x-tollgate-job-id"), job);
     let events = answer.collect().await;
-    let text: String = events.iter().map(|event| event.content()).collect();
+    let text: String = events.iter().map(Event::content).collect();
     assert_eq!(text, "Hello!");
     assert!(events.last().unwrap().is_done());
     let last = events[events.len() - 2].json();

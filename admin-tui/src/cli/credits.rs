@@ -12,6 +12,7 @@ use super::output::Output;
 use super::team;
 use super::value;
 use crate::session::Session;
+pub(super) use view::BudgetsView;
 use view::{BalanceView, EntryView};
 
 mod view;
@@ -81,7 +82,7 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
         Verb::Verify => return verify(session, output).await,
         Verb::Balance { team } => {
             let account = team::account(session, &team).await?;
-            return output.one(&BalanceView::from(account));
+            return output.one(&BalanceView::new(account, session.now()));
         }
         Verb::Ledger {
             team,
@@ -144,7 +145,7 @@ async fn change_balance(
     let applied = session.execute(&command).await?;
     let Applied::Entry(entry) = applied else {
         let account = team::account(session, &team).await?;
-        return output.one(&BalanceView::from(account));
+        return output.one(&BalanceView::new(account, session.now()));
     };
     let sentence = format!(
         "Team {team}: {:+} credits, balance {} (was {}).",

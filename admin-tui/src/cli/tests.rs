@@ -23,6 +23,7 @@ fn documented_lines_are_understood() {
         "team set t --default-model none",
         "team set t --name T --budget-mode job_based --credits-per-dollar 10 --overdraft 5",
         "team set t --tokens-per-credit 1000",
+        "team set t --budget-day 50 --budget-month none",
         "team set t --group g",
         "team set t --no-groups",
         "team set t --rpm 60 --tpm none --max-parallel 0",

@@ -132,6 +132,19 @@ pub(super) fn credits_allowed(text: &str) -> Result<Credits, String> {
     credits_within(text, 0)
 }
 
+/// The most that a team may be charged in a window, if anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Budget(pub(super) Option<Credits>);
+
+/// Reads a budget: so many credits, or `none`.
+pub(super) fn budget(text: &str) -> Result<Budget, String> {
+    if text == "none" {
+        return Ok(Budget(None));
+    }
+    let credits = credits_allowed(text).map_err(|problem| format!("{problem}, or none"))?;
+    Ok(Budget(Some(credits)))
+}
+
 /// Reads a correction: up or down, but not by nothing.
 pub(super) fn correction(text: &str) -> Result<Credits, String> {
     credits_within(text, -CREDITS_MAX)

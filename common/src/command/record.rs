@@ -192,6 +192,8 @@ fn team_detail(settings: &TeamSettings) -> Value {
         "limits": limit_detail(&settings.limits),
         "on_disconnect": settings.disconnect.map(DisconnectPolicy::word),
         "cache_ttl_seconds": removable(settings.cache_ttl_seconds.as_ref()),
+        "budget_day": removable(settings.budget_day.as_ref()),
+        "budget_month": removable(settings.budget_month.as_ref()),
     })
 }
 

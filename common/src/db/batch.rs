@@ -34,8 +34,8 @@ struct Batch<'w> {
     /// Jobs of calls to settle of which nothing else has to be known.
     known_open_jobs: BTreeSet<JobId>,
     ended_calls_of: BTreeSet<JobId>,
-    /// Those of `ended_calls_of` that were open before this batch.
-    ended_jobs: BTreeSet<JobId>,
+    /// Jobs that had ended before this batch, with their totals in the sums of their days.
+    ended_before: BTreeSet<JobId>,
     calls: HashMap<CallId, OpenCall>,
     new_calls: Vec<(&'w BeginCall, Admission)>,
     settled_calls: Vec<&'w SettleCall>,
@@ -203,6 +203,8 @@ impl<'w> Batch<'w> {
             jobs.insert(id);
         }
         let jobs = job::select_jobs(connection, &list(missing_jobs)).await?;
+        let ended = jobs.iter().filter(|job| !job.state.is_open());
+        batch.ended_before.extend(ended.map(|job| job.id));
         batch.jobs.extend(jobs.into_iter().map(|job| (job.id, job)));
         let mut missing_calls = Vec::new();
         for (id, team_id) in wanted.calls {
@@ -244,8 +246,8 @@ impl<'w> Batch<'w> {
             .filter(|id| !self.new_jobs.contains(id));
         let changed_jobs: Vec<Job> = changed.filter_map(of).collect();
         let ended_calls_of: Vec<JobId> = self.ended_calls_of.iter().copied().collect();
-        let ended_before = self.ended_calls_of.difference(&self.ended_jobs);
-        let ended_before: Vec<JobId> = ended_before.copied().collect();
+        let late_calls_of = self.ended_calls_of.intersection(&self.ended_before);
+        let late_calls_of: Vec<JobId> = late_calls_of.copied().collect();
         let claims: Vec<StoredClaim> = self
             .changed_claims
             .iter()
@@ -259,7 +261,7 @@ impl<'w> Batch<'w> {
         call::insert_calls(connection, &self.new_calls).await?;
         call::update_calls(connection, &self.settled_calls).await?;
         // A call that ends after its job adds its difference: the old totals out, the new ones in.
-        usage::take_out(connection, &ended_before).await?;
+        usage::take_out(connection, &late_calls_of).await?;
         job::update_totals(connection, &ended_calls_of).await?;
         usage::add_up(connection, &ended_calls_of).await?;
         idempotency::upsert_claims(connection, &claims).await?;

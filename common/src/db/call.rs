@@ -195,7 +195,7 @@ async fn insert_attempts(
         values.push_text(id);
         values.push(*number);
         values.push_text(&attempt.provider);
-        values.push_text(&attempt.credential_id);
+        values.push_text(attempt.credential_id);
         values.push(attempt.upstream_model.clone());
         values.push(attempt.error_kind);
         values.push(attempt.error.clone());

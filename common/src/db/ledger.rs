@@ -6,13 +6,13 @@ use super::rows::{Columns, Values, execute_tuples, select_in};
 use super::{Engine, StoreError};
 use crate::clock::Timestamp;
 use crate::id::{JobId, TeamId};
-use crate::ledger::Account;
-use crate::ledger::Entry;
+use crate::ledger::{Account, Budget, Entry};
 use crate::money::Credits;
 
 macro_rules! account_columns {
     () => {
-        "team_id, balance, held, allocated, used, overdraft, entry_count, version"
+        "team_id, balance, held, allocated, used, overdraft, entry_count, version, \
+         budget_day, day_began_at, day_charged, budget_month, month_began_at, month_charged"
     };
 }
 
@@ -39,6 +39,16 @@ fn read_account(columns: &mut Columns<'_>) -> Result<Account, StoreError> {
         overdraft: Credits(columns.take()?),
         entry_count: columns.take()?,
         version: columns.take()?,
+        budget_day: read_budget(columns)?,
+        budget_month: read_budget(columns)?,
+    })
+}
+
+fn read_budget(columns: &mut Columns<'_>) -> Result<Budget, StoreError> {
+    Ok(Budget {
+        limit: columns.take::<Option<i64>>()?.map(Credits),
+        began_at: columns.time()?,
+        charged: Credits(columns.take()?),
     })
 }
 
@@ -97,6 +107,11 @@ fn bind_account(values: &mut Values, account: &Account) {
     values.push(account.overdraft.0);
     values.push(account.entry_count);
     values.push(account.version);
+    for budget in [&account.budget_day, &account.budget_month] {
+        values.push(budget.limit.map(|credits| credits.0));
+        values.push_time(budget.began_at);
+        values.push(budget.charged.0);
+    }
 }
 
 /// Creates an account.
@@ -105,7 +120,14 @@ pub(crate) async fn insert_account(
     account: &Account,
 ) -> Result<(), StoreError> {
     let accounts = std::slice::from_ref(account);
-    execute_tuples(connection, (INSERT_ACCOUNTS, ""), 8, accounts, bind_account).await?;
+    execute_tuples(
+        connection,
+        (INSERT_ACCOUNTS, ""),
+        14,
+        accounts,
+        bind_account,
+    )
+    .await?;
     Ok(())
 }
 
@@ -119,6 +141,12 @@ pub const UPDATE_ACCOUNTS: (&str, &str) = (
        , overdraft = v.column6
        , entry_count = v.column7
        , version = v.column8
+       , budget_day = v.column9
+       , day_began_at = v.column10
+       , day_charged = v.column11
+       , budget_month = v.column12
+       , month_began_at = v.column13
+       , month_charged = v.column14
      FROM (VALUES ",
     ") AS v WHERE accounts.team_id = v.column1",
 );
@@ -128,7 +156,7 @@ pub(crate) async fn update_accounts(
     connection: &mut AnyConnection,
     accounts: &[Account],
 ) -> Result<(), StoreError> {
-    let changed = execute_tuples(connection, UPDATE_ACCOUNTS, 8, accounts, bind_account).await?;
+    let changed = execute_tuples(connection, UPDATE_ACCOUNTS, 14, accounts, bind_account).await?;
     if changed != accounts.len() as u64 {
         return Err(StoreError::Inconsistent(
             "an account vanished while it was locked".to_owned(),

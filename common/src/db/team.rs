@@ -68,6 +68,8 @@ pub(crate) async fn insert(
         .map_err(|error| CommandError::on_insert(error.into(), "team", id))?;
     let mut account = Account::new(id.clone());
     account.overdraft = settings.overdraft.unwrap_or(Credits::ZERO);
+    account.budget_day.limit = settings.budget_day.flatten();
+    account.budget_month.limit = settings.budget_month.flatten();
     ledger::insert_account(connection, &account).await?;
     grant(connection, id, settings.groups.as_deref()).await
 }
@@ -97,6 +99,33 @@ const SET_OVERDRAFT: &str = "
     SET overdraft = $2, version = version + 1
     WHERE team_id = $1 AND balance - held >= -$2";
 
+const SET_BUDGETS: &str = "
+    UPDATE accounts
+    SET budget_day = CASE WHEN $2 = 1 THEN $3 ELSE budget_day END
+      , budget_month = CASE WHEN $4 = 1 THEN $5 ELSE budget_month END
+      , version = version + 1
+    WHERE team_id = $1";
+
+/// A budget may be set below what is charged and held: it refuses what comes then.
+async fn set_budgets(
+    connection: &mut AnyConnection,
+    id: &TeamId,
+    settings: &TeamSettings,
+) -> Result<(), StoreError> {
+    let (day, month) = (settings.budget_day, settings.budget_month);
+    if day.is_some() || month.is_some() {
+        sqlx::query(SET_BUDGETS)
+            .bind(id.to_string())
+            .bind(i64::from(day.is_some()))
+            .bind(day.flatten().map(|credits| credits.0))
+            .bind(i64::from(month.is_some()))
+            .bind(month.flatten().map(|credits| credits.0))
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}
+
 pub(crate) async fn update(
     connection: &mut AnyConnection,
     id: &TeamId,
@@ -125,6 +154,7 @@ pub(crate) async fn update(
     limit_query(SET_LIMITS, id.to_string(), &settings.limits)
         .execute(&mut *connection)
         .await?;
+    set_budgets(connection, id, settings).await?;
     set_overdraft(connection, id, settings.overdraft).await?;
     grant(connection, id, settings.groups.as_deref()).await
 }

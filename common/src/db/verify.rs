@@ -78,6 +78,28 @@ const CHECKS: &[(&str, &str)] = &[
          HAVING a.used <> COALESCE(SUM(-e.amount), 0)",
     ),
     (
+        "the day's charges are what the entries since its beginning add up to",
+        "SELECT a.team_id, a.day_charged, CAST(COALESCE(SUM(-e.amount), 0) AS BIGINT)
+         FROM accounts AS a
+         LEFT JOIN ledger_entries AS e
+             ON e.team_id = a.team_id
+            AND e.kind IN ('deduction', 'overrun')
+            AND e.created_at >= a.day_began_at
+         GROUP BY a.team_id, a.day_charged
+         HAVING a.day_charged <> COALESCE(SUM(-e.amount), 0)",
+    ),
+    (
+        "the month's charges are what the entries since its beginning add up to",
+        "SELECT a.team_id, a.month_charged, CAST(COALESCE(SUM(-e.amount), 0) AS BIGINT)
+         FROM accounts AS a
+         LEFT JOIN ledger_entries AS e
+             ON e.team_id = a.team_id
+            AND e.kind IN ('deduction', 'overrun')
+            AND e.created_at >= a.month_began_at
+         GROUP BY a.team_id, a.month_charged
+         HAVING a.month_charged <> COALESCE(SUM(-e.amount), 0)",
+    ),
+    (
         "a completed job was charged exactly once, what its entries say",
         "SELECT j.id, j.charged, CAST(COALESCE(SUM(-e.amount), -1) AS BIGINT)
          FROM jobs AS j

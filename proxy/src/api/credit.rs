@@ -5,7 +5,7 @@ use axum::extract::{Query, State};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tollgate_common::db::ledger::{self, EntryRow};
-use tollgate_common::ledger::Account;
+use tollgate_common::ledger::{Account, Window};
 use tollgate_common::money::Credits;
 
 use super::{Segment, Shared};
@@ -43,7 +43,8 @@ pub(crate) async fn balance(
     require_own(&caller, &team, "access credit balance")?;
     let account = account_of(&services, &caller).await?;
     let team = &caller.team;
-    let standing = caller.snapshot.policy.standing(team, services.clock.now());
+    let now = services.clock.now();
+    let standing = caller.snapshot.policy.standing(team, now);
     Ok(Json(json!({
         "team_id": team.id,
         "organization_id": team.org_id,
@@ -52,6 +53,10 @@ pub(crate) async fn balance(
         "credits_remaining": account.balance,
         "credits_held": account.held,
         "credits_available": account.available(),
+        "budget_day": account.budget_day.limit,
+        "used_today": account.charged_in(Window::Day, now),
+        "budget_month": account.budget_month.limit,
+        "used_this_month": account.charged_in(Window::Month, now),
         "credit_limit": null,
         "auto_refill": false,
         "refill_amount": null,
@@ -144,20 +149,14 @@ pub(crate) async fn check(
     let text = query.credits_needed.as_deref();
     let needed = query_number("credits_needed", text, 1, i64::MAX)?.unwrap_or(1);
     let account = account_of(&services, &caller).await?;
-    let available = account.available();
-    if available >= Credits(needed) {
+    let required = account.require(Credits(needed), services.clock.now());
+    let Err(error) = required else {
         return Ok(Json(json!({
             "team_id": caller.team.id,
             "has_credits": true,
-            "credits_remaining": available,
+            "credits_remaining": account.available(),
             "credits_needed": needed,
         })));
-    }
-    let error = tollgate_common::ledger::Refusal::InsufficientCredits {
-        remaining: available,
-        required: Credits(needed),
-        allocated: account.allocated,
-        used: account.used,
     };
     Ok(Json(json!({
         "team_id": caller.team.id,

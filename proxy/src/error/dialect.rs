@@ -13,16 +13,16 @@ use crate::steps::forward::UpstreamFailure;
 impl ApiError {
     /// The status in a dialect: clients of the other APIs know 402 as the lack of credits.
     pub(crate) fn status_in(&self, dialect: Dialect) -> StatusCode {
-        match (dialect, self) {
-            (Dialect::OpenAi | Dialect::Anthropic, Self::Work(WorkError::Refused(refusal)))
-                if matches!(
-                    refusal,
-                    Refusal::InsufficientCredits { .. } | Refusal::JobLimit { .. }
-                ) =>
-            {
-                StatusCode::PAYMENT_REQUIRED
-            }
-            _ => self.status(),
+        let lacks_credits = matches!(
+            self,
+            Self::Work(WorkError::Refused(
+                Refusal::InsufficientCredits { .. } | Refusal::JobLimit { .. }
+            ))
+        );
+        if lacks_credits && dialect != Dialect::Job {
+            StatusCode::PAYMENT_REQUIRED
+        } else {
+            self.status()
         }
     }
 
@@ -92,7 +92,6 @@ impl ApiError {
             Self::Paused { .. } => "team_paused",
             Self::Forbidden(_) => "forbidden",
             Self::NoSuchPath | Self::NoSuchGroup(_) => "not_found",
-            Self::NoSuchModel(_) => "model_not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::BodyTooLarge { .. } => "body_too_large",
@@ -101,7 +100,7 @@ impl ApiError {
             Self::InvalidFields(_) => "invalid_value",
             Self::Route(RouteRefusal::NoModel { .. }) => "model_required",
             Self::Route(RouteRefusal::NoCredentials { .. }) => "model_unavailable",
-            Self::Route(_) => "model_not_found",
+            Self::Route(_) | Self::NoSuchModel(_) => "model_not_found",
             Self::Work(error) => work_code(error),
             Self::Upstream(failure) => upstream_code(failure),
             Self::RateLimited(_) => "rate_limit_exceeded",
@@ -125,6 +124,7 @@ const fn work_code(error: &WorkError) -> &'static str {
             Refusal::JobEnded { .. } => "job_ended",
             Refusal::CallsInFlight { .. } => "calls_in_flight",
             Refusal::Unpriced { .. } => "model_unpriced",
+            Refusal::BudgetExceeded { .. } => "budget_exceeded",
             _ => "invalid_value",
         },
     }

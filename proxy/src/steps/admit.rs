@@ -1,6 +1,7 @@
 //! Counts a call against the limits of its key and its team.
 
 use tollgate_common::clock::Timestamp;
+use tollgate_common::limit::Limits;
 
 use super::authenticate::Caller;
 use crate::error::ApiError;
@@ -13,7 +14,7 @@ pub(crate) async fn admit(
     tokens: i64,
     now: Timestamp,
 ) -> Result<Grant, ApiError> {
-    let none = Default::default();
+    let none = Limits::default();
     if caller.key_limits == none && caller.team.limits == none {
         return Ok(Grant::unlimited());
     }

@@ -120,11 +120,13 @@ impl UpstreamFailure {
     /// What it tells about the key that was used.
     pub(crate) const fn outcome(&self) -> Outcome {
         match self {
-            Self::Rejected { .. } | Self::Untranslatable(_) | Self::CallerGone => Outcome::Neutral,
-            Self::CircuitOpen { .. } => Outcome::Neutral,
-            // A 403 may be about the one model; others may still be served with the key.
             Self::Unauthorized { status: 401, .. } => Outcome::Unauthorized,
-            Self::Unauthorized { .. } => Outcome::Neutral,
+            // A 403 may be about the one model; others may still be served with the key.
+            Self::Unauthorized { .. }
+            | Self::Rejected { .. }
+            | Self::Untranslatable(_)
+            | Self::CallerGone
+            | Self::CircuitOpen { .. } => Outcome::Neutral,
             Self::RateLimited { retry_after } => Outcome::RateLimited {
                 retry_after: *retry_after,
             },

@@ -10,7 +10,7 @@ use super::forward::UpstreamFailure;
 use super::meter;
 use super::plan::{Plan, Try};
 use super::reserve::OpenCall;
-use super::underway::Underway;
+use super::underway::{Underway, note_service};
 use crate::error::ApiError;
 
 /// How long an answer waits for the ledger. The writer goes on trying after that: the provider has
@@ -56,7 +56,7 @@ pub(crate) async fn abandon(
         let usage = meter::StreamMeter::default().partial_usage(underway.request);
         let price = attempt.route.model.price();
         result = meter::result_of(usage, price.as_ref(), call.terms(), underway.latency_ms());
-        underway.note_service(&mut result, attempt, &mut plan);
+        note_service(&mut result, attempt, &mut plan);
     }
     describe(&mut result, &UpstreamFailure::CallerGone);
     let tokens = result.usage.total();

@@ -19,7 +19,7 @@ use super::meter::{self, StreamMeter};
 use super::plan::{Plan, Try};
 use super::reserve::OpenCall;
 use super::settle;
-use super::underway::Underway;
+use super::underway::{Underway, note_service};
 use crate::answer::{Answer, StreamWriter};
 use crate::chat::Chunk;
 use crate::error::ApiError;
@@ -74,7 +74,12 @@ impl Upstream<'_> {
                     _ if self.decoder.is_complete() => return Ok(None),
                     Err(failure) => return Err(failure),
                     Ok(None) => {
-                        let reason = "the stream ended early".to_owned();
+                        let place = if self.parser.is_mid_event() {
+                            "within"
+                        } else {
+                            "after"
+                        };
+                        let reason = format!("the stream ended early, {place} an event");
                         return Err(UpstreamFailure::Cut { reason });
                     }
                 }
@@ -140,7 +145,10 @@ pub(crate) async fn carry_out(
                 continue;
             }
         };
-        match downstream.wait(begin(underway, &attempt, &encoded)).await {
+        match downstream
+            .wait(Box::pin(begin(underway, &attempt, &encoded)))
+            .await
+        {
             Ok(Ok((upstream, first))) => {
                 drop(encoded);
                 let served = Served {
@@ -247,7 +255,7 @@ async fn relay(
             .error_kind
             .get_or_insert(UpstreamFailure::CallerGone.kind());
     }
-    underway.note_service(&mut result, &attempt, &mut plan);
+    note_service(&mut result, &attempt, &mut plan);
     let tokens = result.usage.total();
     if let End::Failed(failure) = &end {
         tracing::warn!(call_id = %underway.call_id, reason = failure.for_operators(), "LLM stream failed");

@@ -170,7 +170,8 @@ impl<'c> Underway<'c> {
             stream: self.request.stream,
             request,
         };
-        let exchange = self.services.forwarder.open(target).await?;
+        // Boxed, because connecting needs much memory for a short time only.
+        let exchange = Box::pin(self.services.forwarder.open(target)).await?;
         if exchange.status == 200 {
             return Ok(exchange);
         }
@@ -193,24 +194,6 @@ impl<'c> Underway<'c> {
     pub(crate) fn latency_ms(&self) -> i64 {
         let passed = self.services.clock.now().since(self.began_at);
         i64::try_from(passed.as_millis()).unwrap_or(i64::MAX)
-    }
-
-    /// Notes in the result who served, and which tries failed before.
-    pub(crate) fn note_service(
-        &self,
-        result: &mut CallResult,
-        attempt: &Try<'_>,
-        plan: &mut Plan<'_>,
-    ) {
-        result.failed_attempts = plan.take_failed();
-        if !attempt.is_planned() {
-            let model = attempt.route.model;
-            result.served_by = Some(ServedBy {
-                provider: attempt.route.provider.name.clone(),
-                upstream_model: model.upstream_model.clone(),
-                price: model.price(),
-            });
-        }
     }
 
     /// The headers that every answer to a call has.
@@ -242,4 +225,17 @@ pub(crate) fn payable<'p>(caller: &Caller, candidates: Vec<Route<'p>>) -> Vec<Ro
         .into_iter()
         .filter(|route| route.model.price().is_some())
         .collect()
+}
+
+/// Notes in the result who served, and which tries failed before.
+pub(crate) fn note_service(result: &mut CallResult, attempt: &Try<'_>, plan: &mut Plan<'_>) {
+    result.failed_attempts = plan.take_failed();
+    if !attempt.is_planned() {
+        let model = attempt.route.model;
+        result.served_by = Some(ServedBy {
+            provider: attempt.route.provider.name.clone(),
+            upstream_model: model.upstream_model.clone(),
+            price: model.price(),
+        });
+    }
 }

@@ -13,7 +13,7 @@ use super::downstream::{Gone, while_there};
 use super::forward::UpstreamFailure;
 use super::plan::{Plan, Try};
 use super::reserve::OpenCall;
-use super::underway::Underway;
+use super::underway::{Underway, note_service};
 use super::{meter, settle};
 use crate::answer::{Answer, completions, embeddings, envelope, messages, single};
 use crate::cache::CacheKey;
@@ -106,10 +106,10 @@ async fn exchange(
     encoded: &Encoded,
     deadline: Instant,
 ) -> Result<Bytes, UpstreamFailure> {
-    let work = async {
+    let work = Box::pin(async {
         let exchange = underway.open(attempt.route, attempt.key, encoded).await?;
         Ok(exchange.read_whole().await?.body)
-    };
+    });
     let bounded = async {
         tokio::time::timeout_at(deadline.into(), work)
             .await
@@ -144,7 +144,7 @@ async fn answer(
     let price = attempt.route.model.price();
     let mut result = meter::result_of(usage, price.as_ref(), call.terms(), underway.latency_ms());
     result.finish_reason = finish_reason;
-    underway.note_service(&mut result, &attempt, &mut plan);
+    note_service(&mut result, &attempt, &mut plan);
     attempt.succeeded();
     let tokens = result.usage.total();
     let shown = Answer {

@@ -5,10 +5,41 @@ use tollgate_common::clock::Timestamp;
 use tollgate_common::db::ledger::EntryRow;
 use tollgate_common::db::verify::{Difference, Report};
 use tollgate_common::id::TeamId;
-use tollgate_common::ledger::{Account, Entry};
+use tollgate_common::ledger::{Account, Entry, Window};
 use tollgate_common::money::Credits;
 
 use crate::cli::output::{Column, Row, Show, numbers, or_dash, time, words};
+
+/// What a team may be charged in a window, and what of it is used.
+#[derive(Debug, Serialize)]
+pub(crate) struct BudgetsView {
+    budget_day: Option<Credits>,
+    used_today: Credits,
+    budget_month: Option<Credits>,
+    used_this_month: Credits,
+}
+
+impl BudgetsView {
+    /// The budgets as they stand at `now`.
+    pub(crate) fn new(account: &Account, now: Timestamp) -> Self {
+        Self {
+            budget_day: account.budget_day.limit,
+            used_today: account.charged_in(Window::Day, now),
+            budget_month: account.budget_month.limit,
+            used_this_month: account.charged_in(Window::Month, now),
+        }
+    }
+
+    /// The same for people.
+    pub(crate) fn fields(&self) -> [(&'static str, String); 4] {
+        [
+            ("budget a day", or_dash(self.budget_day)),
+            ("used today", self.used_today.to_string()),
+            ("budget a month", or_dash(self.budget_month)),
+            ("used this month", self.used_this_month.to_string()),
+        ]
+    }
+}
 
 /// What a team has.
 #[derive(Debug, Serialize)]
@@ -20,11 +51,15 @@ pub(super) struct BalanceView {
     overdraft: Credits,
     allocated: Credits,
     used: Credits,
+    #[serde(flatten)]
+    budgets: BudgetsView,
 }
 
-impl From<Account> for BalanceView {
-    fn from(account: Account) -> Self {
+impl BalanceView {
+    /// The balance as it stands at `now`.
+    pub(super) fn new(account: Account, now: Timestamp) -> Self {
         Self {
+            budgets: BudgetsView::new(&account, now),
             available: account.available(),
             team: account.team_id,
             balance: account.balance,
@@ -38,7 +73,7 @@ impl From<Account> for BalanceView {
 
 impl Show for BalanceView {
     fn fields(&self) -> Vec<(&'static str, String)> {
-        vec![
+        let mut fields = vec![
             ("team", self.team.to_string()),
             ("balance", self.balance.to_string()),
             ("held", self.held.to_string()),
@@ -46,7 +81,9 @@ impl Show for BalanceView {
             ("overdraft", self.overdraft.to_string()),
             ("allocated", self.allocated.to_string()),
             ("used", self.used.to_string()),
-        ]
+        ];
+        fields.extend(self.budgets.fields());
+        fields
     }
 }
 

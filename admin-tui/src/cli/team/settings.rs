@@ -15,7 +15,7 @@ use crate::cli::value;
 const NONE: &str = "none";
 
 /// The options below by their fields, without limits; a change needs at least one of either.
-pub(super) const OPTIONS: [&str; 10] = [
+pub(super) const OPTIONS: [&str; 12] = [
     "name",
     "budget_mode",
     "credits_per_dollar",
@@ -26,6 +26,8 @@ pub(super) const OPTIONS: [&str; 10] = [
     "overdraft",
     "on_disconnect",
     "cache_ttl",
+    "budget_day",
+    "budget_month",
 ];
 
 /// Settings of a team; what is not given stays, or is the default of a new team.
@@ -78,6 +80,12 @@ pub(crate) struct Settings {
     /// How long answers are cached, at most 30 days; "none" ends caching
     #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     cache_ttl: Option<CacheTtl>,
+    /// How many credits it may be charged in a calendar day in UTC; "none" removes the limit
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value::budget)]
+    budget_day: Option<value::Budget>,
+    /// How many credits it may be charged in a calendar month in UTC; "none" removes the limit
+    #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = value::budget)]
+    budget_month: Option<value::Budget>,
 }
 
 #[derive(Debug, Clone)]
@@ -139,6 +147,8 @@ impl Settings {
             limits: self.limits.settings(),
             disconnect: self.on_disconnect,
             cache_ttl_seconds: self.cache_ttl.map(|ttl| ttl.0),
+            budget_day: self.budget_day.map(|budget| budget.0),
+            budget_month: self.budget_month.map(|budget| budget.0),
         }
     }
 }

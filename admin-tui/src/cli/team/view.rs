@@ -8,6 +8,7 @@ use tollgate_common::limit::Limits;
 use tollgate_common::money::Credits;
 use tollgate_common::team::Team;
 
+use crate::cli::credits::BudgetsView;
 use crate::cli::limit;
 use crate::cli::output::{Column, Row, Show, joined, numbers, optional_time, or_dash, time, words};
 
@@ -32,6 +33,8 @@ pub(super) struct TeamView {
     limits: Limits,
     on_disconnect: &'static str,
     cache_ttl_seconds: Option<i64>,
+    #[serde(flatten)]
+    budgets: BudgetsView,
     created_at: Timestamp,
     updated_at: Timestamp,
 }
@@ -59,6 +62,7 @@ impl TeamView {
             limits: team.limits,
             on_disconnect: team.disconnect.word(),
             cache_ttl_seconds: team.cache_ttl_seconds,
+            budgets: BudgetsView::new(&account, now),
             created_at: team.created_at,
             updated_at: team.updated_at,
         }
@@ -111,6 +115,7 @@ impl Show for TeamView {
             ("held", self.held.to_string()),
             ("overdraft", self.overdraft.to_string()),
         ];
+        fields.extend(self.budgets.fields());
         fields.extend(limit::fields(&self.limits));
         fields.extend([
             ("on disconnect", self.on_disconnect.to_owned()),

@@ -60,7 +60,7 @@ impl<'w> Batch<'w> {
         let mut job = new_job(work);
         let account = self.account_mut(&work.team_id)?;
         match &work.failed {
-            None => ledger::open_job(account, &mut job)?,
+            None => ledger::open_job(account, &mut job, work.now)?,
             Some(why) => {
                 ledger::release_job(account, &mut job, JobState::Failed, work.now)?;
                 job.error_message = Some(shortened(why));
@@ -102,7 +102,7 @@ impl<'w> Batch<'w> {
         let mut job = new_job(opens);
         let account = self.account_mut(&work.team_id)?;
         let untouched = account.clone();
-        ledger::open_job(account, &mut job)?;
+        ledger::open_job(account, &mut job, work.now)?;
         self.jobs.insert(job.id, job);
         let admitted = self.admit_call(work);
         if admitted.is_ok() {
@@ -177,7 +177,7 @@ impl<'w> Batch<'w> {
             } else {
                 Spend::default()
             };
-            ledger::settle_call(account, job, reserved, used);
+            ledger::settle_call(account, job, reserved, used, work.now);
             self.changed_jobs.insert(work.job_id);
         }
         if let (true, Some(patch)) = (succeeded, &work.metadata) {
@@ -357,7 +357,6 @@ impl<'w> Batch<'w> {
         self.changed_accounts.insert(team_id.clone());
         self.changed_jobs.insert(id);
         self.ended_calls_of.insert(id);
-        self.ended_jobs.insert(id);
     }
 
     fn count_in_flight(&mut self, job: JobId, change: i64) {

@@ -48,13 +48,6 @@ fn content(text: &str) -> Said<'_> {
     }
 }
 
-fn tool_calls(json: &str) -> Said<'_> {
-    Said {
-        tool_calls: Some(json.into()),
-        ..Said::default()
-    }
-}
-
 fn end(reason: FinishReason) -> Delta<'static> {
     Delta {
         finish_reason: Some(reason),
