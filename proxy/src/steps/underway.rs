@@ -21,7 +21,7 @@ use crate::error::ApiError;
 use crate::operation::Operation;
 use crate::provider::{self, Encoded, Order, failure};
 use crate::reply::Reply;
-use crate::request::CallRequest;
+use crate::request::{CallRequest, Prompt};
 use crate::services::Services;
 
 /// A call on its way.
@@ -91,6 +91,10 @@ impl<'c> Underway<'c> {
 
     /// The longest answer of any model that may serve.
     fn output_tokens_max(&self) -> i64 {
+        if matches!(self.request.prompt, Prompt::Embeddings(_)) {
+            // Vectors are no tokens; this is the least that can be asked for.
+            return 1;
+        }
         let default = self.services.config.default_output_tokens_max;
         let longest = self.candidates.iter();
         let longest = longest
