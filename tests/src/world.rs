@@ -64,6 +64,9 @@ impl World {
         for command in fixture::commands(&world.upstream.base_url(), &world.sealing_key) {
             world.execute(command).await;
         }
+        for command in fixture::other_kinds(&world.upstream, &world.sealing_key) {
+            world.execute(command).await;
+        }
         world
     }
 
