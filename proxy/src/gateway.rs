@@ -140,7 +140,7 @@ impl Gateway {
             caller: &caller,
             operation,
             request: &request,
-            alias: &routes.public.alias,
+            alias: routes.public.alias.as_str(),
             candidates: &candidates,
             job_id: opening.job_id(),
             call_id: CallId::new(began_at, &*services.random),

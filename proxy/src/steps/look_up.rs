@@ -67,7 +67,7 @@ pub(crate) async fn look_up(
     let Some(text) = canonical_form(underway.request) else {
         return Ok(Found::Bypass);
     };
-    let alias = underway.alias;
+    let alias = &underway.candidates[0].model.alias;
     let key = CacheKey::new(&underway.caller.team.id, alias, &text);
     let cached = underway.services.cache.get(&key).await;
     let ttl = Duration::from_secs(ttl_seconds.unsigned_abs());

@@ -167,7 +167,7 @@ pub(crate) async fn carry_out(
 fn shown<'u>(underway: &'u Underway<'_>) -> Answer<'u> {
     Answer {
         call_id: underway.call_id,
-        alias: underway.alias.as_str(),
+        alias: underway.alias,
         requested_model: underway.requested_model(),
         usage: Usage::default(),
         latency_ms: 0,

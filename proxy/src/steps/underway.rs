@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::work::{BeginCall, CallResult, IdempotencyClaim, OpenJob, ServedBy};
-use tollgate_common::id::{CallId, JobId, ModelAlias};
+use tollgate_common::id::{CallId, JobId};
 use tollgate_common::job::BudgetMode;
 use tollgate_common::ledger::CallEstimate;
 use tollgate_common::policy::Route;
@@ -21,7 +21,7 @@ use crate::error::ApiError;
 use crate::operation::Operation;
 use crate::provider::{self, Encoded, Order, failure};
 use crate::reply::Reply;
-use crate::request::{CallRequest, Prompt};
+use crate::request::CallRequest;
 use crate::services::Services;
 
 /// A call on its way.
@@ -31,8 +31,8 @@ pub(crate) struct Underway<'c> {
     pub(crate) caller: &'c Caller,
     pub(crate) operation: &'c Operation,
     pub(crate) request: &'c CallRequest<'c>,
-    /// The name that callers know the model by, whoever serves.
-    pub(crate) alias: &'c ModelAlias,
+    /// The name that callers know the model by.
+    pub(crate) alias: &'c str,
     /// At least one.
     pub(crate) candidates: &'c [Route<'c>],
     pub(crate) job_id: JobId,
@@ -43,7 +43,7 @@ pub(crate) struct Underway<'c> {
 impl<'c> Underway<'c> {
     /// The name that the caller used.
     pub(crate) fn requested_model(&self) -> &str {
-        self.request.model.as_deref().unwrap_or(self.alias.as_str())
+        self.request.model.as_deref().unwrap_or(self.alias)
     }
 
     /// What the ledger is asked. It holds for the dearest of the models that may serve.
@@ -61,7 +61,7 @@ impl<'c> Underway<'c> {
             team_id: self.caller.team.id.clone(),
             key_id: self.caller.key_id.clone(),
             node_id: self.services.node_id,
-            alias: self.alias.clone(),
+            alias: planned.model.alias.clone(),
             requested_model: self.requested_model().to_owned(),
             provider: planned.provider.name.clone(),
             upstream_model: planned.model.upstream_model.clone(),
@@ -91,10 +91,6 @@ impl<'c> Underway<'c> {
 
     /// The longest answer of any model that may serve.
     fn output_tokens_max(&self) -> i64 {
-        if matches!(self.request.prompt, Prompt::Embeddings(_)) {
-            // Vectors are no tokens; this is the least that can be asked for.
-            return 1;
-        }
         let default = self.services.config.default_output_tokens_max;
         let longest = self.candidates.iter();
         let longest = longest
@@ -184,7 +180,7 @@ impl<'c> Underway<'c> {
             key,
             host: route.provider.base_url.host(),
             upstream_model: &route.model.upstream_model,
-            alias: self.alias.as_str(),
+            alias: self.alias,
         };
         Err(failure::failure(&reply, scrub))
     }
@@ -218,17 +214,17 @@ impl<'c> Underway<'c> {
     }
 }
 
-/// The models that may serve a team's call. Where the team is charged by cost, only those with a
-/// price; if the planned one has none, it alone is left, and the ledger refuses it by name.
-pub(crate) fn payable<'p>(caller: &Caller, mut candidates: Vec<Route<'p>>) -> Vec<Route<'p>> {
-    if caller.team.terms.mode == BudgetMode::ConsumptionUsd {
-        if candidates[0].model.price().is_none() {
-            candidates.truncate(1);
-        } else {
-            candidates.retain(|route| route.model.price().is_some());
-        }
+/// Models that a team which is charged by cost may use: those with a price. If none has one, all
+/// are left, and the ledger refuses the call by name.
+pub(crate) fn payable<'p>(caller: &Caller, candidates: Vec<Route<'p>>) -> Vec<Route<'p>> {
+    let needs_price = caller.team.terms.mode == BudgetMode::ConsumptionUsd;
+    if !needs_price || candidates[0].model.price().is_none() {
+        return candidates;
     }
     candidates
+        .into_iter()
+        .filter(|route| route.model.price().is_some())
+        .collect()
 }
 
 /// Notes in the result who served, and which tries failed before.

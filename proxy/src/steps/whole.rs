@@ -149,7 +149,7 @@ async fn answer(
     let tokens = result.usage.total();
     let shown = Answer {
         call_id: underway.call_id,
-        alias: underway.alias.as_str(),
+        alias: underway.alias,
         requested_model: underway.requested_model(),
         usage: result.usage,
         latency_ms: result.latency_ms,
@@ -184,7 +184,7 @@ pub(crate) async fn answer_cached(
     let result = meter::result_of(usage, call.price(), call.terms(), underway.latency_ms());
     let shown = Answer {
         call_id: underway.call_id,
-        alias: underway.alias.as_str(),
+        alias: underway.alias,
         requested_model: underway.requested_model(),
         usage: result.usage,
         latency_ms: result.latency_ms,
