@@ -42,6 +42,7 @@ mod stream;
 mod admin_cli;
 mod migrations;
 mod provider_keys;
+mod python_clients;
 mod quickstart;
 mod real_llm;
 mod routing_admin;
