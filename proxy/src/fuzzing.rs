@@ -42,6 +42,7 @@ fn answer_of(call_id: CallId) -> Answer<'static> {
         usage: Usage::default(),
         latency_ms: 1,
         created_at: SystemClock.now(),
+        is_cached: false,
     }
 }
 
