@@ -8,6 +8,7 @@ use tollgate_tests::client::prompt_body;
 use tollgate_tests::fixture::{
     ANTHROPIC_KEY, CLAUDE, FAST, MINI, PROVIDER, Team, UNGRANTED, UNPRICED,
 };
+use tollgate_tests::upstream::Recorded;
 use tollgate_tests::{Answer, World, wait};
 
 use crate::setup::{
@@ -34,7 +35,7 @@ const BY_TOKENS: Team = Team {
 /// The models that were asked, from this request on.
 fn asked_since(world: &World, first: usize) -> Vec<String> {
     let requests = world.upstream.requests();
-    requests[first..].iter().map(|r| r.model()).collect()
+    requests[first..].iter().map(Recorded::model).collect()
 }
 
 /// A world whose keys never rest because of failures.
@@ -344,7 +345,15 @@ async fn who_pays_by_cost_is_served_only_by_models_with_a_price() {
         (call.price_version.as_deref(), call.provider_cost.0),
         (None, 0)
     );
-    let refused = complete(&by_cost, UNPRICED, "Hi").await;
+    set_fallbacks(&world, UNPRICED, &[(MINI, 1)]).await;
+    let refused = wait::until("the fallback is known", async || {
+        let before = world.upstream.count();
+        let _ = complete(&plenty, UNPRICED, "do:status=503").await;
+        let is_known = asked_since(&world, before).contains(&"gpt-4o-mini".to_owned());
+        let refused = complete(&by_cost, UNPRICED, "Hi").await;
+        is_known.then_some(refused)
+    })
+    .await;
     expect_openai(&refused, 403, "permission_error", "model_unpriced");
     assert!(refused.text().contains(UNPRICED), "{}", refused.text());
     world.verify().await;

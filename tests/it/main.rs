@@ -26,6 +26,7 @@ mod large;
 mod limit;
 mod messages_api;
 mod openai_api;
+mod openai_refusals;
 mod routing;
 mod single;
 mod suspend;

@@ -8,7 +8,7 @@ use tollgate_common::id::{CallId, JobId, ModelAlias};
 use tollgate_common::job::BudgetMode;
 use tollgate_common::ledger::CallEstimate;
 use tollgate_common::model::Model;
-use tollgate_common::policy::Route;
+use tollgate_common::policy::{Route, RouteRefusal, Routes};
 use tollgate_common::price::UnitPrices;
 use tollgate_common::secret::Secret;
 use tollgate_common::team::DisconnectPolicy;
@@ -235,15 +235,24 @@ impl<'c> Underway<'c> {
     }
 }
 
-/// Models that a team which is charged by cost may use: those with a price. If none has one, all
-/// are left, and the ledger refuses the call by name.
-pub(crate) fn payable<'p>(caller: &Caller, candidates: Vec<Route<'p>>) -> Vec<Route<'p>> {
-    let has_price = |route: &Route<'_>| route.model.price().is_some();
-    let needs_price = caller.team.terms.mode == BudgetMode::ConsumptionUsd;
-    if !needs_price || !candidates.iter().any(has_price) {
-        return candidates;
+/// Leaves the models that may serve a team's call. Where it is charged by cost, those with a price
+/// serve one that has a price; one that has none is refused by the ledger, whoever could stand in.
+pub(crate) fn payable<'p>(
+    caller: &Caller,
+    mut routes: Routes<'p>,
+) -> Result<Routes<'p>, RouteRefusal> {
+    if caller.team.terms.mode == BudgetMode::ConsumptionUsd {
+        let has_price = |model: &Model| model.price().is_some();
+        let wanted = has_price(routes.public);
+        routes
+            .candidates
+            .retain(|route| has_price(route.model) == wanted);
     }
-    candidates.into_iter().filter(has_price).collect()
+    if routes.candidates.is_empty() {
+        let provider = routes.public.provider.clone();
+        return Err(RouteRefusal::NoCredentials { provider });
+    }
+    Ok(routes)
 }
 
 /// Notes in the result who served, and which tries failed before.
