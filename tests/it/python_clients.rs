@@ -44,10 +44,12 @@ async fn prepare() -> (World, Proxy, Environment) {
             .execute(Command::SetTeamStanding { id, standing })
             .await;
     }
-    for (alias, account) in [("chat-broken", "broken"), ("chat-limited", "limited")] {
+    for account in ["broken", "flaky", "limited"] {
+        let alias = format!("chat-{account}");
         let url = world.upstream.base_url();
         let provider = add_provider(account, &url, PROVIDER_KEY, world.sealing_key());
-        for command in [provider, add_model(alias, account, "gpt-4o"), grant(alias)] {
+        let model = add_model(&alias, account, "gpt-4o");
+        for command in [provider, model, grant(&alias)] {
             world.execute(command).await;
         }
     }

@@ -29,7 +29,7 @@ KINDS = list(USAGE)
 EMBED = "embed"
 
 # Models of provider accounts of their own, which may fail without others being left alone.
-BROKEN, LIMITED = "chat-broken", "chat-limited"
+BROKEN, FLAKY, LIMITED = "chat-broken", "chat-flaky", "chat-limited"
 
 # What must not reach a caller: providers' keys and their names of models.
 SECRETS = os.environ["TOLLGATE_PROVIDER_KEYS"].split(",") + ["gpt-4o", "sonnet", "2.5-flash"]

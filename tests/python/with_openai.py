@@ -17,6 +17,7 @@ from checks import (
     CLAUDE,
     EMBED,
     FAST,
+    FLAKY,
     GEM,
     KEY,
     KINDS,
@@ -355,11 +356,11 @@ def check_errors_have_their_classes():
 def check_retries():
     patient = connect(max_retries=4)
     raw = patient.chat.completions.with_raw_response.create(
-        model=BROKEN, messages=user(f"do:fail-first=3:503 {uuid.uuid4()}")
+        model=FLAKY, messages=user(f"do:fail-first=3:503 {uuid.uuid4()}")
     )
     equal(raw.parse().choices[0].message.content, "Hello!", "after failures of the provider")
     chunks = patient.chat.completions.create(
-        model=BROKEN, messages=user(f"do:fail-first=2:503 {uuid.uuid4()}"), stream=True
+        model=FLAKY, messages=user(f"do:fail-first=2:503 {uuid.uuid4()}"), stream=True
     )
     text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
     equal(text, "Hello!", "a stream after failures of the provider")

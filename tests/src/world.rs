@@ -7,11 +7,11 @@ use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom};
 use tollgate_common::command::{Applied, Command, CommandError};
 use tollgate_common::config::Config;
 use tollgate_common::db::admin::{self, Actor};
-use tollgate_common::db::call::CallRow;
+use tollgate_common::db::call::{AttemptRow, CallRow};
 use tollgate_common::db::job::JobFilter;
 use tollgate_common::db::ledger::EntryRow;
 use tollgate_common::db::{Database, call, job, ledger, migrate, verify};
-use tollgate_common::id::JobId;
+use tollgate_common::id::{CallId, JobId};
 use tollgate_common::job::Job;
 use tollgate_common::ledger::Account;
 use tollgate_common::secret::SealingKey;
@@ -225,6 +225,13 @@ impl World {
         call::list_calls(self.database.pool(), job_id(job))
             .await
             .expect("calls can be read")
+    }
+
+    /// The tries of a call that failed, in their order.
+    pub async fn attempts(&self, call: CallId) -> Vec<AttemptRow> {
+        call::list_attempts(self.database.pool(), call)
+            .await
+            .expect("tries can be read")
     }
 }
 
