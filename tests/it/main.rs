@@ -15,6 +15,7 @@ mod budget;
 mod cache;
 mod call;
 mod credit;
+mod description;
 mod fallback;
 mod health;
 mod idempotency;
