@@ -6,16 +6,8 @@ use tokio::net::TcpListener;
 use tollgate_common::command::{Command, ProviderRef};
 use tollgate_common::job::CallState;
 use tollgate_tests::client::prompt_body;
-use tollgate_tests::fixture::{ALPHA, GROUP, PROVIDER_KEY, TOK, add_model, add_provider};
+use tollgate_tests::fixture::{ALPHA, PROVIDER_KEY, TOK, add_model, add_provider, grant};
 use tollgate_tests::{Answer, World, wait};
-
-/// Adds a model to the group that all teams are granted.
-fn grant(alias: &str) -> Command {
-    Command::AddToGroup {
-        name: GROUP.parse().unwrap(),
-        alias: alias.parse().unwrap(),
-    }
-}
 
 /// One failing call on a job of its own; checks what holds for every failure.
 async fn failing_call(world: &World, answer: &Answer, job: &str) {

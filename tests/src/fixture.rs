@@ -56,6 +56,14 @@ pub const MINI: &str = "chat-mini";
 pub const UNPRICED: &str = "chat-unpriced";
 /// A model that no team is granted.
 pub const UNGRANTED: &str = "chat-ungranted";
+/// Of a provider that speaks Anthropic's dialect; see [`World::with_all_dialects`].
+///
+/// [`World::with_all_dialects`]: crate::World::with_all_dialects
+pub const CLAUDE: &str = "chat-claude";
+/// Of a provider that speaks Gemini's dialect; see [`World::with_all_dialects`].
+///
+/// [`World::with_all_dialects`]: crate::World::with_all_dialects
+pub const GEMINI: &str = "chat-gemini";
 /// The group of the granted models.
 pub const GROUP: &str = "gpt-models";
 /// The name of the provider account.
@@ -146,20 +154,39 @@ pub fn new_key(key: &PlainKey) -> NewKey {
     }
 }
 
-/// A provider account that all organizations may use.
+/// A provider account that all organizations may use; it speaks OpenAI's dialect.
 pub fn add_provider(name: &str, base_url: &str, secret: &str, sealing_key: &SealingKey) -> Command {
+    add_provider_of(ProviderKind::OpenAi, name, base_url, secret, sealing_key)
+}
+
+/// A provider account that all organizations may use.
+pub fn add_provider_of(
+    kind: ProviderKind,
+    name: &str,
+    base_url: &str,
+    secret: &str,
+    sealing_key: &SealingKey,
+) -> Command {
     Command::AddProvider {
         provider: ProviderRef {
             org_id: None,
             name: parsed(name),
         },
-        kind: ProviderKind::OpenAi,
+        kind,
         base_url: parsed(base_url),
         credential: NewCredential {
             id: CredentialId::new(SystemClock.now(), &SystemRandom),
             sealed_key: sealing_key.seal(secret, &SystemRandom),
             hint: "…".to_owned(),
         },
+    }
+}
+
+/// Lets all teams use a model.
+pub fn grant(alias: &str) -> Command {
+    Command::AddToGroup {
+        name: parsed(GROUP),
+        alias: parsed(alias),
     }
 }
 
