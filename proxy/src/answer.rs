@@ -26,6 +26,8 @@ pub(crate) struct Answer<'a> {
     pub(crate) usage: Usage,
     pub(crate) latency_ms: i64,
     pub(crate) created_at: Timestamp,
+    /// Whether it comes from the response cache.
+    pub(crate) is_cached: bool,
 }
 
 /// Writes a streamed answer, event by event, as the caller's dialect has it.

@@ -66,7 +66,7 @@ pub(crate) fn router(services: Arc<Services>) -> Router {
         .route("/v1/embeddings", endpoint(MethodRouter::new(), "POST"))
         .route("/v1/messages", endpoint(MethodRouter::new(), "POST"))
         .route("/v1/models", endpoint(get(model::list), "GET"))
-        .route("/v1/models/{model}", endpoint(get(model::show), "GET"))
+        .route("/v1/models/{*model}", endpoint(get(model::show), "GET"))
         .route(
             "/api/model-groups/{group}/resolve",
             endpoint(get(model::resolve), "GET"),

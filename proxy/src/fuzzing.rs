@@ -42,6 +42,7 @@ fn answer_of(call_id: CallId) -> Answer<'static> {
         usage: Usage::default(),
         latency_ms: 1,
         created_at: SystemClock.now(),
+        is_cached: false,
     }
 }
 
@@ -57,6 +58,10 @@ fn must_be_json(bytes: &Bytes, what: &str) {
 }
 
 /// Events come out the same however the bytes are cut.
+///
+/// # Panics
+///
+/// If a cut changes the events.
 pub fn events(bytes: &[u8]) {
     let (cut, stream) = bytes.split_first().unwrap_or((&0, &[]));
     let cut = usize::from(*cut).min(stream.len());
@@ -79,6 +84,10 @@ pub fn events(bytes: &[u8]) {
 }
 
 /// Requests that are accepted are said as JSON to every provider that has words for them.
+///
+/// # Panics
+///
+/// If something else than JSON is written.
 pub fn request(bytes: &[u8]) {
     let parsed = [
         CallRequest::parse(bytes),
@@ -104,6 +113,10 @@ pub fn request(bytes: &[u8]) {
 }
 
 /// Answers that are accepted are told as JSON in every dialect.
+///
+/// # Panics
+///
+/// If something else than JSON is written.
 pub fn answer(bytes: &[u8]) {
     let (kind, body) = chosen(bytes);
     let answer = new_answer();
@@ -125,6 +138,10 @@ pub fn answer(bytes: &[u8]) {
 }
 
 /// Streams are told as events of JSON in every dialect, until they end or go wrong.
+///
+/// # Panics
+///
+/// If something else than events of JSON is written.
 pub fn stream(bytes: &[u8]) {
     let (kind, stream) = chosen(bytes);
     let answer = new_answer();

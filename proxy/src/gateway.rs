@@ -133,14 +133,16 @@ impl Gateway {
         let claim = receive::claim(&headers, &caller.key_id, path, &body)?;
         let opening = self.opening(&caller, home, began_at)?;
         context.job_id = Some(opening.job_id());
-        let routes = self.route(&caller, operation, &opening, &request).await?;
+        let routes = self
+            .route(&caller, operation, &opening, &request, began_at)
+            .await?;
         let candidates = payable(&caller, routes.candidates);
         let underway = Underway {
             services,
             caller: &caller,
             operation,
             request: &request,
-            alias: routes.public.alias.as_str(),
+            alias: &routes.public.alias,
             candidates: &candidates,
             job_id: opening.job_id(),
             call_id: CallId::new(began_at, &*services.random),
@@ -183,6 +185,7 @@ impl Gateway {
             Found::Hit(cached) => (Some(whole::answer_cached(underway, call, &cached).await), 0),
             _ if underway.request.stream => {
                 let head = with_limits(underway.with_headers(Reply::events(Bytes::new())));
+                let head = head.with("x-tollgate-cache", cache_word);
                 let head = self.finished(session, context, head);
                 context.status = head.status();
                 // Boxed, so that only streams need the memory of one.
@@ -224,6 +227,7 @@ impl Gateway {
         operation: &Operation,
         opening: &Opening,
         request: &CallRequest<'_>,
+        now: Timestamp,
     ) -> Result<Routes<'c>, ApiError> {
         let policy = &caller.snapshot.policy;
         let random = &*self.services.random;
@@ -231,6 +235,8 @@ impl Gateway {
             Ok(routes) => return Ok(routes),
             Err(refusal) => ApiError::Route(refusal),
         };
+        // Who asks for what is not there is counted too: each refusal may write a job.
+        drop(admit(&*self.services.limits, caller, request.input_tokens, now).await?);
         match opening {
             Opening::Known(job_id) => {
                 api::job::find_own(&self.services, caller, *job_id).await?;

@@ -7,18 +7,27 @@
 )]
 
 mod contract;
+mod setup;
 
 mod auth;
 mod bad_input;
 mod budget;
+mod cache;
 mod call;
 mod credit;
+mod fallback;
 mod health;
 mod idempotency;
 mod job;
 mod job_input;
 mod key;
+mod kinds;
 mod large;
+mod limit;
+mod messages_api;
+mod openai_api;
+mod routing;
+mod single;
 mod suspend;
 mod upstream_failure;
 mod usage;
@@ -37,6 +46,7 @@ mod stream_repeat;
 mod admin_cli;
 mod migrations;
 mod provider_keys;
+mod python_clients;
 mod quickstart;
 mod real_llm;
 mod routing_admin;

@@ -105,7 +105,10 @@ fn absent(place: &str, text: &str, secrets: &[(&str, &str)]) {
 }
 
 async fn secrets_stay_where_they_belong(store: Store) {
-    let world = World::on(store).await.with("TOLLGATE_LOG_FILTER", "debug");
+    let world = World::on(store)
+        .await
+        .with("TOLLGATE_LOG_FILTER", "debug")
+        .with("TOLLGATE_ROUTING_BREAKER_PAUSE_MS", "1");
     let mut proxy = world.start().await;
     drive(&proxy.client(ALPHA)).await;
     let _ = proxy

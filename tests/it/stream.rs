@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tollgate_common::job::{CallState, JobState};
 use tollgate_tests::door::text_of;
 use tollgate_tests::events::Event;
-use tollgate_tests::fixture::{ALPHA, CLAUDE, FAST, GEMINI, TEAM_B, TOK, Team};
+use tollgate_tests::fixture::{ALPHA, CLAUDE, FAST, GEM, TEAM_B, TOK, Team};
 use tollgate_tests::{Canned, Client, Door, World, raw};
 
 /// Reads to the end, which must be a good one.
@@ -75,12 +75,12 @@ async fn pieces_come_as_chunks_and_the_last_one_tells_the_usage() {
 /// through until it has come.
 #[tokio::test]
 async fn each_piece_arrives_before_the_next_one_is_made() {
-    let world = World::sqlite().await.with_all_dialects().await;
+    let world = World::sqlite().await;
     let proxy = world.start().await;
     let alpha = proxy.client(ALPHA);
     let job = alpha.create_job().await;
     // Anthropic begins with three events that say nothing to others; Gemini with the text.
-    for (model, first, silent, last) in [(FAST, 1, 0, 3), (CLAUDE, 2, 1, 3), (GEMINI, 1, 0, 0)] {
+    for (model, first, silent, last) in [(FAST, 1, 0, 3), (CLAUDE, 2, 1, 3), (GEM, 1, 0, 0)] {
         for door in [Door::Job, Door::OpenAi, Door::Anthropic] {
             let release = |count| (0..count).for_each(|_| world.upstream.release());
             // The status comes with the first piece.
@@ -89,7 +89,7 @@ async fn each_piece_arrives_before_the_next_one_is_made() {
             let mut stream = asking.await.expect_stream();
             release(silent);
             for word in ["Hel", "lo", "!"] {
-                release(usize::from(model != GEMINI || word != "Hel"));
+                release(usize::from(model != GEM || word != "Hel"));
                 let piece = loop {
                     let event = stream.next().await.expect("the stream goes on");
                     assert!(
@@ -233,10 +233,10 @@ async fn callers_of_v1_are_told_the_usage_only_if_they_ask() {
 
 #[tokio::test]
 async fn a_provider_that_does_not_count_is_counted_by_us() {
-    let world = World::sqlite().await.with_all_dialects().await;
+    let world = World::sqlite().await;
     let proxy = world.start().await;
     let tok = proxy.client(TOK);
-    for model in [FAST, CLAUDE, GEMINI] {
+    for model in [FAST, CLAUDE, GEM] {
         for door in [Door::Job, Door::Anthropic] {
             let job = tok.create_job().await;
             let stream = door.ask(&tok, &job, model, "do:no-usage,words=100").await;
@@ -256,7 +256,7 @@ async fn a_provider_that_does_not_count_is_counted_by_us() {
 
 #[tokio::test]
 async fn every_end_has_its_reason() {
-    let world = World::sqlite().await.with_all_dialects().await;
+    let world = World::sqlite().await;
     world.allocate(ALPHA.id, 100).await;
     let proxy = world.start().await;
     let alpha = proxy.client(ALPHA);
@@ -268,7 +268,7 @@ async fn every_end_has_its_reason() {
         ("do:blocked", "content_filter", "refusal"),
         ("do:tools", "tool_calls", "tool_use"),
     ];
-    for model in [FAST, CLAUDE, GEMINI] {
+    for model in [FAST, CLAUDE, GEM] {
         for (prompt, reason, messages_reason) in ends {
             for door in [Door::Job, Door::OpenAi, Door::Anthropic] {
                 let events = read(door, &alpha, &job, model, prompt).await;

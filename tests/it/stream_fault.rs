@@ -6,7 +6,7 @@ use tollgate_common::job::{CallState, JobState};
 use tollgate_common::model::Fallback;
 use tollgate_common::provider::ProviderKind;
 use tollgate_tests::door::text_of;
-use tollgate_tests::fixture::{ALPHA, CLAUDE, FAST, GEMINI, PROVIDER_KEY, TOK};
+use tollgate_tests::fixture::{ALPHA, CLAUDE, FAST, GEM, PROVIDER_KEY, TOK};
 use tollgate_tests::{Canned, Client, Door, World, wait};
 
 /// What a caller of the job API sees.
@@ -270,11 +270,11 @@ async fn every_fault_has_its_outcome_in_a_job_of_one_call() {
 /// A fault of each kind, in every provider's dialect and for every kind of caller.
 #[tokio::test]
 async fn faults_are_told_in_the_callers_words_whatever_the_provider_speaks() {
-    let world = impatient_world().await.with_all_dialects().await;
+    let world = impatient_world().await;
     world.allocate(ALPHA.id, 100).await;
     let proxy = world.start().await;
     let alpha = proxy.client(ALPHA);
-    for (model, last) in [(FAST, 4), (CLAUDE, 5), (GEMINI, 2)] {
+    for (model, last) in [(FAST, 4), (CLAUDE, 5), (GEM, 2)] {
         for fault in ["cut", "reset", "end", "stall", "error", "garbage"] {
             for door in [Door::OpenAi, Door::Anthropic] {
                 let prompt = format!("do:{fault}={last}");

@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 use tollgate_common::provider::ProviderKind;
 use tollgate_tests::door::text_of;
 use tollgate_tests::events::Event;
-use tollgate_tests::fixture::{ALPHA, CLAUDE, FAST, GEMINI};
+use tollgate_tests::fixture::{ALPHA, CLAUDE, FAST, GEM};
 use tollgate_tests::{Canned, Client, Door, Proxy, World};
 
-const MODELS: [&str; 3] = [FAST, CLAUDE, GEMINI];
+const MODELS: [&str; 3] = [FAST, CLAUDE, GEM];
 
 /// A world where all dialects are spoken and credits do not matter.
 async fn world() -> (World, Proxy, Client, String) {
-    let world = World::sqlite().await.with_all_dialects().await;
+    let world = World::sqlite().await;
     world.allocate(ALPHA.id, 1_000).await;
     let proxy = world.start().await;
     let alpha = proxy.client(ALPHA);

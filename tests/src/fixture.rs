@@ -1,4 +1,5 @@
-//! What every world holds: two organizations, three teams with a key each, a provider, its models.
+//! What every world holds: two organizations, three teams with a key each, a provider of each kind,
+//! their models.
 
 use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom};
 use tollgate_common::command::TeamSettings;
@@ -10,6 +11,8 @@ use tollgate_common::limit::Limits;
 use tollgate_common::money::Credits;
 use tollgate_common::provider::ProviderKind;
 use tollgate_common::secret::SealingKey;
+
+use crate::upstream::Upstream;
 
 /// A team and the key that its application shows.
 #[derive(Debug, Clone, Copy)]
@@ -56,20 +59,22 @@ pub const MINI: &str = "chat-mini";
 pub const UNPRICED: &str = "chat-unpriced";
 /// A model that no team is granted.
 pub const UNGRANTED: &str = "chat-ungranted";
-/// Of a provider that speaks Anthropic's dialect; see [`World::with_all_dialects`].
-///
-/// [`World::with_all_dialects`]: crate::World::with_all_dialects
-pub const CLAUDE: &str = "chat-claude";
-/// Of a provider that speaks Gemini's dialect; see [`World::with_all_dialects`].
-///
-/// [`World::with_all_dialects`]: crate::World::with_all_dialects
-pub const GEMINI: &str = "chat-gemini";
+/// A granted model of an account that speaks Anthropic's dialect: `claude-sonnet-4-5`.
+pub const CLAUDE: &str = "claude";
+/// A granted model of an account that speaks Gemini's dialect: `gemini-2.5-flash`.
+pub const GEM: &str = "gem";
+/// A granted model that gives vectors: `text-embedding-3-small`.
+pub const EMBED: &str = "embed";
 /// The group of the granted models.
 pub const GROUP: &str = "gpt-models";
 /// The name of the provider account.
 pub const PROVIDER: &str = "openai";
 /// The secret that opens the provider.
 pub const PROVIDER_KEY: &str = "sk-provider-secret-5d21e8";
+/// The secret that opens the provider account that speaks Anthropic's dialect.
+pub const ANTHROPIC_KEY: &str = "sk-ant-provider-secret-a77c02";
+/// The secret that opens the provider account that speaks Gemini's dialect.
+pub const GEMINI_KEY: &str = "AIza-provider-secret-2be913";
 
 fn parsed<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
     text.parse().expect("the fixture's names are valid")
@@ -113,6 +118,36 @@ pub fn commands(base_url: &str, sealing_key: &SealingKey) -> Vec<Command> {
     commands
 }
 
+/// Accounts and models of the other kinds, granted to all teams.
+pub fn other_kinds(upstream: &Upstream, sealing_key: &SealingKey) -> Vec<Command> {
+    let anthropic = upstream.anthropic_base_url();
+    let gemini = upstream.gemini_base_url();
+    let account = |kind: ProviderKind, base_url: &str, secret| {
+        add_provider_of(kind, kind.word(), base_url, secret, sealing_key)
+    };
+    let mut commands = vec![
+        account(ProviderKind::Anthropic, &anthropic, ANTHROPIC_KEY),
+        account(ProviderKind::Gemini, &gemini, GEMINI_KEY),
+    ];
+    for (alias, provider, upstream_model) in [
+        (CLAUDE, "anthropic", "claude-sonnet-4-5"),
+        (GEM, "gemini", "gemini-2.5-flash"),
+        (EMBED, PROVIDER, "text-embedding-3-small"),
+    ] {
+        commands.push(add_model(alias, provider, upstream_model));
+        commands.push(grant(alias));
+    }
+    commands
+}
+
+/// Adds a model to the group that all teams are granted.
+pub fn grant(alias: &str) -> Command {
+    Command::AddToGroup {
+        name: parsed(GROUP),
+        alias: parsed(alias),
+    }
+}
+
 fn create_org(id: &str) -> Command {
     Command::CreateOrg {
         id: parsed(id),
@@ -154,7 +189,7 @@ pub fn new_key(key: &PlainKey) -> NewKey {
     }
 }
 
-/// A provider account that all organizations may use; it speaks OpenAI's dialect.
+/// A provider account that speaks OpenAI's dialect and that all organizations may use.
 pub fn add_provider(name: &str, base_url: &str, secret: &str, sealing_key: &SealingKey) -> Command {
     add_provider_of(ProviderKind::OpenAi, name, base_url, secret, sealing_key)
 }
@@ -179,14 +214,6 @@ pub fn add_provider_of(
             sealed_key: sealing_key.seal(secret, &SystemRandom),
             hint: "…".to_owned(),
         },
-    }
-}
-
-/// Lets all teams use a model.
-pub fn grant(alias: &str) -> Command {
-    Command::AddToGroup {
-        name: parsed(GROUP),
-        alias: parsed(alias),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod fixture;
 pub mod postgres;
 pub mod process;
 pub mod proxy;
+pub mod python;
 pub mod raw;
 pub mod upstream;
 pub mod wait;

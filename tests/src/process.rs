@@ -88,12 +88,17 @@ impl Process {
         environment: &Environment,
         log: PathBuf,
     ) -> Self {
+        Self::start(command(name, arguments, folder, environment), log)
+    }
+
+    /// Starts any program; what it writes is appended to `log`.
+    pub fn start(mut command: Command, log: PathBuf) -> Self {
         let open = || File::options().create(true).append(true).open(&log);
-        let child = command(name, arguments, folder, environment)
+        let child = command
             .stdout(open().expect("the log can be written"))
             .stderr(open().expect("the log can be written"))
             .spawn()
-            .expect("the binary starts");
+            .expect("the program starts");
         Self { child, log }
     }
 

@@ -7,12 +7,12 @@ use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom};
 use tollgate_common::command::{Applied, Command, CommandError};
 use tollgate_common::config::Config;
 use tollgate_common::db::admin::{self, Actor};
-use tollgate_common::db::call::CallRow;
+use tollgate_common::db::call::{AttemptRow, CallRow};
 use tollgate_common::db::job::JobFilter;
 use tollgate_common::db::ledger::EntryRow;
 use tollgate_common::db::work::BalanceChange;
 use tollgate_common::db::{Database, call, job, ledger, migrate, verify};
-use tollgate_common::id::JobId;
+use tollgate_common::id::{CallId, JobId};
 use tollgate_common::job::Job;
 use tollgate_common::ledger::Account;
 use tollgate_common::money::Credits;
@@ -67,21 +67,10 @@ impl World {
         for command in fixture::commands(&world.upstream.base_url(), &world.sealing_key) {
             world.execute(command).await;
         }
+        for command in fixture::other_kinds(&world.upstream, &world.sealing_key) {
+            world.execute(command).await;
+        }
         world
-    }
-
-    /// The same with [`fixture::CLAUDE`] and [`fixture::GEMINI`], at providers that speak the other
-    /// dialects.
-    pub async fn with_all_dialects(self) -> Self {
-        let urls = [
-            self.upstream.anthropic_base_url(),
-            self.upstream.gemini_base_url(),
-        ];
-        self.add_model(fixture::CLAUDE, ProviderKind::Anthropic, &urls[0])
-            .await;
-        self.add_model(fixture::GEMINI, ProviderKind::Gemini, &urls[1])
-            .await;
-        self
     }
 
     /// Gives a team more credits.
@@ -265,6 +254,13 @@ impl World {
         call::list_calls(self.database.pool(), job_id(job))
             .await
             .expect("calls can be read")
+    }
+
+    /// The tries of a call that failed, in their order.
+    pub async fn attempts(&self, call: CallId) -> Vec<AttemptRow> {
+        call::list_attempts(self.database.pool(), call)
+            .await
+            .expect("tries can be read")
     }
 }
 

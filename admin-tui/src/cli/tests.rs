@@ -61,6 +61,43 @@ fn documented_lines_are_understood() {
     }
 }
 
+/// The command lines of a document, each in one piece and without what comes before its first noun.
+fn lines_of(document: &str) -> Vec<String> {
+    let joined = document.replace("\\\n", " ");
+    let lines = joined.lines().filter_map(|line| {
+        let (program, rest) = line.trim().split_once(' ')?;
+        let is_ours = program.rsplit('/').next() == Some("tollgate-admin");
+        let command = rest.split(" #").next()?.trim();
+        is_ours.then(|| command.to_owned())
+    });
+    lines.collect()
+}
+
+/// The words of a line, those in double quotes in one piece.
+fn words_of(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (index, part) in line.split('"').enumerate() {
+        if index % 2 == 0 {
+            words.extend(part.split_whitespace().map(str::to_owned));
+        } else {
+            words.push(part.to_owned());
+        }
+    }
+    words
+}
+
+#[test]
+fn lines_of_the_readme_are_understood() {
+    let lines = lines_of(include_str!("../../../README.md"));
+    assert!(lines.len() > 20, "{lines:?}");
+    for line in lines {
+        let words = words_of(&line);
+        let words = std::iter::once("tollgate-admin").chain(words.iter().map(String::as_str));
+        let parsed = Arguments::try_parse_from(words);
+        assert!(parsed.is_ok(), "{line}: {:?}", parsed.err());
+    }
+}
+
 #[test]
 fn lines_that_say_too_little_or_too_much_are_refused() {
     use ErrorKind::{ArgumentConflict, MissingRequiredArgument, ValueValidation};

@@ -26,6 +26,9 @@ pub(crate) fn write(answer: &Answer<'_>, completion: &Completion<'_>) -> Bytes {
     write_text(&mut json, answer.alias);
     json.extend_from_slice(b",\"model_group\":");
     write_text(&mut json, answer.requested_model);
+    if answer.is_cached {
+        json.extend_from_slice(b",\"cached\":true");
+    }
     json.extend_from_slice(b"},");
     completions::write_fields(&mut json, answer, completion);
     json.extend_from_slice(b",\"usage\":");
@@ -57,6 +60,7 @@ mod tests {
             usage: completion.usage.unwrap(),
             latency_ms: 12,
             created_at: Timestamp::from_micros(5_000_000),
+            is_cached: false,
         };
         let answer: Value = serde_json::from_slice(&write(&envelope, &completion)).unwrap();
         assert_eq!(answer["response"]["content"], "Hé \"you\"");

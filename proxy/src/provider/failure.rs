@@ -16,7 +16,11 @@ struct WireError<'a> {
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum WireErrorBody<'a> {
-    Object { message: String },
+    Object {
+        message: String,
+        #[serde(default)]
+        details: serde_json::Value,
+    },
     Text(#[serde(borrow)] Cow<'a, str>),
 }
 
@@ -72,17 +76,21 @@ fn replaced<'t>(text: &'t str, what: &str, with: &str) -> Cow<'t, str> {
 
 /// What an answer with another status than 200 means.
 pub(crate) fn failure(reply: &UpstreamReply, scrub: Scrub<'_>) -> UpstreamFailure {
-    let message = match serde_json::from_slice::<WireError<'_>>(&reply.body) {
+    let (message, is_about_key) = match serde_json::from_slice::<WireError<'_>>(&reply.body) {
         Ok(WireError {
-            error: WireErrorBody::Object { message },
-        }) => scrub.clean(&message),
+            error: WireErrorBody::Object { message, details },
+        }) => (scrub.clean(&message), refuses_key(&details)),
         Ok(WireError {
             error: WireErrorBody::Text(message),
-        }) => scrub.clean(&message),
-        Err(_) => "no message".to_owned(),
+        }) => (scrub.clean(&message), false),
+        Err(_) => ("no message".to_owned(), false),
     };
     let (status, retry_after) = (reply.status, reply.retry_after);
     match status {
+        400 if is_about_key => UpstreamFailure::Unauthorized {
+            status: 401,
+            message,
+        },
         401 | 403 => UpstreamFailure::Unauthorized { status, message },
         429 => UpstreamFailure::RateLimited { retry_after },
         400 | 404 | 405 | 409 | 410 | 413 | 415 | 422 => {
@@ -94,6 +102,12 @@ pub(crate) fn failure(reply: &UpstreamReply, scrub: Scrub<'_>) -> UpstreamFailur
             retry_after,
         },
     }
+}
+
+/// Whether the details of a 400 say that it is about our key: Gemini has no other status for that.
+fn refuses_key(details: &serde_json::Value) -> bool {
+    let mut details = details.as_array().into_iter().flatten();
+    details.any(|detail| detail["reason"] == "API_KEY_INVALID")
 }
 
 /// What an error event in the middle of a stream means. Nothing of its words is shown: there is no

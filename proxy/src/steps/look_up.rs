@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use serde_json::value::RawValue;
+use tollgate_common::policy::Route;
 
 use super::underway::Underway;
 use super::whole::Keep;
@@ -64,11 +65,11 @@ pub(crate) async fn look_up(
     let Some(ttl_seconds) = ttl_seconds(read_wish(headers)?, team_ttl, underway.request) else {
         return Ok(Found::Bypass);
     };
-    let Some(text) = canonical_form(underway.request) else {
+    let Some(mut text) = canonical_form(underway.request) else {
         return Ok(Found::Bypass);
     };
-    let alias = &underway.candidates[0].model.alias;
-    let key = CacheKey::new(&underway.caller.team.id, alias, &text);
+    add_service(&mut text, underway.candidates[0]);
+    let key = CacheKey::new(&underway.caller.team.id, underway.alias, &text);
     let cached = underway.services.cache.get(&key).await;
     let ttl = Duration::from_secs(ttl_seconds.unsigned_abs());
     Ok(cached.map_or(Found::Miss(Keep { key, ttl }), Found::Hit))
@@ -114,6 +115,19 @@ fn is_steady(prompt: &Prompt<'_>) -> bool {
     temperature == Some(0.0) && field("tools").is_none()
 }
 
+/// Adds who serves the alias: once it stands for another model, old answers are not its own.
+fn add_service(form: &mut Vec<u8>, route: Route<'_>) {
+    let provider = route.provider;
+    for part in [
+        provider.name.as_str(),
+        provider.base_url.as_str(),
+        &route.model.upstream_model,
+    ] {
+        form.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        form.extend_from_slice(part.as_bytes());
+    }
+}
+
 /// The same bytes for the same request.
 fn canonical_form(request: &CallRequest<'_>) -> Option<Vec<u8>> {
     let borrowed =
@@ -123,9 +137,9 @@ fn canonical_form(request: &CallRequest<'_>) -> Option<Vec<u8>> {
                 .map(|(name, raw)| (name.to_string(), (*raw).to_owned()))
                 .collect()
         };
-    let (fields, messages) = match &request.prompt {
-        Prompt::Completions(chat) => (borrowed(&chat.parameters), chat.messages),
-        Prompt::Embeddings(fields) => (borrowed(fields), fields.first()?.1),
+    let (kind, fields, messages) = match &request.prompt {
+        Prompt::Completions(chat) => (b'c', borrowed(&chat.parameters), chat.messages),
+        Prompt::Embeddings(fields) => (b'e', borrowed(fields), fields.first()?.1),
         Prompt::Messages(_) => return None,
     };
     let fields: Vec<(&str, &RawValue)> = fields
@@ -133,6 +147,7 @@ fn canonical_form(request: &CallRequest<'_>) -> Option<Vec<u8>> {
         .map(|(name, raw)| (name.as_str(), raw.as_ref()))
         .collect();
     let mut form = canonical(&fields, messages);
+    form.push(kind);
     form.extend_from_slice(&request.max_tokens.unwrap_or(0).to_be_bytes());
     Some(form)
 }

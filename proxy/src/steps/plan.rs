@@ -248,17 +248,27 @@ impl<'p> Plan<'p> {
 
     /// Why the call was given up.
     pub(crate) fn into_failure(self) -> UpstreamFailure {
-        self.failure.unwrap_or_else(|| match self.rest {
-            Some(Rest {
-                wait,
-                is_rate_limit: true,
-            }) => UpstreamFailure::RateLimited {
-                retry_after: Some(wait),
+        match (self.failure, self.rest) {
+            // A provider that could be told the request is left alone just now.
+            (None | Some(UpstreamFailure::Untranslatable(_)), Some(rest)) => resting(rest),
+            (Some(failure), _) => failure,
+            (None, None) => UpstreamFailure::CircuitOpen {
+                retry_after: PAUSE_FIRST,
             },
-            rest => UpstreamFailure::CircuitOpen {
-                retry_after: rest.map_or(PAUSE_FIRST, |rest| rest.wait),
-            },
-        })
+        }
+    }
+}
+
+/// What callers are told while all that could serve them is left alone.
+const fn resting(rest: Rest) -> UpstreamFailure {
+    if rest.is_rate_limit {
+        UpstreamFailure::RateLimited {
+            retry_after: Some(rest.wait),
+        }
+    } else {
+        UpstreamFailure::CircuitOpen {
+            retry_after: rest.wait,
+        }
     }
 }
 

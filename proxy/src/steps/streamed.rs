@@ -177,11 +177,12 @@ pub(crate) async fn carry_out(
 fn shown<'u>(underway: &'u Underway<'_>) -> Answer<'u> {
     Answer {
         call_id: underway.call_id,
-        alias: underway.alias,
+        alias: underway.alias.as_str(),
         requested_model: underway.requested_model(),
         usage: Usage::default(),
         latency_ms: 0,
         created_at: underway.began_at,
+        is_cached: false,
     }
 }
 

@@ -4,9 +4,10 @@ use std::time::{Duration, Instant};
 
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::work::{BeginCall, CallResult, IdempotencyClaim, OpenJob, ServedBy};
-use tollgate_common::id::{CallId, JobId};
+use tollgate_common::id::{CallId, JobId, ModelAlias};
 use tollgate_common::job::BudgetMode;
 use tollgate_common::ledger::CallEstimate;
+use tollgate_common::model::Model;
 use tollgate_common::policy::Route;
 use tollgate_common::price::UnitPrices;
 use tollgate_common::secret::Secret;
@@ -22,7 +23,7 @@ use crate::error::ApiError;
 use crate::operation::Operation;
 use crate::provider::{self, Encoded, Order, failure};
 use crate::reply::Reply;
-use crate::request::CallRequest;
+use crate::request::{CallRequest, Prompt};
 use crate::services::Services;
 
 /// A call on its way.
@@ -33,7 +34,7 @@ pub(crate) struct Underway<'c> {
     pub(crate) operation: &'c Operation,
     pub(crate) request: &'c CallRequest<'c>,
     /// The name that callers know the model by.
-    pub(crate) alias: &'c str,
+    pub(crate) alias: &'c ModelAlias,
     /// At least one.
     pub(crate) candidates: &'c [Route<'c>],
     pub(crate) job_id: JobId,
@@ -44,7 +45,8 @@ pub(crate) struct Underway<'c> {
 impl<'c> Underway<'c> {
     /// The name that the caller used.
     pub(crate) fn requested_model(&self) -> &str {
-        self.request.model.as_deref().unwrap_or(self.alias)
+        let named = self.request.model.as_deref();
+        named.unwrap_or(self.alias.as_str())
     }
 
     /// What the ledger is asked. It holds for the dearest of the models that may serve.
@@ -62,7 +64,7 @@ impl<'c> Underway<'c> {
             team_id: self.caller.team.id.clone(),
             key_id: self.caller.key_id.clone(),
             node_id: self.services.node_id,
-            alias: planned.model.alias.clone(),
+            alias: self.alias.clone(),
             requested_model: self.requested_model().to_owned(),
             provider: planned.provider.name.clone(),
             upstream_model: planned.model.upstream_model.clone(),
@@ -90,8 +92,11 @@ impl<'c> Underway<'c> {
         prices.map(|price| price.unit).reduce(UnitPrices::dearest)
     }
 
-    /// The longest answer of any model that may serve.
+    /// The longest answer of any model that may serve; vectors have no tokens.
     fn output_tokens_max(&self) -> i64 {
+        if matches!(self.request.prompt, Prompt::Embeddings(_)) {
+            return 0;
+        }
         let default = self.services.config.default_output_tokens_max;
         let longest = self.candidates.iter();
         let longest = longest
@@ -146,15 +151,31 @@ impl<'c> Underway<'c> {
         attempt: &Try<'_>,
         call: &OpenCall,
     ) -> Result<Encoded, Untranslatable> {
-        let paid_for = call
-            .output_tokens_max()
-            .map(|total| (total / self.request.choices).max(1));
+        let model = attempt.route.model;
         let order = Order {
-            upstream_model: &attempt.route.model.upstream_model,
-            output_tokens_max: paid_for.or(self.request.max_tokens),
+            upstream_model: &model.upstream_model,
+            output_tokens_max: self.output_tokens_of(model, call),
             stream: self.request.stream,
         };
         provider::encode(attempt.route.provider.kind, self.request, order)
+    }
+
+    /// The longest answer that a model is asked for, if anyone limits it. Providers refuse limits
+    /// above their own, so a limit that the caller did not mean for this model is lowered.
+    fn output_tokens_of(&self, model: &Model, call: &OpenCall) -> Option<i64> {
+        let paid_for = call
+            .output_tokens_max()
+            .map(|total| (total / self.request.choices).max(1));
+        let asked = paid_for.or(self.request.max_tokens)?;
+        let is_meant = self.request.max_tokens.is_some() && model.alias == *self.alias;
+        let own = model.output_tokens_max().filter(|_| !is_meant);
+        Some(own.map_or(asked, |own| asked.min(own)))
+    }
+
+    /// Whether credits limit the answer more than the caller does.
+    pub(crate) fn is_cut_by_credits(&self, call: &OpenCall) -> bool {
+        call.output_tokens_max()
+            .is_some_and(|paid_for| paid_for < self.output_tokens_max())
     }
 
     /// Sends a request. Anything but a 200 is a failure.
@@ -181,7 +202,7 @@ impl<'c> Underway<'c> {
             key,
             host: route.provider.base_url.host(),
             upstream_model: &route.model.upstream_model,
-            alias: self.alias,
+            alias: self.alias.as_str(),
         };
         Err(failure::failure(&reply, scrub))
     }
@@ -227,14 +248,12 @@ impl<'c> Underway<'c> {
 /// Models that a team which is charged by cost may use: those with a price. If none has one, all
 /// are left, and the ledger refuses the call by name.
 pub(crate) fn payable<'p>(caller: &Caller, candidates: Vec<Route<'p>>) -> Vec<Route<'p>> {
+    let has_price = |route: &Route<'_>| route.model.price().is_some();
     let needs_price = caller.team.terms.mode == BudgetMode::ConsumptionUsd;
-    if !needs_price || candidates[0].model.price().is_none() {
+    if !needs_price || !candidates.iter().any(has_price) {
         return candidates;
     }
-    candidates
-        .into_iter()
-        .filter(|route| route.model.price().is_some())
-        .collect()
+    candidates.into_iter().filter(has_price).collect()
 }
 
 /// Notes in the result who served, and which tries failed before.

@@ -17,7 +17,7 @@ use super::underway::{Underway, note_service};
 use super::{meter, settle};
 use crate::answer::{Answer, completions, embeddings, envelope, messages, single};
 use crate::cache::CacheKey;
-use crate::chat::Completion;
+use crate::chat::{Choice, Completion, FinishReason};
 use crate::error::ApiError;
 use crate::operation::Operation;
 use crate::provider::{self, Encoded};
@@ -40,6 +40,17 @@ impl<'a> Decoded<'a> {
         match &request.prompt {
             Prompt::Embeddings(_) => embeddings::decode(body).map(Self::Embeddings),
             _ => provider::decode(kind, body).map(Self::Completion),
+        }
+    }
+}
+
+impl Decoded<'_> {
+    /// Whether an answer ends at the limit of its length.
+    fn is_cut(&self) -> bool {
+        let is_cut = |choice: &Choice<'_>| choice.finish_reason == FinishReason::Length;
+        match self {
+            Self::Completion(completion) => completion.choices.iter().any(is_cut),
+            Self::Embeddings(_) => false,
         }
     }
 }
@@ -83,7 +94,9 @@ pub(crate) async fn carry_out(
         };
         match Decoded::read(attempt.route.provider.kind, underway.request, &body) {
             Ok(decoded) => {
-                if let Some(keep) = keep {
+                let is_cut = decoded.is_cut() && underway.is_cut_by_credits(&call);
+                // What only the lack of credits cut short is not the answer for another day.
+                if let Some(keep) = keep.filter(|_| !is_cut) {
                     services
                         .cache
                         .put(keep.key, cached_form(&attempt, &body), keep.ttl)
@@ -149,11 +162,12 @@ async fn answer(
     let tokens = result.usage.total();
     let shown = Answer {
         call_id: underway.call_id,
-        alias: underway.alias,
+        alias: underway.alias.as_str(),
         requested_model: underway.requested_model(),
         usage: result.usage,
         latency_ms: result.latency_ms,
         created_at: underway.began_at,
+        is_cached: false,
     };
     let body = write(underway, &shown, decoded, &result);
     let settled = settle::settle(underway, call, CallState::Succeeded, result, Some(&body)).await;
@@ -184,11 +198,12 @@ pub(crate) async fn answer_cached(
     let result = meter::result_of(usage, call.price(), call.terms(), underway.latency_ms());
     let shown = Answer {
         call_id: underway.call_id,
-        alias: underway.alias,
+        alias: underway.alias.as_str(),
         requested_model: underway.requested_model(),
         usage: result.usage,
         latency_ms: result.latency_ms,
         created_at: underway.began_at,
+        is_cached: true,
     };
     let body = write(underway, &shown, &decoded, &result);
     let settled = settle::settle(underway, call, CallState::Succeeded, result, Some(&body)).await;

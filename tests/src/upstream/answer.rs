@@ -135,8 +135,7 @@ fn weather(index: usize) -> Part {
 
 fn filled(asked: &Asked) -> Vec<Part> {
     let Some(form) = &asked.form else {
-        let person = json!({ "name": schema::WORD, "age": schema::NUMBER });
-        return vec![Part::Text(pieces(&person.to_string(), 5))];
+        return vec![Part::Text(pieces(&schema::person().to_string(), 5))];
     };
     let fragments = pieces(&schema::sample(&form.schema).to_string(), 5);
     vec![match &form.tool {

@@ -125,6 +125,7 @@ fn usage_object(usage: Usage) -> Value {
             "ephemeral_5m_input_tokens": usage.written, "ephemeral_1h_input_tokens": 0,
         },
         "output_tokens": usage.output,
+        "output_tokens_details": { "thinking_tokens": usage.reasoned },
         "service_tier": "standard",
     })
 }

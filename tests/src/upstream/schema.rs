@@ -3,9 +3,9 @@
 use serde_json::{Map, Value, json};
 
 /// The string where any will do.
-pub(super) const WORD: &str = "Ada";
+const WORD: &str = "Ada";
 /// The number where any will do.
-pub(super) const NUMBER: i64 = 36;
+const NUMBER: i64 = 36;
 /// How deep schemas may refer to themselves.
 const DEPTH_MAX: u32 = 16;
 
@@ -57,9 +57,17 @@ fn type_of(schema: &Value) -> String {
     }
 }
 
+/// Something to put into an object of which nothing is said.
+pub(super) fn person() -> Value {
+    json!({ "name": WORD, "age": NUMBER })
+}
+
 fn object_of(schema: &Value, root: &Value, depth: u32) -> Value {
     let properties = schema["properties"].as_object();
-    let values = properties.into_iter().flatten().map(|(name, property)| {
+    let Some(properties) = properties.filter(|properties| !properties.is_empty()) else {
+        return person();
+    };
+    let values = properties.iter().map(|(name, property)| {
         let value = value_of(property, root, depth - 1);
         (name.clone(), value)
     });

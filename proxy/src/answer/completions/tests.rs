@@ -110,6 +110,7 @@ fn a_whole_answer_has_all_that_the_model_said_and_the_details_of_its_usage() {
         usage: USAGE,
         latency_ms: 5,
         created_at: Timestamp::from_micros(7_000_000),
+        is_cached: false,
     };
     let json = write(&answer, &completion);
     let expected = concat!(

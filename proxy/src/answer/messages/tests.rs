@@ -28,6 +28,7 @@ fn written(choice: Choice<'_>) -> Value {
         usage: USAGE,
         latency_ms: 5,
         created_at: Timestamp::from_micros(7_000_000),
+        is_cached: false,
     };
     let completion = Completion {
         choices: vec![choice],

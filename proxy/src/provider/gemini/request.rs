@@ -93,12 +93,18 @@ fn refuse_what_cannot_be_said(conversation: &Conversation<'_>) -> Result<(), Unt
         Some(ToolChoice::Required | ToolChoice::Named(_))
     );
     let is_text = matches!(conversation.format, Format::Text);
+    // Where one function alone can be called, calls of several do not come up.
+    let is_choice = conversation.tools.len() > 1
+        && !matches!(
+            conversation.tool_choice,
+            Some(ToolChoice::Named(_) | ToolChoice::None)
+        );
     let refusals = [
         (
-            has_tools && conversation.parallel_tool_calls == Some(false),
+            is_choice && conversation.parallel_tool_calls == Some(false),
             "parallel_tool_calls",
-            "cannot be false for this model's provider; leave it out and carry out the calls \
-             one after the other",
+            "cannot be false with several tools for this model's provider; leave it out and carry \
+             out the calls one after the other",
         ),
         (
             needs_tools && !has_tools,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 type Checked = Result<(), (u16, String)>;
 
-const FIELDS: [&str; 19] = [
+const FIELDS: [&str; 23] = [
     "model",
     "messages",
     "max_tokens",
@@ -25,6 +25,10 @@ const FIELDS: [&str; 19] = [
     "mcp_servers",
     "output_config",
     "output_format",
+    "cache_control",
+    "diagnostics",
+    "inference_geo",
+    "speed",
 ];
 
 const IMAGES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
@@ -234,6 +238,9 @@ fn check_block(block: &Value, role: &str, place: &str) -> Checked {
         "tool_result" => role == "user" && is_name(&block["tool_use_id"]),
         "thinking" => role == "assistant" && has_text(&block["signature"]),
         "redacted_thinking" => role == "assistant" && has_text(&block["data"]),
+        "server_tool_use" => role == "assistant",
+        "search_result" | "container_upload" => role == "user",
+        kind if kind.ends_with("_tool_result") => true,
         _ => false,
     };
     require(

@@ -199,6 +199,25 @@ fn each_choice_of_tools_is_a_mode() {
 }
 
 #[test]
+fn one_function_alone_needs_no_word_against_several_calls() {
+    for (tools, tool_choice) in [
+        (vec![tool("f")], None),
+        (
+            vec![tool("f"), tool("g")],
+            Some(ToolChoice::Named("f".into())),
+        ),
+    ] {
+        let conversation = Conversation {
+            tools,
+            tool_choice,
+            parallel_tool_calls: Some(false),
+            ..hello()
+        };
+        assert!(body(&conversation)["tools"].is_array());
+    }
+}
+
+#[test]
 fn errors_of_tools_are_told_as_errors() {
     let failed = |content: &'static str| Part::ToolResult {
         id: "a".into(),
@@ -307,7 +326,8 @@ fn parameters_that_cannot_be_said_are_refused_by_their_names() {
         (
             Conversation {
                 parallel_tool_calls: Some(false),
-                ..with_tools()
+                tools: vec![tool("f"), tool("g")],
+                ..hello()
             },
             "parallel_tool_calls",
         ),
