@@ -212,26 +212,18 @@ async fn every_fault_has_its_outcome_in_a_job() {
         let count = world.upstream.count();
         let told = sees(Door::Job, &tok, &job, &prompt, *wanted).await;
         assert_eq!(told, job, "{prompt}");
-        assert_eq!(
-            world.upstream.count(),
-            count + 1,
-            "{prompt}: nobody else was asked"
-        );
+        // A connection that was kept may be closed before a request comes: that is tried anew.
+        let asked_max = if *script == "hang-up" { 2 } else { 1 };
+        let asked = world.upstream.count() - count;
+        assert!((1..=asked_max).contains(&asked), "{prompt}: {asked}");
         is_recorded(&world, &job, &prompt, error_kind, *tokens).await;
-        assert_eq!(
-            world.account(TOK.id).await.held.0,
-            1,
-            "{prompt}: the job's own"
-        );
+        assert_eq!(world.account(TOK.id).await.held.0, 1, "{prompt}");
         let before = tok.credits_remaining().await;
         let done = tok.complete(&job).await.expect(200).json;
         let succeeded = i64::from(error_kind.is_empty());
         assert_eq!(done["costs"]["successful_calls"], succeeded, "{prompt}");
-        assert_eq!(
-            tok.credits_remaining().await,
-            before,
-            "{prompt}: no more than was held"
-        );
+        let after = tok.credits_remaining().await;
+        assert_eq!(after, before - 1, "{prompt}: the least that a job costs");
         assert_eq!(world.account(TOK.id).await.held.0, 0, "{prompt}");
         world.verify().await;
         if *error_kind == "provider_unauthorized" {
@@ -264,7 +256,27 @@ async fn every_fault_has_its_outcome_in_a_job_of_one_call() {
         if *error_kind == "provider_unauthorized" {
             recovered(&tok).await;
         }
+        if *error_kind == "provider_unauthorized" {
+            recovered(&tok).await;
+        }
     }
+}
+
+#[tokio::test]
+async fn a_piece_that_is_too_large_is_not_taken() {
+    let world = impatient_world().await;
+    let proxy = world.start().await;
+    let tok = proxy.client(TOK);
+    let prompt = format!("do:say={}", "x".repeat(300_000));
+    let job = tok.create_job().await;
+    let wanted = Broken("", TOO_LARGE);
+    sees(Door::Job, &tok, &job, &prompt, wanted).await;
+    let kind = "provider_too_large";
+    is_recorded(&world, &job, "a large piece", kind, Estimated).await;
+    let done = tok.complete(&job).await.expect(200).json;
+    assert_eq!(done["costs"]["failed_calls"], 1);
+    assert_eq!(world.account(TOK.id).await.held.0, 0);
+    world.verify().await;
 }
 
 /// A fault of each kind, in every provider's dialect and for every kind of caller.

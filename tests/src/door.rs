@@ -78,8 +78,8 @@ impl Door {
 
     /// The tokens that a stream told of, in and out; null if it did not.
     pub fn usage_in(self, events: &[Event]) -> Value {
-        let usages = events.iter().map(|event| event.json()["usage"].clone());
-        let usage = usages.filter(Value::is_object).last().unwrap_or_default();
+        let mut usages = events.iter().map(|event| event.json()["usage"].clone());
+        let usage = usages.rfind(Value::is_object).unwrap_or_default();
         let names = match self {
             Self::Anthropic => ["input_tokens", "output_tokens"],
             _ => ["prompt_tokens", "completion_tokens"],

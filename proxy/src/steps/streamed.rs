@@ -33,7 +33,7 @@ const TRAILER_MAX: Duration = Duration::from_millis(50);
 
 /// How long the provider may take to tell the usage after the last words of the answer. Some
 /// servers never tell it, and do not hang up either.
-const LAST_WORDS_MAX: Duration = Duration::from_secs(5);
+const LAST_WORDS_MAX: Duration = Duration::from_secs(10);
 
 /// A provider's stream.
 struct Upstream<'f> {
@@ -195,6 +195,7 @@ async fn begin<'f>(
 ) -> Result<(Upstream<'f>, Chunk<'static>), UpstreamFailure> {
     let kind = attempt.route.provider.kind;
     let bytes_max = underway.services.config.response_bytes_max;
+    let choices = usize::try_from(underway.request.choices).unwrap_or(1);
     let mut exchange = underway.open(attempt.route, attempt.key, encoded).await?;
     let whole = if exchange.is_event_stream {
         None
@@ -204,7 +205,7 @@ async fn begin<'f>(
     let mut upstream = Upstream {
         exchange,
         parser: Parser::new(bytes_max),
-        decoder: StreamDecoder::new(kind),
+        decoder: StreamDecoder::new(kind, choices),
         whole,
     };
     let mut counted = None;

@@ -1,6 +1,7 @@
 //! The events of a streamed answer: `chat.completion.chunk` objects, then `[DONE]`.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,12 +15,15 @@ use crate::steps::forward::UpstreamFailure;
 const DONE: &str = "[DONE]";
 
 /// Reads a streamed answer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct StreamDecoder {
     is_done: bool,
-    /// The answers that have begun, in the order of their first words, and whether they have ended.
-    answers: Vec<(u32, bool)>,
-    has_tool_calls: bool,
+    /// How many answers were asked for.
+    choices: usize,
+    /// Those that have ended.
+    ended: BTreeSet<u32>,
+    /// Those that ask for tools.
+    with_tools: BTreeSet<u32>,
 }
 
 #[derive(Deserialize)]
@@ -47,6 +51,16 @@ struct WireDelta<'a> {
 }
 
 impl StreamDecoder {
+    /// A reader of so many answers to one prompt.
+    pub(crate) const fn new(choices: usize) -> Self {
+        Self {
+            is_done: false,
+            choices,
+            ended: BTreeSet::new(),
+            with_tools: BTreeSet::new(),
+        }
+    }
+
     /// What an event says.
     pub(crate) fn read<'e>(&mut self, event: &'e Event) -> Result<Chunk<'e>, UpstreamFailure> {
         if event.data.trim() == DONE {
@@ -76,11 +90,16 @@ impl StreamDecoder {
 
     fn read_delta<'e>(&mut self, wire: WireDelta<'e>) -> Option<Delta<'e>> {
         let said = wire.delta.unwrap_or_default().read()?;
-        self.has_tool_calls |= said.tool_calls.is_some();
+        if said.tool_calls.is_some() {
+            self.with_tools.insert(wire.index);
+        }
+        let has_tool_calls = self.with_tools.contains(&wire.index);
         let word = wire.finish_reason.as_deref();
         let reason: Option<FinishReason> =
-            word.map(|word| finish_reason(Some(word), self.has_tool_calls));
-        self.note(wire.index, reason.is_some());
+            word.map(|word| finish_reason(Some(word), has_tool_calls));
+        if reason.is_some() {
+            self.ended.insert(wire.index);
+        }
         Some(Delta {
             index: wire.index,
             said,
@@ -90,13 +109,6 @@ impl StreamDecoder {
         })
     }
 
-    fn note(&mut self, index: u32, has_ended: bool) {
-        match self.answers.iter_mut().find(|(known, _)| *known == index) {
-            Some((_, ended)) => *ended |= has_ended,
-            None => self.answers.push((index, has_ended)),
-        }
-    }
-
     /// Whether the last event has come.
     pub(crate) const fn is_done(&self) -> bool {
         self.is_done
@@ -104,7 +116,6 @@ impl StreamDecoder {
 
     /// Whether the answer has ended as it should. Some servers leave the last event out.
     pub(crate) fn is_complete(&self) -> bool {
-        let have_ended = self.answers.iter().all(|(_, has_ended)| *has_ended);
-        self.is_done || have_ended && !self.answers.is_empty()
+        self.is_done || self.ended.len() >= self.choices
     }
 }
