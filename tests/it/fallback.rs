@@ -9,11 +9,12 @@ use tollgate_tests::fixture::{
     ANTHROPIC_KEY, CLAUDE, FAST, MINI, PROVIDER, Team, UNGRANTED, UNPRICED,
 };
 use tollgate_tests::upstream::Recorded;
-use tollgate_tests::{Answer, World, wait};
+use tollgate_tests::{Answer, Store, World, wait};
 
 use crate::setup::{
     COMPLETIONS, PLENTY, add_account, add_model, add_team, chat_with, complete, expect_openai,
     job_of, merged, name, priced, set_fallbacks, set_model, usd, world_with_plenty,
+    world_with_plenty_on,
 };
 
 /// Charged by cost: 100 credits a dollar.
@@ -40,7 +41,11 @@ fn asked_since(world: &World, first: usize) -> Vec<String> {
 
 /// A world whose keys never rest because of failures.
 async fn tireless() -> World {
-    let world = world_with_plenty().await;
+    tireless_on(Store::Sqlite).await
+}
+
+async fn tireless_on(store: Store) -> World {
+    let world = world_with_plenty_on(store).await;
     let by_tokens = TeamSettings {
         budget_mode: Some(BudgetMode::ConsumptionTokens),
         tokens_per_credit: Some(1_000),
@@ -51,9 +56,8 @@ async fn tireless() -> World {
     world.with("TOLLGATE_ROUTING_BREAKER_FAILURES", "1000")
 }
 
-#[tokio::test]
-async fn who_stands_in_is_tried_by_priority_recorded_and_priced() {
-    let world = tireless().await;
+async fn who_stands_in_is_tried_by_priority_recorded_and_priced(store: Store) {
+    let world = tireless_on(store).await;
     set_fallbacks(&world, FAST, &[(MINI, 2), (CLAUDE, 1)]).await;
     let proxy = world.start().await;
     let client = proxy.client(BY_COST);
@@ -117,6 +121,16 @@ async fn who_stands_in_is_tried_by_priority_recorded_and_priced() {
         "a wrong request stays wrong"
     );
     world.verify().await;
+}
+
+#[tokio::test]
+async fn who_stands_in_is_recorded_and_priced_on_sqlite() {
+    who_stands_in_is_tried_by_priority_recorded_and_priced(Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn who_stands_in_is_recorded_and_priced_on_postgres() {
+    who_stands_in_is_tried_by_priority_recorded_and_priced(Store::Postgres).await;
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tollgate_common::command::ModelSettings;
 use tollgate_common::job::JobState;
+use tollgate_tests::client::prompt_body;
 use tollgate_tests::fixture::{
     ALPHA, CLAUDE, EMBED, FAST, GEM, GROUP, MINI, PROVIDER, TEAM_B, TOK, UNGRANTED, UNPRICED,
 };
@@ -43,6 +44,8 @@ async fn a_completion_has_its_form_and_a_job_of_its_own_that_is_charged() {
     assert_eq!(job.job_type, "llm-call");
     assert_eq!(job.state, JobState::Completed);
     assert_eq!(alpha.credits_remaining().await, 9);
+    let unnamed = alpha.post(COMPLETIONS, &prompt_body("Hi")).await;
+    assert_eq!(unnamed.expect(200).json["model"], FAST, "the team's own");
     let tok = proxy.client(TOK);
     let answer = complete(&tok, FAST, "do:usage=3000:500").await.expect(200);
     assert_eq!(tok.credits_remaining().await, 97);
@@ -53,7 +56,7 @@ async fn a_completion_has_its_form_and_a_job_of_its_own_that_is_charged() {
     let body = chat("nope", "Hi");
     let refused = alpha.post(COMPLETIONS, &body).await;
     expect_openai(&refused, 403, "permission_error", "model_not_found");
-    assert_eq!(world.jobs().await.len(), 2, "a refusal leaves no job here");
+    assert_eq!(world.jobs().await.len(), 3, "a refusal leaves no job here");
     world.verify().await;
 }
 

@@ -5,13 +5,16 @@ use serde_json::json;
 use tollgate_common::command::{Command, TeamSettings};
 use tollgate_common::job::{CallState, JobState};
 use tollgate_common::standing::Standing;
+use tollgate_tests::client::prompt_body;
 use tollgate_tests::fixture::{
     ALPHA, ANTHROPIC_KEY, CLAUDE, FAST, GEM, GEMINI_KEY, PROVIDER_KEY, TEAM_B, Team, UNGRANTED,
     UNPRICED,
 };
 use tollgate_tests::{Client, World, wait};
 
-use crate::setup::{COMPLETIONS, add_team, chat, chat_with, complete, expect_openai, job_of, name};
+use crate::setup::{
+    COMPLETIONS, add_team, chat, chat_with, complete, expect_openai, job_of, name, set_team,
+};
 use crate::single::SINGLE;
 
 #[tokio::test]
@@ -91,6 +94,17 @@ async fn who_may_not_work_is_told_so_in_openais_words() {
         credits: 0,
     };
     add_team(&world, poor, TeamSettings::default()).await;
+    let aimless = Team {
+        id: "team-aimless",
+        key: "sk-aimless-virtual-key-123",
+        ..poor
+    };
+    add_team(&world, aimless, TeamSettings::default()).await;
+    let settings = TeamSettings {
+        default_model: Some(None),
+        ..TeamSettings::default()
+    };
+    set_team(&world, aimless, settings).await;
     let proxy = world.start().await;
     for key in ["", "sk-unknown-key"] {
         let answer = complete(&proxy.client_with_key(key), FAST, "Hi").await;
@@ -99,6 +113,10 @@ async fn who_may_not_work_is_told_so_in_openais_words() {
     }
     let answer = complete(&proxy.client(poor), FAST, "Hi").await;
     expect_openai(&answer, 402, "insufficient_quota", "insufficient_credits");
+    let body = prompt_body("Hi");
+    let answer = proxy.client(aimless).post(COMPLETIONS, &body).await;
+    let param = expect_openai(&answer, 400, "invalid_request_error", "model_required");
+    assert_eq!(param, "model");
     let answer = complete(&proxy.client(TEAM_B), UNPRICED, "Hi").await;
     expect_openai(&answer, 403, "permission_error", "model_unpriced");
     assert_eq!(world.jobs().await.len(), 0);
