@@ -152,7 +152,7 @@ impl StreamDecoder {
     }
 
     /// Whether the provider has said that this was all. A stream that ends before was cut.
-    pub(crate) const fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         match self {
             Self::OpenAi(decoder) => decoder.is_complete(),
             Self::Anthropic(decoder) => decoder.is_complete(),

@@ -15,6 +15,7 @@ mod budget;
 mod cache;
 mod call;
 mod credit;
+mod description;
 mod fallback;
 mod health;
 mod idempotency;
@@ -39,6 +40,10 @@ mod secrets;
 mod shutdown;
 mod store;
 mod stream;
+mod stream_fault;
+mod stream_framing;
+mod stream_leave;
+mod stream_repeat;
 
 mod admin_cli;
 mod migrations;

@@ -14,6 +14,7 @@ use tollgate_common::secret::Secret;
 use tollgate_common::team::DisconnectPolicy;
 
 use super::authenticate::Caller;
+use super::downstream::Manners;
 use super::forward::{Exchange, Target, UpstreamFailure, UpstreamReply};
 use super::plan::{Bounds, Plan, Try};
 use super::reserve::OpenCall;
@@ -209,6 +210,15 @@ impl<'c> Underway<'c> {
     /// Whether the work ends when the caller leaves.
     pub(crate) fn ends_with_caller(&self) -> bool {
         self.caller.team.disconnect == DisconnectPolicy::Cancel
+    }
+
+    /// How the caller of a stream is dealt with.
+    pub(crate) fn manners(&self) -> Manners {
+        let config = &self.services.config;
+        Manners {
+            heartbeat: config.stream_heartbeat,
+            drain: (!self.ends_with_caller()).then_some(config.stream_drain),
+        }
     }
 
     /// From the caller's request until now.

@@ -17,12 +17,16 @@ const DONE: &str = "[DONE]";
 #[derive(Debug, Default)]
 pub(crate) struct StreamDecoder {
     is_done: bool,
-    has_finished: bool,
+    /// The answers that have begun, in the order of their first words, and whether they have ended.
+    answers: Vec<(u32, bool)>,
     has_tool_calls: bool,
 }
 
 #[derive(Deserialize)]
 struct WireChunk<'a> {
+    /// What some servers call an error.
+    #[serde(borrow)]
+    object: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     choices: Vec<WireDelta<'a>>,
     usage: Option<WireUsage>,
@@ -53,7 +57,9 @@ impl StreamDecoder {
             serde_json::from_str(&event.data).map_err(|error| UpstreamFailure::Invalid {
                 reason: format!("event: column {}", error.column()),
             })?;
-        if wire.error.is_some() {
+        let is_called_error =
+            event.name.as_deref() == Some("error") || wire.object.as_deref() == Some("error");
+        if wire.error.is_some() || is_called_error {
             return Err(super::super::failure::in_stream(&event.data));
         }
         let usage = read_usage(wire.usage.as_ref());
@@ -74,7 +80,7 @@ impl StreamDecoder {
         let word = wire.finish_reason.as_deref();
         let reason: Option<FinishReason> =
             word.map(|word| finish_reason(Some(word), self.has_tool_calls));
-        self.has_finished |= reason.is_some();
+        self.note(wire.index, reason.is_some());
         Some(Delta {
             index: wire.index,
             said,
@@ -84,13 +90,21 @@ impl StreamDecoder {
         })
     }
 
+    fn note(&mut self, index: u32, has_ended: bool) {
+        match self.answers.iter_mut().find(|(known, _)| *known == index) {
+            Some((_, ended)) => *ended |= has_ended,
+            None => self.answers.push((index, has_ended)),
+        }
+    }
+
     /// Whether the last event has come.
     pub(crate) const fn is_done(&self) -> bool {
         self.is_done
     }
 
     /// Whether the answer has ended as it should. Some servers leave the last event out.
-    pub(crate) const fn is_complete(&self) -> bool {
-        self.is_done || self.has_finished
+    pub(crate) fn is_complete(&self) -> bool {
+        let have_ended = self.answers.iter().all(|(_, has_ended)| *has_ended);
+        self.is_done || have_ended && !self.answers.is_empty()
     }
 }
