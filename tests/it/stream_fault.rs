@@ -7,6 +7,7 @@ use tollgate_common::model::Fallback;
 use tollgate_common::provider::ProviderKind;
 use tollgate_tests::door::text_of;
 use tollgate_tests::fixture::{ALPHA, CLAUDE, FAST, GEM, PROVIDER_KEY, TOK};
+use tollgate_tests::upstream::Recorded;
 use tollgate_tests::{Canned, Client, Door, World, wait};
 
 /// What a caller of the job API sees.
@@ -408,7 +409,7 @@ async fn once_a_piece_was_shown_nobody_else_is_asked() {
         let events = stream.collect().await;
         assert!(!text_of(&events).contains('!'), "{prompt}");
         let asked = &world.upstream.requests()[before..];
-        let asked: Vec<String> = asked.iter().map(|request| request.key()).collect();
+        let asked: Vec<String> = asked.iter().map(Recorded::key).collect();
         assert_eq!(asked, keys, "{prompt}");
     }
     let done = alpha.complete(&job).await.expect(200).json;
@@ -439,13 +440,13 @@ async fn errors_of_compatible_servers_are_not_taken_for_answers() {
     }
     let proxy = world.start().await;
     let alpha = proxy.client(ALPHA);
-    for number in 0..errors.len() {
+    for (number, error) in errors.iter().enumerate() {
         let job = alpha.create_job().await;
         let alias = format!("chat-odd-{number}");
         let stream = Door::Job.ask(&alpha, &job, &alias, "Hi").await;
         let events = stream.expect_stream().collect().await;
         let told = Door::Job.error_in(&events);
-        assert!(told["error"].is_string(), "{}", errors[number]);
+        assert!(told["error"].is_string(), "{error}");
         assert!(!told.to_string().contains("memory"), "{told}");
         let call = &world.calls(&job).await[0];
         assert_eq!(call.error_kind.as_deref(), Some("provider_error"));

@@ -274,10 +274,10 @@ async fn customs_of_compatible_servers_are_understood() {
     let proxy = world.start().await;
     let alpha = proxy.client(ALPHA);
     let job = alpha.create_job().await;
-    for number in 0..streams.len() {
+    for (number, stream) in streams.iter().enumerate() {
         let alias = format!("chat-custom-{number}");
         let events = read(Door::Job, &alpha, &job, &alias, "Hi").await;
-        assert_eq!(text_of(&events), "Hello!", "{}", streams[number]);
+        assert_eq!(text_of(&events), "Hello!", "{stream}");
         let last = events[events.len() - 2].json();
         assert_eq!(last["choices"][0]["finish_reason"], "stop");
     }
