@@ -1,7 +1,8 @@
 //! The cache of answers: what counts as the same request, and where answers are kept.
 //!
-//! Two requests are the same if team, alias, what serves the alias, and JSON are, whatever the order
-//! of keys and the white space. A key is a SHA-256, so a cache never holds a prompt, and teams never share an answer.
+//! Two requests are the same if team, alias, who serves it, and JSON are, whatever the order of
+//! keys and the white space. A key is a SHA-256, so a cache never holds a prompt, and teams never
+//! share an answer.
 
 pub(crate) mod memory;
 

@@ -42,6 +42,7 @@ fn answer_of(call_id: CallId) -> Answer<'static> {
         usage: Usage::default(),
         latency_ms: 1,
         created_at: SystemClock.now(),
+        is_cached: false,
     }
 }
 
@@ -146,7 +147,7 @@ pub fn stream(bytes: &[u8]) {
     let answer = new_answer();
     let mut writers = DIALECTS.map(|dialect| StreamWriter::new(dialect, true, &answer));
     let mut parser = Parser::new(EVENT_BYTES_MAX);
-    let mut decoder = StreamDecoder::new(kind);
+    let mut decoder = StreamDecoder::new(kind, 1);
     parser.push(stream);
     while let Ok(Some(event)) = parser.next() {
         let Ok(chunk) = decoder.read(&event) else {

@@ -136,14 +136,13 @@ impl Gateway {
         let routes = self
             .route(&caller, operation, &opening, &request, began_at)
             .await?;
-        let candidates = payable(&caller, routes.candidates);
         let underway = Underway {
             services,
             caller: &caller,
             operation,
             request: &request,
             alias: &routes.public.alias,
-            candidates: &candidates,
+            candidates: &routes.candidates,
             job_id: opening.job_id(),
             call_id: CallId::new(began_at, &*services.random),
             began_at,
@@ -231,7 +230,8 @@ impl Gateway {
     ) -> Result<Routes<'c>, ApiError> {
         let policy = &caller.snapshot.policy;
         let random = &*self.services.random;
-        let refusal = match policy.route(&caller.team, request.model.as_deref(), random) {
+        let found = policy.route(&caller.team, request.model.as_deref(), random);
+        let refusal = match found.and_then(|routes| payable(caller, routes)) {
             Ok(routes) => return Ok(routes),
             Err(refusal) => ApiError::Route(refusal),
         };

@@ -108,6 +108,12 @@ impl Operation {
         matches!(self, Self::SingleCall { .. })
     }
 
+    /// Whether a stream begins with a comment before a provider has answered. Its caller learns at
+    /// once that the job is there, and how it is called; the status can say no more after that.
+    pub(crate) const fn begins_at_once(&self) -> bool {
+        matches!(self, Self::SingleCall { .. })
+    }
+
     /// Reads the body, and which job the call belongs to.
     pub(crate) fn parse<'b>(
         &self,

@@ -124,9 +124,10 @@ pub(crate) enum StreamDecoder {
 }
 
 impl StreamDecoder {
-    pub(crate) fn new(kind: ProviderKind) -> Self {
+    /// A reader of so many answers to one prompt.
+    pub(crate) fn new(kind: ProviderKind, choices: usize) -> Self {
         match kind {
-            ProviderKind::OpenAi => Self::OpenAi(openai::stream::StreamDecoder::default()),
+            ProviderKind::OpenAi => Self::OpenAi(openai::stream::StreamDecoder::new(choices)),
             ProviderKind::Anthropic => Self::Anthropic(anthropic::stream::StreamDecoder::default()),
             ProviderKind::Gemini => Self::Gemini(gemini::stream::StreamDecoder::default()),
         }
@@ -152,7 +153,7 @@ impl StreamDecoder {
     }
 
     /// Whether the provider has said that this was all. A stream that ends before was cut.
-    pub(crate) const fn is_complete(&self) -> bool {
+    pub(crate) fn is_complete(&self) -> bool {
         match self {
             Self::OpenAi(decoder) => decoder.is_complete(),
             Self::Anthropic(decoder) => decoder.is_complete(),

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tollgate_common::command::{Command, ModelSettings, TeamSettings};
 use tollgate_tests::client::prompt_body;
 use tollgate_tests::fixture::{CLAUDE, EMBED, FAST, GEM, MINI, TOK, Team};
-use tollgate_tests::{Answer, Client, World, wait};
+use tollgate_tests::{Answer, Client, Store, World, wait};
 
 use crate::setup::{
     COMPLETIONS, PLENTY, add_team, chat, chat_with, expect_openai, job_of, merged, provider,
@@ -186,9 +186,8 @@ async fn the_job_api_and_v1_share_and_the_job_api_says_so() {
     world.verify().await;
 }
 
-#[tokio::test]
-async fn a_hit_costs_the_least_that_a_job_costs() {
-    let world = world_with_plenty().await;
+async fn a_hit_costs_the_least_that_a_job_costs(store: Store) {
+    let world = World::on(store).await;
     let proxy = world.start().await;
     let tok = proxy.client(TOK);
     let body = chat(FAST, "do:usage=20000:5000");
@@ -198,6 +197,16 @@ async fn a_hit_costs_the_least_that_a_job_costs() {
     assert_eq!(tok.credits_remaining().await, 74);
     assert_eq!(world.account(TOK.id).await.held.0, 0);
     world.verify().await;
+}
+
+#[tokio::test]
+async fn a_hit_costs_the_least_that_a_job_costs_on_sqlite() {
+    a_hit_costs_the_least_that_a_job_costs(Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn a_hit_costs_the_least_that_a_job_costs_on_postgres() {
+    a_hit_costs_the_least_that_a_job_costs(Store::Postgres).await;
 }
 
 #[tokio::test]

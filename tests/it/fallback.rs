@@ -8,11 +8,13 @@ use tollgate_tests::client::prompt_body;
 use tollgate_tests::fixture::{
     ANTHROPIC_KEY, CLAUDE, FAST, MINI, PROVIDER, Team, UNGRANTED, UNPRICED,
 };
-use tollgate_tests::{Answer, World, wait};
+use tollgate_tests::upstream::Recorded;
+use tollgate_tests::{Answer, Store, World, wait};
 
 use crate::setup::{
     COMPLETIONS, PLENTY, add_account, add_model, add_team, chat_with, complete, expect_openai,
     job_of, merged, name, priced, set_fallbacks, set_model, usd, world_with_plenty,
+    world_with_plenty_on,
 };
 
 /// Charged by cost: 100 credits a dollar.
@@ -34,12 +36,16 @@ const BY_TOKENS: Team = Team {
 /// The models that were asked, from this request on.
 fn asked_since(world: &World, first: usize) -> Vec<String> {
     let requests = world.upstream.requests();
-    requests[first..].iter().map(|r| r.model()).collect()
+    requests[first..].iter().map(Recorded::model).collect()
 }
 
 /// A world whose keys never rest because of failures.
 async fn tireless() -> World {
-    let world = world_with_plenty().await;
+    tireless_on(Store::Sqlite).await
+}
+
+async fn tireless_on(store: Store) -> World {
+    let world = world_with_plenty_on(store).await;
     let by_tokens = TeamSettings {
         budget_mode: Some(BudgetMode::ConsumptionTokens),
         tokens_per_credit: Some(1_000),
@@ -50,9 +56,8 @@ async fn tireless() -> World {
     world.with("TOLLGATE_ROUTING_BREAKER_FAILURES", "1000")
 }
 
-#[tokio::test]
-async fn who_stands_in_is_tried_by_priority_recorded_and_priced() {
-    let world = tireless().await;
+async fn who_stands_in_is_tried_by_priority_recorded_and_priced(store: Store) {
+    let world = tireless_on(store).await;
     set_fallbacks(&world, FAST, &[(MINI, 2), (CLAUDE, 1)]).await;
     let proxy = world.start().await;
     let client = proxy.client(BY_COST);
@@ -116,6 +121,16 @@ async fn who_stands_in_is_tried_by_priority_recorded_and_priced() {
         "a wrong request stays wrong"
     );
     world.verify().await;
+}
+
+#[tokio::test]
+async fn who_stands_in_is_recorded_and_priced_on_sqlite() {
+    who_stands_in_is_tried_by_priority_recorded_and_priced(Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn who_stands_in_is_recorded_and_priced_on_postgres() {
+    who_stands_in_is_tried_by_priority_recorded_and_priced(Store::Postgres).await;
 }
 
 #[tokio::test]
@@ -344,7 +359,15 @@ async fn who_pays_by_cost_is_served_only_by_models_with_a_price() {
         (call.price_version.as_deref(), call.provider_cost.0),
         (None, 0)
     );
-    let refused = complete(&by_cost, UNPRICED, "Hi").await;
+    set_fallbacks(&world, UNPRICED, &[(MINI, 1)]).await;
+    let refused = wait::until("the fallback is known", async || {
+        let before = world.upstream.count();
+        let _ = complete(&plenty, UNPRICED, "do:status=503").await;
+        let is_known = asked_since(&world, before).contains(&"gpt-4o-mini".to_owned());
+        let refused = complete(&by_cost, UNPRICED, "Hi").await;
+        is_known.then_some(refused)
+    })
+    .await;
     expect_openai(&refused, 403, "permission_error", "model_unpriced");
     assert!(refused.text().contains(UNPRICED), "{}", refused.text());
     world.verify().await;

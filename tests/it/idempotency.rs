@@ -1,9 +1,12 @@
 //! Requests that are sent twice and done once.
 
+use reqwest::Method;
 use serde_json::json;
 use tollgate_tests::client::{job_id, prompt_body};
-use tollgate_tests::fixture::{ALPHA, TOK};
+use tollgate_tests::fixture::{ALPHA, CLAUDE, EMBED, FAST, TOK};
 use tollgate_tests::{Store, World, wait};
+
+use crate::setup::{COMPLETIONS, chat, chat_with, expect_openai, job_of, merged};
 
 const MISMATCH: &str = "Idempotency-Key was used before with a different request";
 
@@ -164,4 +167,48 @@ async fn a_key_that_is_no_key_is_refused() {
             .await;
         answer.expect_error(400, "Idempotency-Key");
     }
+}
+
+#[tokio::test]
+async fn each_api_does_a_request_once() {
+    let world = World::sqlite().await;
+    let proxy = world.start().await;
+    let alpha = proxy.client(ALPHA);
+    for (path, body) in [
+        (COMPLETIONS, chat(FAST, "Hi")),
+        (
+            "/v1/messages",
+            chat_with(CLAUDE, "Hi", json!({ "max_tokens": 9 })),
+        ),
+        (
+            "/v1/embeddings",
+            json!({ "model": EMBED, "input": ["a", "b"] }),
+        ),
+    ] {
+        let count = world.upstream.count();
+        let first = alpha.post_once(path, &body, path).await.expect(200);
+        let again = alpha.post_once(path, &body, path).await.expect(200);
+        assert_eq!(first.bytes, again.bytes, "{path}");
+        assert_eq!(again.header("idempotent-replayed"), "true");
+        assert_eq!(job_of(&first), job_of(&again));
+        assert_eq!(world.upstream.count(), count + 1);
+        let other = merged(body, json!({ "user": "another" }));
+        let other = alpha.post_once(path, &other, path).await;
+        assert_eq!(other.status, if path == "/v1/messages" { 400 } else { 409 });
+    }
+    let job = alpha.create_job().await;
+    let request = alpha.request(Method::POST, COMPLETIONS);
+    let request = request
+        .json(&chat(FAST, "Hi"))
+        .header("idempotency-key", COMPLETIONS)
+        .header("x-tollgate-job-id", job);
+    let elsewhere = alpha.send(request).await;
+    expect_openai(
+        &elsewhere,
+        409,
+        "invalid_request_error",
+        "idempotency_key_reused",
+    );
+    assert_eq!(alpha.credits_remaining().await, 7);
+    world.verify().await;
 }

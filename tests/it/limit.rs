@@ -1,6 +1,7 @@
 //! How much teams and keys may ask for at once and per minute.
 
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use tollgate_common::command::{Command, KeySettings, TeamSettings};
 use tollgate_common::key::PlainKey;
 use tollgate_common::limit::LimitSettings;
@@ -247,4 +248,46 @@ async fn only_so_many_calls_are_under_way_at_once() {
     }
     assert_eq!(world.account(PLENTY.id).await.held.0, 0);
     world.verify().await;
+}
+
+#[tokio::test]
+async fn many_at_once_get_no_more_than_the_limit() {
+    let world = world_with_plenty().await;
+    limit_team(&world, PLENTY, limits(Some(10), None, None)).await;
+    let proxy = world.start().await;
+    let mut running = JoinSet::new();
+    for _ in 0..60 {
+        let plenty = proxy.client(PLENTY);
+        running.spawn(async move { complete(&plenty, FAST, "Hi").await });
+    }
+    let answers = running.join_all().await;
+    let (served, late): (Vec<_>, Vec<_>) = answers.iter().partition(|a| a.status == 200);
+    assert_eq!((served.len(), late.len()), (10, 50));
+    for answer in late {
+        refused(answer);
+    }
+    assert_eq!((world.upstream.count(), world.jobs().await.len()), (10, 10));
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn tokens_of_a_call_under_way_are_not_there_for_another() {
+    let world = world_with_plenty().await;
+    limit_team(&world, PLENTY, limits(None, Some(10_000), None)).await;
+    let proxy = world.start().await;
+    let plenty = proxy.client(PLENTY);
+    let half = |prompt: &str| chat_with(FAST, prompt, json!({ "max_tokens": 6_000 }));
+    let running = tokio::spawn({
+        let (plenty, body) = (plenty.clone(), half("do:gated"));
+        async move { plenty.post(COMPLETIONS, &body).await }
+    });
+    wait::until("the provider has the call", async || {
+        (world.upstream.count() == 1).then_some(())
+    })
+    .await;
+    refused(&plenty.post(COMPLETIONS, &half("Hi")).await);
+    world.upstream.release_all();
+    let _ = running.await.unwrap().expect(200);
+    let _ = plenty.post(COMPLETIONS, &half("Hi")).await.expect(200);
+    assert_eq!(world.upstream.count(), 2);
 }

@@ -27,6 +27,7 @@ mod large;
 mod limit;
 mod messages_api;
 mod openai_api;
+mod openai_refusals;
 mod routing;
 mod single;
 mod suspend;
@@ -39,6 +40,10 @@ mod secrets;
 mod shutdown;
 mod store;
 mod stream;
+mod stream_fault;
+mod stream_framing;
+mod stream_leave;
+mod stream_repeat;
 
 mod admin_cli;
 mod migrations;

@@ -6,6 +6,7 @@ use tollgate_common::command::{Command, ModelSettings, TeamSettings};
 use tollgate_common::job::JobState;
 use tollgate_common::standing::Standing;
 use tollgate_tests::fixture::{ALPHA, CLAUDE, FAST, GEM, PROVIDER, TOK, Team, UNGRANTED};
+use tollgate_tests::upstream::Recorded;
 use tollgate_tests::{Answer, Client, World, wait};
 
 use crate::setup::{
@@ -138,7 +139,12 @@ async fn all_that_a_request_says_reaches_every_kind() {
         }
         assert_ne!(content[0]["id"], content[1]["id"]);
     }
-    let sent: Vec<Value> = world.upstream.requests().iter().map(|r| r.json()).collect();
+    let sent: Vec<Value> = world
+        .upstream
+        .requests()
+        .iter()
+        .map(Recorded::json)
+        .collect();
     let (openai, anthropic, gemini) = (&sent[0], &sent[1], &sent[2]);
     told_to_openai(openai);
     let mut wanted = everything(CLAUDE);

@@ -6,7 +6,7 @@ use reqwest::Method;
 use sqlx::{AssertSqlSafe, Row as _};
 use tollgate_tests::client::prompt_body;
 use tollgate_tests::fixture::{ALPHA, PROVIDER_KEY};
-use tollgate_tests::{Client, Proxy, Store, World};
+use tollgate_tests::{Client, Proxy, Store, World, wait};
 
 const PROMPT: &str = "PLANTED-PROMPT-4711";
 const COOKIE: &str = "session=PLANTED-COOKIE-4712";
@@ -58,7 +58,11 @@ async fn drive(alpha: &Client) {
     }
     let body = prompt_body(PROMPT);
     let path = format!("/api/jobs/{job}/llm-call");
-    let _ = alpha.post_once(&path, &body, "once").await.expect(200);
+    wait::until("the key has rested from its failures", async || {
+        let answer = alpha.post_once(&path, &body, "once").await;
+        (answer.status == 200).then_some(())
+    })
+    .await;
     let mut invalid = body.clone();
     invalid["temperature"] = 9.into();
     let _ = alpha.call_with(&job, &invalid).await.expect(400);

@@ -9,7 +9,7 @@ use tollgate_common::model::{Fallback, OwnPrice};
 use tollgate_common::money::NanoUsd;
 use tollgate_tests::client::prompt_body;
 use tollgate_tests::fixture::{Team, add_provider, create_team, grant, import_key};
-use tollgate_tests::{Answer, Client, World};
+use tollgate_tests::{Answer, Client, Store, World};
 
 /// OpenAI's chat completions.
 pub(crate) const COMPLETIONS: &str = "/v1/chat/completions";
@@ -24,7 +24,12 @@ pub(crate) const PLENTY: Team = Team {
 
 /// A world with a team that does not run out of credits.
 pub(crate) async fn world_with_plenty() -> World {
-    let world = World::sqlite().await;
+    world_with_plenty_on(Store::Sqlite).await
+}
+
+/// The same, on either engine.
+pub(crate) async fn world_with_plenty_on(store: Store) -> World {
+    let world = World::on(store).await;
     add_team(&world, PLENTY, TeamSettings::default()).await;
     world
 }

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tollgate_common::command::TeamSettings;
 use tollgate_common::job::{CallState, JobState};
+use tollgate_common::team::DisconnectPolicy;
 use tollgate_tests::client::prompt_body;
 use tollgate_tests::fixture::{ALPHA, FAST, GROUP, TEAM_B, TOK, Team};
 use tollgate_tests::{Answer, Client, Store, World, wait};
 
-use crate::setup::{add_team, job_of, keys, merged, usd};
+use crate::setup::{add_team, job_of, keys, merged, set_team, usd};
 
 pub(crate) const SINGLE: &str = "/api/jobs/create-and-call";
 
@@ -382,4 +383,56 @@ async fn a_group_names_the_model_that_answers_first() {
     assert_eq!(answer["metadata"]["model_group"], GROUP);
     let list = alpha.get("/api/teams/team-alpha/jobs").await.expect(200);
     assert_eq!(list.json["jobs"][0]["model_groups_used"], json!([GROUP]));
+}
+
+/// Begins a job of a single call and leaves once the provider has it. Returns the job.
+async fn begin_and_leave(world: &World, client: &Client) -> String {
+    let before = (world.upstream.count(), world.jobs().await.len());
+    let leaving = tokio::spawn({
+        let client = client.clone();
+        async move { single(&client, "do:gated").await }
+    });
+    wait::until("the provider has the call", async || {
+        (world.upstream.count() > before.0).then_some(())
+    })
+    .await;
+    leaving.abort();
+    let jobs = world.jobs().await;
+    assert_eq!(jobs.len(), before.1 + 1);
+    jobs[0].id.to_string()
+}
+
+#[tokio::test]
+async fn what_a_caller_left_is_finished_or_ended_as_its_team_wants() {
+    let world = World::sqlite().await;
+    let settings = TeamSettings {
+        disconnect: Some(DisconnectPolicy::Cancel),
+        ..TeamSettings::default()
+    };
+    set_team(&world, TOK, settings).await;
+    let proxy = world.start().await;
+    let (alpha, tok) = (proxy.client(ALPHA), proxy.client(TOK));
+    let drained = begin_and_leave(&world, &alpha).await;
+    world.upstream.release();
+    wait::until("the job is completed", async || {
+        (world.job(&drained).await.state == JobState::Completed).then_some(())
+    })
+    .await;
+    assert_eq!(world.upstream.aborted(), 0);
+    assert_eq!(alpha.credits_remaining().await, 9);
+
+    let left = begin_and_leave(&world, &tok).await;
+    wait::until("the job has ended", async || {
+        (!world.job(&left).await.state.is_open()).then_some(())
+    })
+    .await;
+    wait::until("the provider is left alone", async || {
+        (world.upstream.aborted() == 1).then_some(())
+    })
+    .await;
+    let call = &world.calls(&left).await[0];
+    assert_eq!(call.error_kind.as_deref(), Some("caller_gone"));
+    assert!(call.usage_estimated && call.output_tokens == 0, "{call:?}");
+    assert_eq!(world.account(TOK.id).await.held.0, 0);
+    world.verify().await;
 }

@@ -52,10 +52,12 @@ impl Event {
         matches!(self, Self::Comment(_))
     }
 
-    /// The text that a chunk in OpenAI's dialect adds; empty if it adds none.
+    /// The text that this piece of an answer adds, in OpenAI's dialect or Anthropic's; empty if it
+    /// adds none.
     pub fn content(&self) -> String {
         let json = self.json();
         let content = json.pointer("/choices/0/delta/content");
+        let content = content.or_else(|| json.pointer("/delta/text"));
         content
             .and_then(Value::as_str)
             .unwrap_or_default()
@@ -150,7 +152,7 @@ impl EventStream {
         events
     }
 
-    /// All the text that is still to come in OpenAI's dialect.
+    /// All the text that is still to come.
     pub async fn text(&mut self) -> String {
         self.collect().await.iter().map(Event::content).collect()
     }

@@ -10,7 +10,9 @@
     reason = "only tests call this, and a panic is how a test fails"
 )]
 
+pub mod canned;
 pub mod client;
+pub mod door;
 pub mod events;
 pub mod fixture;
 pub mod postgres;
@@ -22,7 +24,9 @@ pub mod upstream;
 pub mod wait;
 pub mod world;
 
+pub use canned::Canned;
 pub use client::{Answer, Client};
+pub use door::Door;
 pub use events::{Event, EventStream};
 pub use proxy::Proxy;
 pub use upstream::Upstream;

@@ -59,6 +59,59 @@ async fn send_and_read(port: u16, request: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A caller that sees the bytes of an answer as they come. Dropped, it has hung up.
+#[derive(Debug)]
+pub struct Caller {
+    socket: TcpStream,
+    seen: Vec<u8>,
+}
+
+impl Caller {
+    /// Connects and sends a request.
+    pub async fn send(port: u16, request: &[u8]) -> Self {
+        let connected = TcpStream::connect(("127.0.0.1", port)).await;
+        let mut socket = connected.expect("the proxy listens");
+        let sent = socket.write_all(request).await;
+        sent.expect("the proxy takes the request");
+        let seen = Vec::new();
+        Self { socket, seen }
+    }
+
+    /// All that has come so far, as text.
+    pub fn seen(&self) -> String {
+        String::from_utf8_lossy(&self.seen).into_owned()
+    }
+
+    /// Reads until this text has come.
+    pub async fn read_until(&mut self, text: &str) {
+        while !self.seen().contains(text) {
+            let read = timeout(TIMEOUT, self.socket.read_buf(&mut self.seen)).await;
+            let read = read.unwrap_or_else(|_| panic!("{text} did not come: {}", self.seen()));
+            let ended = matches!(read, Ok(0) | Err(_));
+            assert!(!ended, "it ended before {text} came: {}", self.seen());
+        }
+    }
+
+    /// Reads until the other side closes, and returns all that has come.
+    pub async fn read_to_end(mut self) -> String {
+        let read = timeout(TIMEOUT, self.socket.read_to_end(&mut self.seen)).await;
+        // A connection that breaks has ended too.
+        let _ = read.expect("the proxy closes");
+        self.seen()
+    }
+}
+
+/// A POST of JSON whose connection may be kept.
+pub fn post_json(path: &str, key: &str, body: &Value) -> Vec<u8> {
+    let body = body.to_string();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
 /// A POST with these header lines and this body, after which the connection ends.
 pub fn post(path: &str, key: &str, header_lines: &str, body: &str) -> Vec<u8> {
     format!(

@@ -10,10 +10,13 @@ use tollgate_common::db::admin::{self, Actor};
 use tollgate_common::db::call::{AttemptRow, CallRow};
 use tollgate_common::db::job::JobFilter;
 use tollgate_common::db::ledger::EntryRow;
+use tollgate_common::db::work::BalanceChange;
 use tollgate_common::db::{Database, call, job, ledger, migrate, verify};
 use tollgate_common::id::{CallId, JobId};
 use tollgate_common::job::Job;
 use tollgate_common::ledger::Account;
+use tollgate_common::money::Credits;
+use tollgate_common::provider::ProviderKind;
 use tollgate_common::secret::SealingKey;
 
 use crate::fixture;
@@ -68,6 +71,32 @@ impl World {
             world.execute(command).await;
         }
         world
+    }
+
+    /// Gives a team more credits.
+    pub async fn allocate(&self, team: &str, credits: i64) {
+        self.execute(Command::ChangeBalance {
+            team_id: team.parse().expect("a team id"),
+            change: BalanceChange::Allocate(Credits(credits)),
+            reason: "a long test".to_owned(),
+        })
+        .await;
+    }
+
+    /// Adds a model that all teams may use, at a provider of its own.
+    pub async fn add_model(&self, alias: &str, kind: ProviderKind, base_url: &str) {
+        let upstream_model = match kind {
+            ProviderKind::OpenAi => "gpt-4o",
+            ProviderKind::Anthropic => "claude-sonnet-4-5",
+            ProviderKind::Gemini => "gemini-2.5-flash",
+        };
+        let (provider, secret) = (format!("{alias}-provider"), "sk-of-its-own");
+        let key = self.sealing_key();
+        let added = fixture::add_provider_of(kind, &provider, base_url, secret, key);
+        self.execute(added).await;
+        let added = fixture::add_model(alias, &provider, upstream_model);
+        self.execute(added).await;
+        self.execute(fixture::grant(alias)).await;
     }
 
     /// A world whose database has no tables yet.

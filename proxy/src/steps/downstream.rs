@@ -1,34 +1,51 @@
 //! The caller's end of a call that takes its time: a streamed answer, signs of life while a
 //! provider is silent, and whether the caller is still there.
 
-use std::future::Future;
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora::proxy::Session;
 
 use crate::reply::Reply;
 
-/// The largest streamed answer that is kept to be replayed.
-const RECORDED_BYTES_MAX: usize = 1024 * 1024;
+/// The largest streamed answer that is kept to be replayed: about 40,000 pieces. The same request
+/// after a longer one is a new one.
+const RECORDED_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How long a caller may take to accept a piece before it is given up.
 const WRITE_MAX: Duration = Duration::from_mins(1);
 
-/// The caller has closed the connection.
+/// The caller has closed the connection, and the work is not to go on for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gone;
+
+/// Why work was not waited for any longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// The caller has left, and has been worked for as long as its team wants that.
+    Gone,
+    /// The work has taken too long.
+    Late,
+}
+
+/// How a caller is dealt with while a provider is at work.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manners {
+    /// After how much silence it gets a sign of life.
+    pub(crate) heartbeat: Duration,
+    /// How long the work goes on after it has left; `None` if it ends at that moment.
+    pub(crate) drain: Option<Duration>,
+}
 
 /// The caller's end of a streamed answer.
 pub(crate) struct Downstream<'s> {
     session: &'s mut Session,
     /// The header, as long as it has not been sent: the status can still be another one.
     head: Option<Reply>,
-    is_gone: bool,
-    /// Whether the work ends as soon as the caller leaves.
-    is_watching: bool,
-    heartbeat: Duration,
+    manners: Manners,
+    /// When the caller was found to have left.
+    left_at: Option<Instant>,
     ping: Bytes,
     recorded: Option<Vec<u8>>,
 }
@@ -39,23 +56,17 @@ impl<'s> Downstream<'s> {
         session: &'s mut Session,
         head: Reply,
         ping: Bytes,
-        heartbeat: Duration,
+        manners: Manners,
     ) -> Self {
         session.set_write_timeout(Some(WRITE_MAX));
         Self {
             session,
             head: Some(head),
-            is_gone: false,
-            is_watching: false,
-            heartbeat,
+            manners,
+            left_at: None,
             ping,
             recorded: None,
         }
-    }
-
-    /// Lets waiting end when the caller leaves.
-    pub(crate) const fn watch(&mut self) {
-        self.is_watching = true;
     }
 
     /// Keeps what is sent from now on, to replay it.
@@ -70,26 +81,50 @@ impl<'s> Downstream<'s> {
 
     /// Whether the caller is known to have left.
     pub(crate) const fn is_gone(&self) -> bool {
-        self.is_gone
+        self.left_at.is_some()
     }
 
-    /// Waits for `work`, telling the caller now and then that somebody is at work.
-    pub(crate) async fn wait<T>(&mut self, work: impl Future<Output = T>) -> Result<T, Gone> {
+    /// Waits for `work` until `deadline`, telling the caller now and then that somebody is at work.
+    ///
+    /// Where work ends with its caller, the connection is watched. Where it does not, that the
+    /// caller has left shows when something is sent: one that only closes its own direction of the
+    /// connection still reads.
+    pub(crate) async fn wait<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        deadline: Instant,
+    ) -> Result<T, Stop> {
         let mut work = pin!(work);
         loop {
-            let is_watching = self.is_watching && !self.is_gone;
-            let left = tokio::select! {
+            let last_moment = self.last_moment();
+            if last_moment.is_some_and(|moment| moment <= Instant::now()) {
+                return Err(Stop::Gone);
+            }
+            let is_there = self.left_at.is_none();
+            let is_watched = is_there && self.manners.drain.is_none();
+            let until = last_moment.map_or(deadline, |moment| moment.min(deadline));
+            tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
-                () = left(self.session), if is_watching => true,
-                () = tokio::time::sleep(self.heartbeat), if !self.is_gone => false,
-            };
-            if left {
-                self.is_gone = true;
-                return Err(Gone);
+                () = left(self.session), if is_watched => self.leave(),
+                () = tokio::time::sleep(self.manners.heartbeat), if is_there => {
+                    self.send(self.ping.clone()).await;
+                }
+                () = tokio::time::sleep_until(until.into()) => {
+                    return Err(if until == deadline { Stop::Late } else { Stop::Gone });
+                }
             }
-            self.send(self.ping.clone()).await;
         }
+    }
+
+    /// Until when there is work for a caller that has left.
+    fn last_moment(&self) -> Option<Instant> {
+        let drain = self.manners.drain.unwrap_or_default();
+        self.left_at.map(|left_at| left_at + drain)
+    }
+
+    fn leave(&mut self) {
+        self.left_at.get_or_insert_with(Instant::now);
     }
 
     /// Sends a piece of the answer, and keeps it if that is wanted.
@@ -104,14 +139,18 @@ impl<'s> Downstream<'s> {
     }
 
     async fn send(&mut self, piece: Bytes) {
-        if self.is_gone || piece.is_empty() {
+        if self.is_gone() || piece.is_empty() {
             return;
         }
-        if let Some(head) = self.head.take() {
-            self.is_gone = head.send_head(self.session).await.is_err();
+        let sent = async {
+            if let Some(head) = self.head.take() {
+                head.send_head(self.session).await?;
+            }
+            self.session.write_response_body(Some(piece), false).await
+        };
+        if sent.await.is_err() {
+            self.leave();
         }
-        let sent = self.session.write_response_body(Some(piece), false).await;
-        self.is_gone |= sent.is_err();
     }
 
     /// What was sent, if all of it was kept.
@@ -121,7 +160,7 @@ impl<'s> Downstream<'s> {
 
     /// Ends the answer as it should end.
     pub(crate) async fn end(self) {
-        if self.is_gone {
+        if self.is_gone() {
             self.session.set_keepalive(None);
         } else {
             // A caller that leaves now has had everything.
@@ -144,10 +183,15 @@ pub(crate) async fn while_there<T>(
 
 /// Ends when the caller closes its connection.
 async fn left(session: &mut Session) {
-    while session
-        .as_downstream_mut()
-        .read_body_or_idle(true)
-        .await
-        .is_ok()
-    {}
+    loop {
+        let read = session.as_downstream_mut().read_body_or_idle(true).await;
+        match read {
+            Ok(_) => {}
+            // More than a request has come. It is not answered, but neither is it a departure.
+            Err(error) if *error.etype() == pingora::ErrorType::ConnectError => {
+                session.set_keepalive(None);
+            }
+            Err(_) => return,
+        }
+    }
 }

@@ -52,6 +52,11 @@ impl StreamMeter {
         }
     }
 
+    /// How long the texts are so far, as JSON.
+    pub(crate) const fn text_bytes(&self) -> usize {
+        self.text_bytes
+    }
+
     pub(crate) fn add(&mut self, chunk: &Chunk<'_>) {
         self.text_bytes += chunk.text_bytes();
         self.counted = chunk.usage.or(self.counted);

@@ -119,6 +119,11 @@ impl<'p> Plan<'p> {
         }
     }
 
+    /// When the call must have ended, or a streamed answer begun.
+    pub(crate) const fn deadline(&self) -> Instant {
+        self.bounds.deadline
+    }
+
     /// The next try, after the pause that it needs; `None` if there is none.
     pub(crate) async fn next(
         &mut self,
@@ -126,7 +131,7 @@ impl<'p> Plan<'p> {
         random: &dyn Random,
     ) -> Option<Try<'p>> {
         loop {
-            if self.tries >= self.bounds.tries_max {
+            if self.tries >= self.bounds.tries_max || self.bounds.deadline <= Instant::now() {
                 return None;
             }
             if let Some(permitted) = self.permitted(breakers, Instant::now()) {

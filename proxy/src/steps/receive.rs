@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header;
+use http::{HeaderValue, header};
 use pingora::proxy::Session;
 use sha2::{Digest as _, Sha256};
 use tollgate_common::db::work::IdempotencyClaim;
@@ -125,6 +125,10 @@ pub(crate) fn claim(
     let mut hash = Sha256::new();
     hash.update(path.as_bytes());
     hash.update([0]);
+    for name in ["x-tollgate-job-id", "x-tollgate-job-type"] {
+        hash.update(headers.get(name).map_or(&[][..], HeaderValue::as_bytes));
+        hash.update([0]);
+    }
     hash.update(body);
     let fingerprint = hash
         .finalize()

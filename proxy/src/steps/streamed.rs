@@ -13,7 +13,7 @@ use tollgate_common::money::NanoUsd;
 use tollgate_common::price::Usage;
 use tollgate_common::provider::ProviderKind;
 
-use super::downstream::{Downstream, Gone};
+use super::downstream::{Downstream, Stop};
 use super::forward::{Exchange, UpstreamFailure};
 use super::meter::{self, StreamMeter};
 use super::plan::{Plan, Try};
@@ -30,6 +30,10 @@ use crate::sse::Parser;
 /// How long the provider may take to end the body after its last event, so that the connection can
 /// be used again.
 const TRAILER_MAX: Duration = Duration::from_millis(50);
+
+/// How long the provider may take to tell the usage after the last words of the answer. Some
+/// servers never tell it, and do not hang up either.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(10);
 
 /// A provider's stream.
 struct Upstream<'f> {
@@ -53,6 +57,16 @@ impl Upstream<'_> {
             return provider::decode(kind, &body)
                 .map(|whole| Some(whole.into_chunk().into_owned()));
         }
+        if !self.decoder.is_complete() {
+            return self.next_event().await;
+        }
+        // Everything has been said. What is missing is the usage at most, which can be estimated,
+        // so that nothing that goes wrong from here on spoils the answer.
+        let last_words = tokio::time::timeout(LAST_WORDS_MAX, self.next_event()).await;
+        Ok(last_words.ok().and_then(Result::ok).flatten())
+    }
+
+    async fn next_event(&mut self) -> Result<Option<Chunk<'static>>, UpstreamFailure> {
         loop {
             let event = self
                 .parser
@@ -67,22 +81,16 @@ impl Upstream<'_> {
                 }
             } else if self.decoder.is_done() {
                 return Ok(None);
+            } else if let Some(piece) = self.exchange.next_piece().await? {
+                self.parser.push(&piece);
             } else {
-                match self.exchange.next_piece().await {
-                    Ok(Some(piece)) => self.parser.push(&piece),
-                    // Some servers never say that they have finished, or do not hang up.
-                    _ if self.decoder.is_complete() => return Ok(None),
-                    Err(failure) => return Err(failure),
-                    Ok(None) => {
-                        let place = if self.parser.is_mid_event() {
-                            "within"
-                        } else {
-                            "after"
-                        };
-                        let reason = format!("the stream ended early, {place} an event");
-                        return Err(UpstreamFailure::Cut { reason });
-                    }
-                }
+                let place = if self.parser.is_mid_event() {
+                    "within"
+                } else {
+                    "after"
+                };
+                let reason = format!("the stream ended early, {place} an event");
+                return Err(UpstreamFailure::Cut { reason });
             }
         }
     }
@@ -120,23 +128,21 @@ pub(crate) async fn carry_out(
         underway.request.include_usage,
         &shown(underway),
     );
-    let heartbeat = services.config.stream_heartbeat;
-    let mut downstream = Downstream::new(session, head, writer.ping(), heartbeat);
-    if underway.ends_with_caller() {
-        downstream.watch();
-    }
+    let mut downstream = Downstream::new(session, head, writer.ping(), underway.manners());
     if call.claim().is_some() {
         downstream.record();
     }
+    let mut opening = underway.operation.begins_at_once().then(|| writer.ping());
     let mut plan = underway.plan(services.config.upstream_total_timeout);
+    let deadline = plan.deadline();
     loop {
-        let attempt = match downstream
-            .wait(plan.next(&services.breakers, &*services.random))
-            .await
-        {
+        let next = plan.next(&services.breakers, &*services.random);
+        let attempt = match downstream.wait(next, deadline).await {
             Ok(Some(attempt)) => attempt,
-            Ok(None) => return give_up(underway, call, plan, downstream, writer).await,
-            Err(Gone) => return abandon(underway, call, plan, None).await,
+            Ok(None) | Err(Stop::Late) => {
+                return give_up(underway, call, plan, downstream, writer).await;
+            }
+            Err(Stop::Gone) => return abandon(underway, call, plan, None, &downstream).await,
         };
         let encoded = match underway.encode(&attempt, &call) {
             Ok(encoded) => encoded,
@@ -145,10 +151,11 @@ pub(crate) async fn carry_out(
                 continue;
             }
         };
-        match downstream
-            .wait(Box::pin(begin(underway, &attempt, &encoded)))
-            .await
-        {
+        if let Some(comment) = opening.take() {
+            downstream.write(comment).await;
+        }
+        let begun = Box::pin(begin(underway, &attempt, &encoded));
+        match downstream.wait(begun, deadline).await {
             Ok(Ok((upstream, first))) => {
                 drop(encoded);
                 let served = Served {
@@ -159,7 +166,10 @@ pub(crate) async fn carry_out(
                 return relay(underway, call, served, first, downstream, writer).await;
             }
             Ok(Err(failure)) => plan.failed(attempt, failure),
-            Err(Gone) => return abandon(underway, call, plan, Some(attempt)).await,
+            Err(Stop::Late) => plan.failed(attempt, UpstreamFailure::Timeout { phase: "total" }),
+            Err(Stop::Gone) => {
+                return abandon(underway, call, plan, Some(attempt), &downstream).await;
+            }
         }
     }
 }
@@ -176,7 +186,8 @@ fn shown<'u>(underway: &'u Underway<'_>) -> Answer<'u> {
     }
 }
 
-/// Waits for the first piece of an answer.
+/// Waits for the first piece of an answer. What only counts tokens is none: as long as nothing was
+/// said, another provider may be asked.
 async fn begin<'f>(
     underway: &Underway<'f>,
     attempt: &Try<'_>,
@@ -184,6 +195,7 @@ async fn begin<'f>(
 ) -> Result<(Upstream<'f>, Chunk<'static>), UpstreamFailure> {
     let kind = attempt.route.provider.kind;
     let bytes_max = underway.services.config.response_bytes_max;
+    let choices = usize::try_from(underway.request.choices).unwrap_or(1);
     let mut exchange = underway.open(attempt.route, attempt.key, encoded).await?;
     let whole = if exchange.is_event_stream {
         None
@@ -193,14 +205,20 @@ async fn begin<'f>(
     let mut upstream = Upstream {
         exchange,
         parser: Parser::new(bytes_max),
-        decoder: StreamDecoder::new(kind),
+        decoder: StreamDecoder::new(kind, choices),
         whole,
     };
-    let first = upstream.next(kind).await?;
-    let empty = || UpstreamFailure::Cut {
+    let mut counted = None;
+    while let Some(chunk) = upstream.next(kind).await? {
+        counted = chunk.usage.or(counted);
+        if !chunk.deltas.is_empty() {
+            let usage = counted;
+            return Ok((upstream, Chunk { usage, ..chunk }));
+        }
+    }
+    Err(UpstreamFailure::Cut {
         reason: "the stream was empty".to_owned(),
-    };
-    Ok((upstream, first.ok_or_else(empty)?))
+    })
 }
 
 /// An answer that has begun.
@@ -263,7 +281,10 @@ async fn relay(
         attempt.failed(failure);
         settle::settle(underway, call, CallState::Failed, result, None).await;
     } else {
-        attempt.succeeded();
+        // What was not waited for tells nothing about the provider.
+        if matches!(end, End::Complete) {
+            attempt.succeeded();
+        }
         let answer = recorded.filter(|_| matches!(end, End::Complete));
         settle::settle(
             underway,
@@ -292,27 +313,22 @@ async fn pump(
 ) -> End {
     let config = &underway.services.config;
     let kind = served.attempt.route.provider.kind;
-    let mut deadline = Instant::now() + config.stream_total_timeout;
-    let mut is_draining = false;
+    let deadline = Instant::now() + config.stream_total_timeout;
+    let bytes_max = config.response_bytes_max;
     loop {
-        if downstream.is_gone() && !is_draining {
-            if underway.ends_with_caller() {
-                return End::Abandoned;
-            }
-            is_draining = true;
-            deadline = deadline.min(Instant::now() + config.stream_drain);
-        }
-        let next = tokio::time::timeout_at(deadline.into(), served.upstream.next(kind));
-        match downstream.wait(next).await {
-            Ok(Ok(Ok(Some(chunk)))) => {
+        let next = served.upstream.next(kind);
+        match downstream.wait(next, deadline).await {
+            Ok(Ok(Some(chunk))) => {
                 meter.add(&chunk);
+                if meter.text_bytes() > bytes_max {
+                    return End::Failed(UpstreamFailure::TooLarge { bytes_max });
+                }
                 downstream.write(writer.chunk(&chunk)).await;
             }
-            Ok(Ok(Ok(None))) => return End::Complete,
-            Ok(Ok(Err(failure))) => return End::Failed(failure),
-            Ok(Err(_)) if is_draining => return End::Abandoned,
-            Ok(Err(_)) => return End::Failed(UpstreamFailure::Timeout { phase: "total" }),
-            Err(Gone) => return End::Abandoned,
+            Ok(Ok(None)) => return End::Complete,
+            Ok(Err(failure)) => return End::Failed(failure),
+            Err(Stop::Gone) => return End::Abandoned,
+            Err(Stop::Late) => return End::Failed(UpstreamFailure::Timeout { phase: "total" }),
         }
     }
 }
@@ -364,13 +380,16 @@ async fn give_up(
     (None, 0)
 }
 
-/// The caller has gone before an answer began, and its team does not want the call to be finished.
+/// The caller has gone before an answer began, and is not worked for any longer.
 async fn abandon(
     underway: &Underway<'_>,
     call: OpenCall,
     plan: Plan<'_>,
     attempt: Option<Try<'_>>,
+    downstream: &Downstream<'_>,
 ) -> (Option<Reply>, i64) {
     let tokens = settle::abandon(underway, call, plan, attempt).await;
-    (Some(underway.refusal(UpstreamFailure::CallerGone)), tokens)
+    // Nobody reads it, but it is what the log says.
+    let refusal = underway.refusal(UpstreamFailure::CallerGone);
+    ((!downstream.has_begun()).then_some(refusal), tokens)
 }

@@ -8,12 +8,13 @@ use tollgate_common::id::{CallId, JobId, ModelAlias};
 use tollgate_common::job::BudgetMode;
 use tollgate_common::ledger::CallEstimate;
 use tollgate_common::model::Model;
-use tollgate_common::policy::Route;
+use tollgate_common::policy::{Route, RouteRefusal, Routes};
 use tollgate_common::price::UnitPrices;
 use tollgate_common::secret::Secret;
 use tollgate_common::team::DisconnectPolicy;
 
 use super::authenticate::Caller;
+use super::downstream::Manners;
 use super::forward::{Exchange, Target, UpstreamFailure, UpstreamReply};
 use super::plan::{Bounds, Plan, Try};
 use super::reserve::OpenCall;
@@ -211,6 +212,15 @@ impl<'c> Underway<'c> {
         self.caller.team.disconnect == DisconnectPolicy::Cancel
     }
 
+    /// How the caller of a stream is dealt with.
+    pub(crate) fn manners(&self) -> Manners {
+        let config = &self.services.config;
+        Manners {
+            heartbeat: config.stream_heartbeat,
+            drain: (!self.ends_with_caller()).then_some(config.stream_drain),
+        }
+    }
+
     /// From the caller's request until now.
     pub(crate) fn latency_ms(&self) -> i64 {
         let passed = self.services.clock.now().since(self.began_at);
@@ -235,15 +245,24 @@ impl<'c> Underway<'c> {
     }
 }
 
-/// Models that a team which is charged by cost may use: those with a price. If none has one, all
-/// are left, and the ledger refuses the call by name.
-pub(crate) fn payable<'p>(caller: &Caller, candidates: Vec<Route<'p>>) -> Vec<Route<'p>> {
-    let has_price = |route: &Route<'_>| route.model.price().is_some();
-    let needs_price = caller.team.terms.mode == BudgetMode::ConsumptionUsd;
-    if !needs_price || !candidates.iter().any(has_price) {
-        return candidates;
+/// Leaves the models that may serve a team's call. Where it is charged by cost, those with a price
+/// serve one that has a price; one that has none is refused by the ledger, whoever could stand in.
+pub(crate) fn payable<'p>(
+    caller: &Caller,
+    mut routes: Routes<'p>,
+) -> Result<Routes<'p>, RouteRefusal> {
+    if caller.team.terms.mode == BudgetMode::ConsumptionUsd {
+        let has_price = |model: &Model| model.price().is_some();
+        let wanted = has_price(routes.public);
+        routes
+            .candidates
+            .retain(|route| has_price(route.model) == wanted);
     }
-    candidates.into_iter().filter(has_price).collect()
+    if routes.candidates.is_empty() {
+        let provider = routes.public.provider.clone();
+        return Err(RouteRefusal::NoCredentials { provider });
+    }
+    Ok(routes)
 }
 
 /// Notes in the result who served, and which tries failed before.

@@ -70,9 +70,8 @@ pub(crate) async fn carry_out(
     keep: Option<Keep>,
 ) -> (Reply, i64) {
     let services = underway.services;
-    let total = services.config.upstream_total_timeout;
-    let deadline = Instant::now() + total;
-    let mut plan = underway.plan(total);
+    let mut plan = underway.plan(services.config.upstream_total_timeout);
+    let deadline = plan.deadline();
     while let Some(attempt) = plan.next(&services.breakers, &*services.random).await {
         let encoded = match underway.encode(&attempt, &call) {
             Ok(encoded) => encoded,

@@ -1,11 +1,13 @@
 //! What the gateway costs beside a bare Pingora pass-through, in one run on one machine.
 //!
-//! Starts the demo upstream, a bare pass-through and `tollgate` on SQLite with billing on, drives
-//! them in turn, round by round, and prints requests per second, latencies and CPU time per
-//! request. Figures of a small or busy machine vary; the ratios are what carries over.
+//! Starts a bare pass-through and `tollgate` on SQLite with billing on, drives them in turn, round
+//! by round, and prints their figures side by side, in three parts: answers given whole, answers
+//! given as streams, and the memory of a thousand streams at once. Each part ends with a check of
+//! the ledger. Figures of a small or busy machine vary; the ratios are what carries over.
 //!
 //! `cargo build --release --workspace && cargo bench -p tollgate-tests`
-//! `TOLLGATE_BENCH_SECONDS` and `TOLLGATE_BENCH_ROUNDS` change how long it takes.
+//! `TOLLGATE_BENCH_SECONDS` and `TOLLGATE_BENCH_ROUNDS` change how long it takes,
+//! `TOLLGATE_BENCH_ONLY` (`whole`, `stream`, `memory`, or several with commas) selects parts.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,24 +17,44 @@
 )]
 
 mod bare;
-mod load;
 mod measure;
+mod memory;
 mod setup;
+mod stream;
+mod target;
+mod upstream;
+mod whole;
 
 use std::time::Duration;
 
-use load::Load;
-use measure::Row;
-use setup::Setup;
+const PARTS: [&str; 3] = ["whole", "stream", "memory"];
 
-/// How many callers ask at once.
-const CONCURRENCY: usize = 64;
+/// How often each target is driven, and how long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rounds {
+    pub(crate) count: u64,
+    pub(crate) duration: Duration,
+}
 
 fn number(variable: &str, default: u64) -> u64 {
     std::env::var(variable)
         .ok()
         .and_then(|text| text.parse().ok())
         .unwrap_or(default)
+}
+
+/// The parts that are wanted; all if nobody chooses.
+fn parts() -> Vec<String> {
+    let wanted = std::env::var("TOLLGATE_BENCH_ONLY").unwrap_or_else(|_| PARTS.join(","));
+    let wanted: Vec<String> = wanted.split(',').map(str::to_owned).collect();
+    for part in &wanted {
+        let is_known = PARTS.contains(&part.as_str());
+        assert!(
+            is_known,
+            "TOLLGATE_BENCH_ONLY: {part:?} is none of {PARTS:?}"
+        );
+    }
+    wanted
 }
 
 fn main() {
@@ -43,31 +65,27 @@ fn main() {
     {
         bare::serve(&arguments[place + 1], &arguments[place + 2]);
     }
+    let parts = parts();
+    if parts.iter().any(|part| part == "memory") {
+        memory::raise_limit_of_files();
+    }
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap()
-        .block_on(run());
+        .block_on(run(&parts));
 }
 
-async fn run() {
-    let seconds = Duration::from_secs(number("TOLLGATE_BENCH_SECONDS", 4));
-    let rounds = number("TOLLGATE_BENCH_ROUNDS", 5);
-    let setup = Setup::start(CONCURRENCY).await;
-    for concurrency in [CONCURRENCY, 16, 1] {
-        let mut rows: Vec<Row> = setup.targets.iter().map(|t| Row::new(t.name)).collect();
-        for _ in 0..rounds {
-            for (target, row) in setup.targets.iter().zip(&mut rows) {
-                let load = Load {
-                    target,
-                    concurrency,
-                    duration: seconds,
-                };
-                row.add(load.run().await);
-            }
+async fn run(parts: &[String]) {
+    let rounds = Rounds {
+        count: number("TOLLGATE_BENCH_ROUNDS", 3),
+        duration: Duration::from_secs(number("TOLLGATE_BENCH_SECONDS", 1)),
+    };
+    for part in parts {
+        match part.as_str() {
+            "whole" => whole::run(rounds).await,
+            "stream" => stream::run(rounds).await,
+            _ => memory::run().await,
         }
-        println!("\nconcurrency {concurrency}, medians of {rounds} rounds of {seconds:?}");
-        Row::print(&rows);
     }
-    setup.check().await;
 }

@@ -18,24 +18,22 @@ use tollgate_tests::fixture;
 use tollgate_tests::process::{binary, free_port};
 
 use crate::bare;
+use crate::target::Target;
 
 /// About as long as a short question with a system prompt: half a kilobyte.
 const PROMPT_LENGTH: usize = 400;
 
-/// One thing that is measured.
-#[derive(Clone)]
-pub(crate) struct Target {
-    pub(crate) name: &'static str,
+/// A proxy that is measured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     pub(crate) process: u32,
-    pub(crate) paths: Vec<String>,
-    pub(crate) authorization: String,
-    pub(crate) body: Bytes,
 }
 
 /// Everything that runs; killed when dropped.
 pub(crate) struct Setup {
-    pub(crate) targets: Vec<Target>,
+    pub(crate) bare: Proxy,
+    pub(crate) gateway: Proxy,
     database: Database,
     children: Vec<Child>,
     _folder: tempfile::TempDir,
@@ -54,86 +52,141 @@ fn spawn(command: &mut Process) -> Child {
         .unwrap()
 }
 
-fn body() -> Bytes {
+/// A question of half a kilobyte, with these fields beside it.
+pub(crate) fn prompt_body(fields: Value) -> Bytes {
     let prompt = "word ".repeat(PROMPT_LENGTH / 5);
-    json!({
+    let mut body = json!({
         "model": fixture::FAST,
         "max_tokens": 50,
         "messages": [{ "role": "user", "content": prompt }],
-    })
-    .to_string()
-    .into()
+    });
+    for (name, value) in fields.as_object().unwrap() {
+        body[name] = value.clone();
+    }
+    body.to_string().into()
 }
 
 impl Setup {
-    pub(crate) async fn start(jobs: usize) -> Self {
+    /// Both proxies before the demo upstream, which answers whole and at once.
+    pub(crate) async fn with_demo_upstream() -> Self {
+        let address = local(free_port());
+        let mut command = Process::new(binary("tollgate"));
+        command.args(["demo-upstream", "--listen", &address.to_string()]);
+        let upstream = spawn(&mut command);
+        wait_for(address).await;
+        let mut setup = Self::with_upstream(address).await;
+        setup.children.push(upstream);
+        setup
+    }
+
+    /// Both proxies before an upstream that listens here.
+    pub(crate) async fn with_upstream(upstream: SocketAddr) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let (upstream, bare, gateway) =
-            (local(free_port()), local(free_port()), local(free_port()));
-        let mut children = vec![spawn(
-            Process::new(binary("tollgate"))
-                .args(["demo-upstream", "--listen"])
-                .arg(upstream.to_string()),
-        )];
-        let this = std::env::current_exe().unwrap();
-        children.push(spawn(Process::new(this).args([
-            bare::ARGUMENT,
-            &bare.to_string(),
-            &upstream.to_string(),
-        ])));
+        let (bare, gateway) = (local(free_port()), local(free_port()));
         let file = folder.path().join("bench.db");
+        let url = format!("sqlite:{}", file.display());
         let config = Config {
-            database: format!("sqlite:{}", file.display()).parse().unwrap(),
+            database: url.parse().unwrap(),
             ..Config::default()
         };
         let database = Database::connect(&config, true).await.unwrap();
         let key_file = folder.path().join("bench.key");
         seed(&database, &key_file, upstream).await;
-        children.push(spawn(
-            Process::new(binary("tollgate"))
-                .current_dir(folder.path())
-                .env("DATABASE_URL", format!("sqlite:{}", file.display()))
-                .env("TOLLGATE_SERVER_LISTEN", gateway.to_string())
-                .env("TOLLGATE_SECRETS_KEY_FILE", key_file)
-                .env("TOLLGATE_LOG_FILTER", "warn"),
-        ));
-        for address in [upstream, bare, gateway] {
+        let this = std::env::current_exe().unwrap();
+        let children = vec![
+            spawn(
+                Process::new(this)
+                    .arg(bare::ARGUMENT)
+                    .args([bare.to_string(), upstream.to_string()]),
+            ),
+            spawn(
+                Process::new(binary("tollgate"))
+                    .current_dir(folder.path())
+                    .env("DATABASE_URL", url)
+                    .env("TOLLGATE_SERVER_LISTEN", gateway.to_string())
+                    .env("TOLLGATE_SECRETS_KEY_FILE", key_file)
+                    .env("TOLLGATE_LOG_FILTER", "warn"),
+            ),
+        ];
+        for address in [bare, gateway] {
             wait_for(address).await;
         }
-        let mut targets = vec![Target {
-            name: "bare Pingora",
-            address: bare,
-            process: children[1].id(),
-            paths: vec!["/v1/chat/completions".to_owned()],
-            authorization: "Bearer none".to_owned(),
-            body: body(),
-        }];
-        for (name, team) in [
-            ("tollgate job_based, SQLite", fixture::ALPHA),
-            ("tollgate consumption_tokens, SQLite", fixture::TOK),
-        ] {
-            targets.push(Target {
-                name,
-                address: gateway,
-                process: children[2].id(),
-                paths: open_jobs(gateway, team, jobs).await,
-                authorization: format!("Bearer {}", team.key),
-                body: body(),
-            });
-        }
+        let proxy = |address, child: &Child| Proxy {
+            address,
+            process: child.id(),
+        };
         Self {
-            targets,
+            bare: proxy(bare, &children[0]),
+            gateway: proxy(gateway, &children[1]),
             database,
             children,
             _folder: folder,
         }
     }
 
-    /// Figures of a gateway that lost count would be worth nothing.
-    pub(crate) async fn check(&self) {
+    /// The pass-through, which the others are compared with.
+    pub(crate) fn bare_target(&self, body: Bytes) -> Target {
+        Target {
+            name: "bare Pingora",
+            address: self.bare.address,
+            process: self.bare.process,
+            paths: vec!["/v1/chat/completions".to_owned()],
+            authorization: "Bearer none".to_owned(),
+            body,
+        }
+    }
+
+    /// Some paths of the gateway, used by a team.
+    pub(crate) fn target(
+        &self,
+        name: &'static str,
+        team: fixture::Team,
+        paths: Vec<String>,
+        body: Bytes,
+    ) -> Target {
+        Target {
+            name,
+            address: self.gateway.address,
+            process: self.gateway.process,
+            paths,
+            authorization: format!("Bearer {}", team.key),
+            body,
+        }
+    }
+
+    /// Opens so many jobs and returns the paths of this operation in them.
+    pub(crate) async fn open_jobs(
+        &self,
+        team: fixture::Team,
+        count: usize,
+        operation: &str,
+    ) -> Vec<String> {
+        let client = reqwest::Client::new();
+        let mut paths = Vec::new();
+        for _ in 0..count {
+            let answer: Value = client
+                .post(format!("http://{}/api/jobs/create", self.gateway.address))
+                .bearer_auth(team.key)
+                .json(&json!({ "team_id": team.id, "job_type": "bench" }))
+                .send()
+                .await
+                .unwrap()
+                .json()
+                .await
+                .unwrap();
+            let job = answer["job_id"].as_str().unwrap();
+            paths.push(format!("/api/jobs/{job}/{operation}"));
+        }
+        paths
+    }
+
+    /// Figures of a gateway that lost count would be worth nothing: all its calls are on record,
+    /// and the ledger adds up.
+    pub(crate) async fn check(&self, calls: usize) {
         let report = verify::verify(&self.database).await.unwrap();
         assert!(report.differences.is_empty(), "{:?}", report.differences);
-        println!("\nledger verified: {} calls, no differences", report.calls);
+        assert_eq!(usize::try_from(report.calls), Ok(calls), "calls on record");
+        println!("\nledger verified: {calls} calls, no differences");
     }
 }
 
@@ -176,26 +229,4 @@ async fn wait_for(address: SocketAddr) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("nothing listens on {address}");
-}
-
-async fn open_jobs(address: SocketAddr, team: fixture::Team, count: usize) -> Vec<String> {
-    let client = reqwest::Client::new();
-    let mut paths = Vec::new();
-    for _ in 0..count {
-        let answer: Value = client
-            .post(format!("http://{address}/api/jobs/create"))
-            .bearer_auth(team.key)
-            .json(&json!({ "team_id": team.id, "job_type": "bench" }))
-            .send()
-            .await
-            .unwrap()
-            .json()
-            .await
-            .unwrap();
-        paths.push(format!(
-            "/api/jobs/{}/llm-call",
-            answer["job_id"].as_str().unwrap()
-        ));
-    }
-    paths
 }

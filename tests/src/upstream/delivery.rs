@@ -12,7 +12,7 @@ use hyper::body::{Body as HttpBody, Frame};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use super::script::{Fault, FaultKind, Framing, Script};
+use super::script::{Fault, FaultKind, Framing, Gated, Script};
 use super::socket::Connection;
 
 /// What is sent where an event or an answer belongs.
@@ -20,6 +20,9 @@ pub(super) const GARBAGE: &str = "<html>It works!</html>";
 
 /// Long enough for the other side to read the first half of an event by itself.
 const BETWEEN_HALVES: Duration = Duration::from_millis(1);
+
+/// A comment comes so often when nothing else does.
+const BETWEEN_COMMENTS: Duration = Duration::from_millis(20);
 
 /// A server-sent event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,8 @@ pub(super) enum Step {
     Gate,
     /// Nothing goes on any more.
     Stall,
+    /// Nothing comes any more but comments.
+    Murmur,
     /// The connection ends in the middle.
     Break,
     /// The connection is reset.
@@ -74,7 +79,7 @@ pub(super) fn whole_steps(body: &str, fault: Option<Fault>) -> Vec<Step> {
         FaultKind::Stall => steps.push(Step::Stall),
         FaultKind::Garbage => steps = vec![send(GARBAGE)],
         FaultKind::Empty => steps = vec![send("{}")],
-        FaultKind::End | FaultKind::Error => {}
+        FaultKind::End | FaultKind::Error | FaultKind::Murmur => {}
     }
     steps
 }
@@ -105,7 +110,7 @@ pub(super) fn stream_steps(
         steps.push(Step::Send(written.collect::<Vec<_>>().concat().into()));
     } else {
         for (index, bytes) in written.enumerate() {
-            if script.gated {
+            if script.gated.is_some_and(|gated| gated.holds(index)) {
                 steps.push(Step::Gate);
             }
             if index > 0 && !script.gap.is_zero() {
@@ -114,7 +119,7 @@ pub(super) fn stream_steps(
             send(&mut steps, &bytes, script.framing, index);
         }
     }
-    if script.gated && end.is_some() {
+    if script.gated == Some(Gated::All) && end.is_some() {
         steps.push(Step::Gate);
     }
     steps.extend(end);
@@ -143,6 +148,7 @@ fn take_effect(events: &mut Vec<Event>, fault: Fault, error: Event) -> Option<St
         FaultKind::Cut => Some(Step::Break),
         FaultKind::Reset => Some(Step::Reset),
         FaultKind::Stall => Some(Step::Stall),
+        FaultKind::Murmur => Some(Step::Murmur),
         FaultKind::Error => {
             events.push(error);
             None
@@ -286,6 +292,12 @@ impl HttpBody for Performance {
                 }
                 Some(Step::Gate) => {
                     self.doing = Some(Box::pin(pass(Arc::clone(&self.gate))));
+                }
+                Some(Step::Murmur) => {
+                    self.steps.push_front(Step::Murmur);
+                    self.steps.push_front(Step::Pause(BETWEEN_COMMENTS));
+                    let comment = Bytes::from_static(b": still at work\n\n");
+                    return Poll::Ready(Some(Ok(Frame::data(comment))));
                 }
                 Some(Step::Stall) => {
                     self.doing = Some(Box::pin(std::future::pending()));

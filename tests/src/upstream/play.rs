@@ -116,7 +116,7 @@ async fn reply(record: &Record, request: &Recorded) -> Reply {
         Endpoint::Embeddings => Reply::json(200, &openai::embeddings(&asked)),
         _ if asked.stream && !script.whole => stream(dialect, &asked, &script, &request.query),
         _ => {
-            if script.gated {
+            if script.gated.is_some() {
                 delivery::pass(Arc::clone(&record.gate)).await;
             }
             whole(dialect, &asked, &script)

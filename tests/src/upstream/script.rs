@@ -18,6 +18,7 @@
 //! - `status=N`, `retry-after=SECONDS`, `quote-key`, `long-error`
 //! - `fail-first=N`, `fail-first=N:STATUS`: only the first N times that it hears this prompt
 //! - `silent`: never answers; `mute`: nothing after the header; `slow=MS`: a late header;
+//!   `murmur`: a stream of comments without an end, in place of the first event;
 //!   `hang-up`: the connection is closed without an answer
 //! - `cut`, `reset`, `end`, `stall`, `error`, each also `=N`: instead of event N the connection is
 //!   closed or reset, the answer ends properly, nothing more comes, or an error comes. An answer
@@ -26,7 +27,8 @@
 //! - `no-done`: the stream's last event is missing; `whole`: no stream although one was asked for
 //!
 //! How a stream travels:
-//! - `gated`: each event waits for `Upstream::release`; `gap=MS`: a pause between events
+//! - `gated`: each event waits for `Upstream::release`; `gated=N`: only event N does; `gap=MS`: a
+//!   pause between events
 //! - `bytes`: each byte by itself; `split=N`: each event in two, the first with N bytes; `splits`:
 //!   the same, event N after byte N + 1; `joined`: all events in one write
 //! - `crlf`: other line ends; `lines`: data of several lines; `noise`: comments and fields that
@@ -52,7 +54,7 @@ pub(super) struct Script {
     pub(super) fault: Option<Fault>,
     pub(super) whole: bool,
     pub(super) no_done: bool,
-    pub(super) gated: bool,
+    pub(super) gated: Option<Gated>,
     pub(super) gap: Duration,
     pub(super) framing: Framing,
     pub(super) nulls: bool,
@@ -94,6 +96,19 @@ pub(super) struct Tokens {
     pub(super) untold: bool,
 }
 
+/// What waits for the test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gated {
+    All,
+    Only(usize),
+}
+
+impl Gated {
+    pub(super) fn holds(self, index: usize) -> bool {
+        self == Self::All || self == Self::Only(index)
+    }
+}
+
 /// A refusal instead of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
@@ -117,6 +132,7 @@ pub(super) enum FaultKind {
     Reset,
     End,
     Stall,
+    Murmur,
     Error,
     Garbage,
     Empty,
@@ -235,6 +251,7 @@ impl Script {
             }
             "silent" => self.silent = true,
             "mute" => self.fault = fault(FaultKind::Stall, Some(0)),
+            "murmur" => self.fault = fault(FaultKind::Murmur, Some(0)),
             "slow" => self.slow = milliseconds(value),
             "cut" => self.fault = fault(FaultKind::Cut, number(value)),
             "reset" => self.fault = fault(FaultKind::Reset, number(value)),
@@ -252,7 +269,7 @@ impl Script {
 
     fn read_delivery(&mut self, name: &str, value: Option<&str>) -> bool {
         match name {
-            "gated" => self.gated = true,
+            "gated" => self.gated = Some(number(value).map_or(Gated::All, Gated::Only)),
             "gap" => self.gap = milliseconds(value),
             "bytes" => self.framing = Framing::Bytes,
             "split" => self.framing = Framing::Split(number(value).expect("a length")),

@@ -1,6 +1,7 @@
 //! The events of a streamed answer: `chat.completion.chunk` objects, then `[DONE]`.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -14,15 +15,22 @@ use crate::steps::forward::UpstreamFailure;
 const DONE: &str = "[DONE]";
 
 /// Reads a streamed answer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct StreamDecoder {
     is_done: bool,
-    has_finished: bool,
-    has_tool_calls: bool,
+    /// How many answers were asked for.
+    choices: usize,
+    /// Those that have ended.
+    ended: BTreeSet<u32>,
+    /// Those that ask for tools.
+    with_tools: BTreeSet<u32>,
 }
 
 #[derive(Deserialize)]
 struct WireChunk<'a> {
+    /// What some servers call an error.
+    #[serde(borrow)]
+    object: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     choices: Vec<WireDelta<'a>>,
     usage: Option<WireUsage>,
@@ -43,6 +51,16 @@ struct WireDelta<'a> {
 }
 
 impl StreamDecoder {
+    /// A reader of so many answers to one prompt.
+    pub(crate) const fn new(choices: usize) -> Self {
+        Self {
+            is_done: false,
+            choices,
+            ended: BTreeSet::new(),
+            with_tools: BTreeSet::new(),
+        }
+    }
+
     /// What an event says.
     pub(crate) fn read<'e>(&mut self, event: &'e Event) -> Result<Chunk<'e>, UpstreamFailure> {
         if event.data.trim() == DONE {
@@ -53,7 +71,9 @@ impl StreamDecoder {
             serde_json::from_str(&event.data).map_err(|error| UpstreamFailure::Invalid {
                 reason: format!("event: column {}", error.column()),
             })?;
-        if wire.error.is_some() {
+        let is_called_error =
+            event.name.as_deref() == Some("error") || wire.object.as_deref() == Some("error");
+        if wire.error.is_some() || is_called_error {
             return Err(super::super::failure::in_stream(&event.data));
         }
         let usage = read_usage(wire.usage.as_ref());
@@ -70,11 +90,16 @@ impl StreamDecoder {
 
     fn read_delta<'e>(&mut self, wire: WireDelta<'e>) -> Option<Delta<'e>> {
         let said = wire.delta.unwrap_or_default().read()?;
-        self.has_tool_calls |= said.tool_calls.is_some();
+        if said.tool_calls.is_some() {
+            self.with_tools.insert(wire.index);
+        }
+        let has_tool_calls = self.with_tools.contains(&wire.index);
         let word = wire.finish_reason.as_deref();
         let reason: Option<FinishReason> =
-            word.map(|word| finish_reason(Some(word), self.has_tool_calls));
-        self.has_finished |= reason.is_some();
+            word.map(|word| finish_reason(Some(word), has_tool_calls));
+        if reason.is_some() {
+            self.ended.insert(wire.index);
+        }
         Some(Delta {
             index: wire.index,
             said,
@@ -90,7 +115,7 @@ impl StreamDecoder {
     }
 
     /// Whether the answer has ended as it should. Some servers leave the last event out.
-    pub(crate) const fn is_complete(&self) -> bool {
-        self.is_done || self.has_finished
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_done || self.ended.len() >= self.choices
     }
 }
