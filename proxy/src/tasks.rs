@@ -135,6 +135,10 @@ async fn watch_keys(
         match view.condition {
             now if now == before.unwrap_or(Condition::Closed) => {}
             Condition::Closed => tracing::info!(%credential, "a provider's key works again"),
+            Condition::RateLimited => {
+                let pause_ms = view.pause.as_millis();
+                tracing::warn!(%credential, pause_ms, "a provider wants fewer requests");
+            }
             _ => {
                 let (failures, pause_ms) = (view.failures, view.pause.as_millis());
                 tracing::error!(%credential, condition, failures, pause_ms, "a provider's key rests");

@@ -274,7 +274,7 @@ async fn answers_are_as_they_are_described() {
     let unknown = proxy.client_with_key("").create().await.expect(401);
     wrong.extend(description.check("post", "/api/jobs/create", &unknown));
     for (template, path, body, status) in [calls(&job), questions(&job), ends(&job)].concat() {
-        let (method, word) = match &body {
+        let (method, operation) = match &body {
             Value::Null => (Method::GET, "get"),
             _ => (Method::POST, "post"),
         };
@@ -285,7 +285,7 @@ async fn answers_are_as_they_are_described() {
             request = request.json(&body);
         }
         let answer = plenty.send(request).await.expect(status);
-        let found = description.check(word, template, &answer);
+        let found = description.check(operation, template, &answer);
         wrong.extend(found.iter().map(|what| format!("{path} {status}: {what}")));
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

@@ -251,14 +251,7 @@ async fn relay(
     )
     .await;
 
-    let last = match &end {
-        End::Complete => {
-            let last = writer.finish(&meter.usage(underway.request).0);
-            [last, writer.done()].concat().into()
-        }
-        End::Failed(failure) => writer.failure(&ApiError::Upstream(failure.clone())),
-        End::Abandoned => Bytes::new(),
-    };
+    let last = last_words(underway, &end, &meter, &mut writer);
     let recorded = downstream.take_recorded().map(|mut pieces| {
         pieces.extend_from_slice(&last);
         Bytes::from(pieces)
@@ -301,6 +294,23 @@ async fn relay(
         upstream.release().await;
     }
     (None, tokens)
+}
+
+/// What the caller is told after the last piece.
+fn last_words(
+    underway: &Underway<'_>,
+    end: &End,
+    meter: &StreamMeter,
+    writer: &mut StreamWriter,
+) -> Bytes {
+    match end {
+        End::Complete => {
+            let last = writer.finish(&meter.usage(underway.request).0);
+            [last, writer.done()].concat().into()
+        }
+        End::Failed(failure) => writer.failure(&ApiError::Upstream(failure.clone())),
+        End::Abandoned => Bytes::new(),
+    }
 }
 
 /// Hands on piece after piece until the answer has ended, one way or another.
