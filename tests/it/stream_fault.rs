@@ -80,7 +80,7 @@ const FAULTS: &[(&str, Sees, &str, Tokens)] = &[
     ("error=2", Broken("Hel", UNAVAILABLE), "provider_error", Estimated),
     ("garbage=2", Broken("Hel", INVALID), "provider_invalid", Estimated),
     ("large=300000", Broken("éé", TOO_LARGE), "provider_too_large", Estimated),
-    ("words=3000,gap=1", Broken("0 1 ", TIMEOUT), "provider_timeout", Estimated),
+    ("words=5000,gap=1", Broken("0 1 ", TIMEOUT), "provider_timeout", Estimated),
     // After the last words: the answer is complete, whatever comes.
     ("cut=5", All("Hello!"), "", Estimated),
     ("stall=5", All("Hello!"), "", Estimated),
@@ -105,10 +105,10 @@ async fn impatient_world() -> World {
     let world = World::sqlite().await;
     world.allocate(TOK.id, 1_000).await;
     world
-        .with("TOLLGATE_UPSTREAM_FIRST_BYTE_TIMEOUT_MS", "400")
-        .with("TOLLGATE_UPSTREAM_IDLE_TIMEOUT_MS", "400")
-        .with("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT_MS", "1000")
-        .with("TOLLGATE_STREAMS_TOTAL_TIMEOUT_MS", "1500")
+        .with("TOLLGATE_UPSTREAM_FIRST_BYTE_TIMEOUT_MS", "1000")
+        .with("TOLLGATE_UPSTREAM_IDLE_TIMEOUT_MS", "1000")
+        .with("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT_MS", "2500")
+        .with("TOLLGATE_STREAMS_TOTAL_TIMEOUT_MS", "3000")
         .with("TOLLGATE_LIMITS_RESPONSE_BYTES", "200000")
         .with("TOLLGATE_ROUTING_BREAKER_PAUSE_MS", "1")
         .with("TOLLGATE_ROUTING_BREAKER_FAILURES", "1000000")
@@ -277,6 +277,21 @@ async fn a_piece_that_is_too_large_is_not_taken() {
     let done = tok.complete(&job).await.expect(200).json;
     assert_eq!(done["costs"]["failed_calls"], 1);
     assert_eq!(world.account(TOK.id).await.held.0, 0);
+    world.verify().await;
+}
+
+/// A provider that never pauses leaves no moment in which to look at the time by chance.
+#[tokio::test]
+async fn a_flood_ends_in_time() {
+    let world = World::sqlite().await;
+    let world = world.with("TOLLGATE_STREAMS_TOTAL_TIMEOUT_MS", "20");
+    let proxy = world.start().await;
+    let tok = proxy.client(TOK);
+    let job = tok.create_job().await;
+    let (prompt, wanted) = ("do:words=100000", Broken("0 1 ", TIMEOUT));
+    sees(Door::Job, &tok, &job, prompt, wanted).await;
+    let kind = "provider_timeout";
+    is_recorded(&world, &job, prompt, kind, Estimated).await;
     world.verify().await;
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora::proxy::Session;
+use tokio::task::unconstrained;
 
 use crate::reply::Reply;
 
@@ -97,22 +98,27 @@ impl<'s> Downstream<'s> {
         let mut work = pin!(work);
         loop {
             let last_moment = self.last_moment();
-            if last_moment.is_some_and(|moment| moment <= Instant::now()) {
+            // Work that is always ready would never let the timer below be asked.
+            let now = Instant::now();
+            if last_moment.is_some_and(|moment| moment <= now) {
                 return Err(Stop::Gone);
+            }
+            if deadline <= now {
+                return Err(Stop::Late);
             }
             let is_there = self.left_at.is_none();
             let is_watched = is_there && self.manners.drain.is_none();
             let until = last_moment.map_or(deadline, |moment| moment.min(deadline));
+            // A provider that sends without a pause uses up the turn of this task, and a timer
+            // that keeps to turns would not be heard.
             tokio::select! {
                 biased;
                 done = &mut work => return Ok(done),
-                () = left(self.session), if is_watched => self.leave(),
-                () = tokio::time::sleep(self.manners.heartbeat), if is_there => {
+                () = unconstrained(left(self.session)), if is_watched => self.leave(),
+                () = unconstrained(tokio::time::sleep(self.manners.heartbeat)), if is_there => {
                     self.send(self.ping.clone()).await;
                 }
-                () = tokio::time::sleep_until(until.into()) => {
-                    return Err(if until == deadline { Stop::Late } else { Stop::Gone });
-                }
+                () = unconstrained(tokio::time::sleep_until(until.into())) => {}
             }
         }
     }
