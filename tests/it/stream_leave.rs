@@ -177,6 +177,33 @@ async fn a_call_ends_with_its_caller_if_its_team_wants_that() {
     assert!(!proxy.log().contains("ERROR"), "nobody is at fault");
 }
 
+/// Programs of old end a body with a line end too many, and some send the next request early.
+#[tokio::test]
+async fn a_caller_that_says_more_has_not_left() {
+    let world = cancelling_world().await;
+    let world = world.with("TOLLGATE_STREAMS_HEARTBEAT_MS", "50");
+    let proxy = world.start().await;
+    let tok = proxy.client(TOK);
+    for more in ["\r\n", "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+        let job = tok.create_job().await;
+        let mut caller = ask(&proxy, Door::Job, &job, "do:gated=2").await;
+        caller.read_until("Hel").await;
+        caller.send_more(more.as_bytes()).await;
+        // The connection is looked at between signs of life.
+        let signs = caller.seen().matches(": keepalive").count();
+        caller.read_times(": keepalive", signs + 3).await;
+        world.upstream.release();
+        let seen = caller.read_to_end().await;
+        assert!(seen.contains("data: [DONE]"), "{seen}");
+        assert!(!seen.contains("healthy"), "the connection has ended");
+        let call = &world.calls(&job).await[0];
+        assert_eq!(call.error_kind, None);
+        assert_eq!((call.input_tokens, call.output_tokens), (10, 5));
+        nothing_is_left(&world, &tok, &job, true).await;
+    }
+    assert_eq!(world.upstream.aborted(), 0);
+}
+
 #[tokio::test]
 async fn a_call_that_is_no_stream_ends_with_its_caller_too() {
     let world = cancelling_world().await;

@@ -10,7 +10,7 @@ use tollgate_common::job::{CallState, JobState};
 use tollgate_common::standing::Standing;
 use tollgate_tests::door::text_of;
 use tollgate_tests::events::EventStream;
-use tollgate_tests::fixture::{ALPHA, FAST, TEAM_B, TOK, UNGRANTED, UNPRICED};
+use tollgate_tests::fixture::{ALPHA, CLAUDE, FAST, TEAM_B, TOK, UNGRANTED, UNPRICED};
 use tollgate_tests::{Answer, Client, Door, World, wait};
 
 /// Asks with an `Idempotency-Key`.
@@ -143,6 +143,13 @@ async fn what_is_refused_before_the_stream_has_its_own_status() {
         is_refused(stream, Door::Job, status, words).await;
     }
     let job = alpha.create_job().await;
+    // What no provider has a word for is known before one is asked.
+    for door in [Door::Job, Door::Single, Door::OpenAi] {
+        let mut body = door.body(&alpha, CLAUDE, "Hi");
+        body["frequency_penalty"] = 0.5.into();
+        let stream = alpha.stream(&door.path(&job), &body).await;
+        is_refused(stream, door, 400, "frequency_penalty").await;
+    }
     let nobody = proxy.client_with_key("").of_team(ALPHA.id);
     for door in Door::ALL {
         let stream = door.ask(&alpha, &job, UNGRANTED, "Hi").await;

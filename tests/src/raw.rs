@@ -77,6 +77,12 @@ impl Caller {
         Self { socket, seen }
     }
 
+    /// Sends more on the same connection.
+    pub async fn send_more(&mut self, bytes: &[u8]) {
+        let sent = self.socket.write_all(bytes).await;
+        sent.expect("the proxy takes more");
+    }
+
     /// All that has come so far, as text.
     pub fn seen(&self) -> String {
         String::from_utf8_lossy(&self.seen).into_owned()
@@ -84,7 +90,12 @@ impl Caller {
 
     /// Reads until this text has come.
     pub async fn read_until(&mut self, text: &str) {
-        while !self.seen().contains(text) {
+        self.read_times(text, 1).await;
+    }
+
+    /// Reads until this text has come so often.
+    pub async fn read_times(&mut self, text: &str, count: usize) {
+        while self.seen().matches(text).count() < count {
             let read = timeout(TIMEOUT, self.socket.read_buf(&mut self.seen)).await;
             let read = read.unwrap_or_else(|_| panic!("{text} did not come: {}", self.seen()));
             let ended = matches!(read, Ok(0) | Err(_));
