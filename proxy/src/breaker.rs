@@ -66,7 +66,7 @@ pub(crate) enum Outcome {
         /// How long the provider wants to be left alone, if it says so.
         retry_after: Option<Duration>,
     },
-    /// The provider refuses this credential, as a 401 or 403 says. Others may still be good.
+    /// The provider refuses this credential, as a 401 says. Others may still be good.
     Unauthorized,
     /// Nothing: the request was the caller's fault or was cancelled.
     Neutral,
