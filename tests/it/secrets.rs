@@ -34,7 +34,7 @@ const TABLES: [&str; 17] = [
 ];
 
 /// Successes and failures of every kind, with the secrets in them.
-async fn drive(alpha: &Client) {
+async fn drive(world: &World, alpha: &Client) {
     let job = alpha.create_job().await;
     let scripts = [
         "",
@@ -49,12 +49,17 @@ async fn drive(alpha: &Client) {
     ];
     for script in scripts {
         let body = prompt_body(&format!("{script}{PROMPT}"));
-        let request = alpha
-            .request(Method::POST, &format!("/api/jobs/{job}/llm-call"))
-            .header("cookie", COOKIE)
-            .header("x-api-key", ALPHA.key)
-            .json(&body);
-        let _ = alpha.send(request).await;
+        let asked_before = world.upstream.requests().len();
+        wait::until("the provider is asked", async || {
+            let request = alpha
+                .request(Method::POST, &format!("/api/jobs/{job}/llm-call"))
+                .header("cookie", COOKIE)
+                .header("x-api-key", ALPHA.key)
+                .json(&body);
+            let _ = alpha.send(request).await;
+            (world.upstream.requests().len() > asked_before).then_some(())
+        })
+        .await;
     }
     let body = prompt_body(PROMPT);
     let path = format!("/api/jobs/{job}/llm-call");
@@ -114,7 +119,7 @@ async fn secrets_stay_where_they_belong(store: Store) {
         .with("TOLLGATE_LOG_FILTER", "debug")
         .with("TOLLGATE_ROUTING_BREAKER_PAUSE_MS", "1");
     let mut proxy = world.start().await;
-    drive(&proxy.client(ALPHA)).await;
+    drive(&world, &proxy.client(ALPHA)).await;
     let _ = proxy
         .client_with_key("sk-PLANTED-WRONG-KEY-4713")
         .create()
