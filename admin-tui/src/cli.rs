@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::dashboard::Looks;
 use crate::session::Session;
 use error::Failure;
 use output::Output;
@@ -47,7 +48,7 @@ pub(crate) struct Options {
     pub(crate) actor: Option<String>,
 }
 
-/// Administers a Tollgate installation.
+/// Administers a Tollgate installation; without a subcommand, in a dashboard.
 #[derive(Debug, Parser)]
 #[command(name = "tollgate-admin", version)]
 #[command(after_help = "Exit codes: 0 done, 2 usage, 3 not found, 4 conflict, \
@@ -55,6 +56,8 @@ pub(crate) struct Options {
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) options: Options,
+    #[command(flatten)]
+    pub(crate) looks: Looks,
     #[command(subcommand)]
     pub(crate) noun: Option<Noun>,
 }

@@ -3,9 +3,10 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser as _};
+use clap::Parser as _;
 
 mod cli;
+mod dashboard;
 mod session;
 
 /// What a misused command line exits with.
@@ -17,11 +18,11 @@ async fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return show_usage(&error),
     };
-    let Some(noun) = arguments.noun else {
-        let _ = cli::Arguments::command().print_help();
-        return ExitCode::from(EXIT_USAGE);
+    let done = match arguments.noun {
+        Some(noun) => Box::pin(cli::run(&arguments.options, noun)).await,
+        None => Box::pin(dashboard::run(&arguments.options, &arguments.looks)).await,
     };
-    match Box::pin(cli::run(&arguments.options, noun)).await {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Nobody is left to tell if standard error is gone.

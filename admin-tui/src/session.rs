@@ -62,6 +62,21 @@ impl Session {
         })
     }
 
+    /// Whom the audit log and the ledger name.
+    pub(crate) fn actor(&self) -> &str {
+        &self.actor
+    }
+
+    /// Where the database is, without its password.
+    pub(crate) fn database_url(&self) -> String {
+        self.config.database.to_string()
+    }
+
+    /// Why nothing may be changed, if so.
+    pub(crate) const fn read_only(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The present moment.
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()

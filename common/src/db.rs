@@ -201,6 +201,21 @@ impl StoreError {
         matches!(self, Self::Driver(error) if !matches!(error, sqlx::Error::Database(_)))
     }
 
+    /// Whether the engine cannot be reached at all, so that any other statement would fail too.
+    pub const fn is_unreachable(&self) -> bool {
+        matches!(
+            self,
+            Self::Unavailable(_)
+                | Self::Driver(
+                    sqlx::Error::Io(_)
+                        | sqlx::Error::Tls(_)
+                        | sqlx::Error::PoolTimedOut
+                        | sqlx::Error::PoolClosed
+                        | sqlx::Error::WorkerCrashed
+                )
+        )
+    }
+
     /// Whether the error is one of a unique constraint.
     pub fn is_unique_violation(&self) -> bool {
         matches!(self, Self::Driver(sqlx::Error::Database(error)) if error.is_unique_violation())

@@ -7,6 +7,7 @@ pub mod clock;
 pub mod id;
 pub mod money;
 
+pub mod filter;
 pub mod job;
 pub mod key;
 pub mod ledger;

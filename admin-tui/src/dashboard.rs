@@ -1,0 +1,31 @@
+//! The dashboard: the whole business in a terminal.
+//!
+//! One `Model`; `update` takes what has happened and returns what is to be done; `view` draws the
+//! model; the `Runner` carries out effects and draws. Only `store` and `surface` touch the world.
+
+mod change;
+mod charset;
+mod context;
+mod export;
+mod format;
+mod keys;
+mod message;
+mod model;
+mod open;
+mod problem;
+mod runner;
+mod screens;
+mod settings_file;
+mod step;
+mod store;
+mod surface;
+mod tab;
+#[cfg(test)]
+mod testing;
+mod theme;
+mod update;
+mod view;
+mod widgets;
+mod windows;
+
+pub(crate) use open::{Looks, run};

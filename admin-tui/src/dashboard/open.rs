@@ -1,0 +1,172 @@
+//! Opens the dashboard: finds out who sits at what terminal, connects, runs, and gives the terminal
+//! back whatever happens.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossterm::event::EventStream;
+use ratatui::layout::Size;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tollgate_common::clock::{Clock as _, SystemClock};
+use tollgate_common::db::Engine;
+
+use super::charset::Charset;
+use super::context::{Context, Link};
+use super::message::Message;
+use super::model::Model;
+use super::runner::Runner;
+use super::settings_file::SettingsFile;
+use super::store::Source;
+use super::surface;
+use super::theme::{Theme, ThemeName};
+use crate::cli::Options;
+use crate::cli::error::Failure;
+use crate::session::Session;
+
+/// The least time between two frames, on this machine and over a network.
+const FRAME_GAP: Duration = Duration::from_millis(16);
+const FRAME_GAP_REMOTE: Duration = Duration::from_millis(33);
+
+/// How the dashboard is to look; what is not said comes from the settings file or the terminal.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Looks {
+    /// Colours of the dashboard: ansi, dark, light or mono [default: ansi, or mono if NO_COLOR is set]
+    #[arg(long, value_name = "THEME")]
+    pub(crate) theme: Option<ThemeName>,
+    /// Characters of the dashboard: ascii, block or braille [default: by the locale]
+    #[arg(long, value_name = "CHARSET")]
+    pub(crate) charset: Option<Charset>,
+    /// What the dashboard's header calls this installation [default: the database engine]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) environment: Option<String>,
+}
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|text| !text.is_empty())
+}
+
+/// The colours that an option, the environment or the settings file asks for.
+fn theme(looks: &Looks, file: &SettingsFile) -> ThemeName {
+    let plain = variable("NO_COLOR").map(|_| ThemeName::Mono);
+    looks
+        .theme
+        .or(plain)
+        .or(file.theme)
+        .unwrap_or(ThemeName::Ansi)
+}
+
+/// The characters that an option, the settings file or the locale asks for.
+fn charset(looks: &Looks, file: &SettingsFile) -> Charset {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(variable)
+        .unwrap_or_default()
+        .to_ascii_uppercase();
+    let is_utf8 = locale.contains("UTF-8") || locale.contains("UTF8");
+    let is_console = variable("TERM").is_some_and(|term| term == "linux");
+    let by_locale = if is_utf8 && !is_console {
+        Charset::Block
+    } else {
+        Charset::Ascii
+    };
+    looks.charset.or(file.charset).unwrap_or(by_locale)
+}
+
+/// Opens the dashboard and runs it until it is left.
+pub(crate) async fn run(options: &Options, looks: &Looks) -> Result<(), Failure> {
+    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage(
+            "the dashboard needs a terminal; scripts use the subcommands, see tollgate-admin --help"
+                .to_owned(),
+        ));
+    }
+    let file = SettingsFile::read()?;
+    let session = Session::open(options).await?;
+    let context = context(&session, looks, &file);
+    let source = Source {
+        session,
+        files: state_folder(),
+    };
+    let model = Model::new(context, source.has_bell());
+    let gap = if variable("SSH_CONNECTION").is_some() {
+        FRAME_GAP_REMOTE
+    } else {
+        FRAME_GAP
+    };
+    restore_on_panic();
+    let tty = surface::enter(file.synchronized.unwrap_or(true)).map_err(Failure::Output)?;
+    let result = async {
+        let mut runner = Runner::new(tty, model, source, Arc::new(SystemClock), gap)?;
+        quit_on_signals(runner.sender())?;
+        runner.run(EventStream::new()).await
+    };
+    let result = Box::pin(result).await;
+    surface::leave();
+    // A terminal that is gone is a way to leave.
+    match result {
+        Err(error) if !std::io::stdout().is_terminal() => {
+            let _ = error;
+            Ok(())
+        }
+        other => other.map_err(Failure::Output),
+    }
+}
+
+fn context(session: &Session, looks: &Looks, file: &SettingsFile) -> Context {
+    let engine = match session.database.engine() {
+        Engine::Sqlite => "sqlite",
+        Engine::Postgres => "postgres",
+    };
+    let environment = looks.environment.clone().or(file.environment.clone());
+    Context {
+        now: SystemClock.now(),
+        size: Size::new(80, 24),
+        theme: Theme::of(theme(looks, file)),
+        charset: charset(looks, file),
+        keymap: Arc::new(file.keymap.clone()),
+        environment: environment.unwrap_or_else(|| engine.to_owned()),
+        database: session.database_url(),
+        actor: session.actor().to_owned(),
+        read_only: session.read_only(),
+        link: Link::Connecting,
+        frozen: false,
+    }
+}
+
+/// Where keys, exports and reports of crashes go.
+pub(crate) fn state_folder() -> PathBuf {
+    let home = || PathBuf::from(variable("HOME").unwrap_or_else(|| ".".to_owned()));
+    let base = variable("XDG_STATE_HOME").map(PathBuf::from);
+    base.unwrap_or_else(|| home().join(".local/state"))
+        .join("tollgate-admin")
+}
+
+fn quit_on_signals(sender: mpsc::Sender<Message>) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+        // Nobody listens any more if the program has ended already.
+        let _ = sender.send(Message::Quit).await;
+    });
+    Ok(())
+}
+
+/// What the process exits with after a panic, as Rust's own runtime does.
+const EXIT_PANIC: i32 = 101;
+
+/// Gives the terminal back before a panic is reported, whichever task it was in, and ends.
+fn restore_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        surface::leave();
+        report(panic);
+        std::process::exit(EXIT_PANIC);
+    }));
+}

@@ -1,0 +1,138 @@
+//! The line in which a filter is typed. What is typed takes effect after a short pause, so that
+//! nobody waits for a key; Esc brings the filter from before back.
+
+use std::time::Duration;
+
+use crossterm::event::KeyCode;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::widgets::{Clear, Widget as _};
+use tollgate_common::clock::Timestamp;
+
+use super::Window;
+use super::field::Field;
+use crate::dashboard::context::Context;
+use crate::dashboard::keys::Key;
+use crate::dashboard::step::Step;
+use crate::dashboard::widgets::pane::line;
+
+/// How long after the last key the filter takes effect.
+const PAUSE: Duration = Duration::from_millis(150);
+
+/// The line in which a filter is typed.
+#[derive(Debug)]
+pub(crate) struct FilterLine {
+    field: Field,
+    before: String,
+    due: Option<Timestamp>,
+    error: Option<String>,
+    proposals: Vec<String>,
+    proposed: usize,
+}
+
+impl FilterLine {
+    /// Begins with the filter in effect.
+    pub(crate) fn new(text: &str) -> Self {
+        Self {
+            field: Field::with(text),
+            before: text.to_owned(),
+            due: None,
+            error: None,
+            proposals: Vec::new(),
+            proposed: 0,
+        }
+    }
+
+    fn take_proposal(&mut self) {
+        if let Some(text) = self.proposals.get(self.proposed) {
+            self.field = Field::with(text.clone());
+        }
+    }
+}
+
+impl Window for FilterLine {
+    fn key(&mut self, key: Key, context: &Context) -> Vec<Step> {
+        match key.code {
+            KeyCode::Esc => return vec![Step::Filter(self.before.clone(), true), Step::Close],
+            KeyCode::Enter => return vec![Step::Filter(self.field.text().to_owned(), true)],
+            KeyCode::Tab => return Vec::new(),
+            _ => {}
+        }
+        if self.field.key(key) {
+            self.error = None;
+            self.proposals.clear();
+            self.due = Some(context.now.plus(PAUSE));
+        }
+        Vec::new()
+    }
+
+    fn paste(&mut self, text: &str, context: &Context) -> Vec<Step> {
+        self.field.paste(text);
+        self.due = Some(context.now.plus(PAUSE));
+        Vec::new()
+    }
+
+    fn tick(&mut self, context: &Context) -> Vec<Step> {
+        if self.due.is_some_and(|due| due <= context.now) {
+            self.due = None;
+            return vec![Step::Filter(self.field.text().to_owned(), false)];
+        }
+        Vec::new()
+    }
+
+    fn wake_at(&self) -> Option<Timestamp> {
+        self.due
+    }
+
+    fn refuse(&mut self, why: String) {
+        self.error = Some(why);
+    }
+
+    fn completing(&mut self, context: &Context) -> Option<String> {
+        if self.proposals.is_empty() {
+            return Some(self.field.before_cursor());
+        }
+        self.proposed = (self.proposed + 1) % self.proposals.len();
+        self.take_proposal();
+        self.due = Some(context.now.plus(PAUSE));
+        None
+    }
+
+    fn propose(&mut self, proposals: Vec<String>) {
+        self.proposed = 0;
+        self.proposals = proposals;
+        self.take_proposal();
+    }
+
+    fn hints(&self, _context: &Context) -> Vec<(String, &'static str)> {
+        vec![
+            ("enter".to_owned(), "keep"),
+            ("tab".to_owned(), "complete"),
+            ("esc".to_owned(), "as before"),
+        ]
+    }
+
+    fn draw(&self, area: Rect, buffer: &mut Buffer, context: &Context) -> Option<Position> {
+        let row = Rect {
+            y: area.bottom().saturating_sub(1),
+            height: 1,
+            ..area
+        };
+        Clear.render(row, buffer);
+        line(row.x, row.y, row.right(), buffer, " / ", context.theme.key);
+        let room = Rect {
+            x: row.x + 3,
+            width: row.width.saturating_sub(3),
+            ..row
+        };
+        if let Some(error) = &self.error {
+            let above = Rect {
+                y: row.y.saturating_sub(1),
+                ..row
+            };
+            Clear.render(above, buffer);
+            line(above.x + 1, above.y, above.right(), buffer, error, context.theme.bad);
+        }
+        Some(self.field.draw(room, buffer, context))
+    }
+}

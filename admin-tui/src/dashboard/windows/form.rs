@@ -1,0 +1,390 @@
+//! A form: fields that are checked when they are left, a review of what will be written, and then
+//! one change. Nothing is written before the review is confirmed.
+
+use std::fmt;
+
+use crossterm::event::KeyCode;
+
+use super::Window;
+use super::field::Field;
+use crate::dashboard::change::{Change, Outcome};
+use crate::dashboard::context::Context;
+use crate::dashboard::keys::Key;
+use crate::dashboard::problem::Problem;
+use crate::dashboard::step::{Step, Tone};
+use crate::dashboard::widgets::facts::Fact;
+
+mod draw;
+#[cfg(test)]
+mod tests;
+
+/// What a field takes.
+#[derive(Debug, Clone)]
+pub(crate) enum Input {
+    /// A line of text.
+    Line(Field),
+    /// One of several words.
+    One {
+        /// The words.
+        options: Vec<String>,
+        /// Which one.
+        chosen: usize,
+    },
+    /// Any of several words.
+    Many {
+        /// The words and whether each is chosen.
+        options: Vec<(String, bool)>,
+        /// Where the cursor is.
+        place: usize,
+    },
+}
+
+/// Says what is wrong with a text.
+pub(crate) type Check = fn(&str) -> Result<(), String>;
+
+/// One field of a form.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    /// Its name, by which its value is asked for.
+    pub(crate) label: &'static str,
+    /// What it takes.
+    pub(crate) input: Input,
+    /// What stands beside it: a unit, whether it may be empty.
+    pub(crate) hint: &'static str,
+    check: Option<Check>,
+    error: Option<String>,
+}
+
+impl Entry {
+    fn new(label: &'static str, input: Input, hint: &'static str) -> Self {
+        Self {
+            label,
+            input,
+            hint,
+            check: None,
+            error: None,
+        }
+    }
+
+    /// A line of text that holds `text` already.
+    pub(crate) fn line(label: &'static str, text: impl Into<String>, hint: &'static str) -> Self {
+        Self::new(label, Input::Line(Field::with(text)), hint)
+    }
+
+    /// A line of text that is never shown.
+    pub(crate) fn secret(label: &'static str, hint: &'static str) -> Self {
+        Self::new(label, Input::Line(Field::secret()), hint)
+    }
+
+    /// One of several words.
+    pub(crate) fn one(label: &'static str, options: &[&str], chosen: usize) -> Self {
+        let options = options.iter().map(ToString::to_string).collect();
+        Self::new(label, Input::One { options, chosen }, "")
+    }
+
+    /// Any of several words.
+    pub(crate) fn many(label: &'static str, options: Vec<(String, bool)>) -> Self {
+        Self::new(label, Input::Many { options, place: 0 }, "")
+    }
+
+    /// The same with a check of its text when it is left.
+    pub(crate) fn checked(mut self, check: Check) -> Self {
+        self.check = Some(check);
+        self
+    }
+
+    fn text(&self) -> String {
+        match &self.input {
+            Input::Line(field) => field.text().trim().to_owned(),
+            Input::One { options, chosen } => options.get(*chosen).cloned().unwrap_or_default(),
+            Input::Many { options, .. } => {
+                let chosen = options.iter().filter(|(_, on)| *on);
+                chosen.map(|(word, _)| word.as_str()).collect::<Vec<_>>().join(",")
+            }
+        }
+    }
+
+    fn check(&mut self) {
+        let text = self.text();
+        self.error = self.check.and_then(|check| check(&text).err());
+    }
+}
+
+/// The values of a form's fields, by their labels.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Values<'a>(&'a [Entry]);
+
+impl Values<'_> {
+    /// The text of a field without spaces around it; several words are joined by commas.
+    pub(crate) fn text(&self, label: &str) -> String {
+        let entry = self.0.iter().find(|entry| entry.label == label);
+        entry.map(Entry::text).unwrap_or_default()
+    }
+
+    /// The text of a field, unless it is empty.
+    pub(crate) fn filled(&self, label: &str) -> Option<String> {
+        Some(self.text(label)).filter(|text| !text.is_empty())
+    }
+
+    /// The words that are chosen in a field of many.
+    pub(crate) fn chosen(&self, label: &str) -> Vec<String> {
+        let entry = self.0.iter().find(|entry| entry.label == label);
+        match entry.map(|entry| &entry.input) {
+            Some(Input::Many { options, .. }) => {
+                let chosen = options.iter().filter(|(_, on)| *on);
+                chosen.map(|(word, _)| word.clone()).collect()
+            }
+            _ => self.filled(label).into_iter().collect(),
+        }
+    }
+
+    /// Parses the text of a field; an error belongs to the field.
+    pub(crate) fn parse<T>(&self, label: &'static str) -> Result<T, Complaint>
+    where
+        T: std::str::FromStr,
+        T::Err: fmt::Display,
+    {
+        let parsed = self.text(label).parse();
+        parsed.map_err(|why: T::Err| Complaint::about(label, why.to_string()))
+    }
+
+    /// Parses the text of a field unless it is empty.
+    pub(crate) fn parse_filled<T>(&self, label: &'static str) -> Result<Option<T>, Complaint>
+    where
+        T: std::str::FromStr,
+        T::Err: fmt::Display,
+    {
+        match self.filled(label) {
+            Some(_) => self.parse(label).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// What is wrong with a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    label: &'static str,
+    why: String,
+}
+
+impl Complaint {
+    /// What is wrong with the field of this label.
+    pub(crate) fn about(label: &'static str, why: impl Into<String>) -> Self {
+        Self {
+            label,
+            why: why.into(),
+        }
+    }
+}
+
+/// What a filled form leads to: the rows that will be written, in words, and the change itself.
+#[derive(Debug)]
+pub(crate) struct Review {
+    /// What will happen.
+    pub(crate) facts: Vec<Fact>,
+    /// The change.
+    pub(crate) change: Change,
+}
+
+/// Makes the change of the values.
+pub(crate) type Submit = Box<dyn Fn(Values<'_>, &Context) -> Result<Review, Complaint> + Send>;
+
+/// Says what the values would lead to, while they are being typed.
+pub(crate) type Preview = Box<dyn Fn(Values<'_>, &Context) -> Vec<Fact> + Send>;
+
+/// A form.
+pub(crate) struct Form {
+    title: String,
+    entries: Vec<Entry>,
+    place: usize,
+    submit: Submit,
+    preview: Option<Preview>,
+    review: Option<(Vec<Fact>, Option<Box<Change>>)>,
+    error: Option<String>,
+}
+
+impl fmt::Debug for Form {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Form")
+            .field("title", &self.title)
+            .field("entries", &self.entries)
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Form {
+    /// A form of these fields.
+    pub(crate) fn new(title: impl Into<String>, entries: Vec<Entry>, submit: Submit) -> Self {
+        Self {
+            title: title.into(),
+            entries,
+            place: 0,
+            submit,
+            preview: None,
+            review: None,
+            error: None,
+        }
+    }
+
+    /// The same with lines that say what the values would lead to.
+    pub(crate) fn previewing(mut self, preview: Preview) -> Self {
+        self.preview = Some(preview);
+        self
+    }
+
+    fn leave(&mut self, forward: bool) {
+        if let Some(entry) = self.entries.get_mut(self.place) {
+            entry.check();
+        }
+        let count = self.entries.len().max(1);
+        let step = if forward { 1 } else { count - 1 };
+        self.place = (self.place + step) % count;
+    }
+
+    fn submit(&mut self, context: &Context) {
+        for entry in &mut self.entries {
+            entry.check();
+        }
+        if let Some(place) = self.entries.iter().position(|entry| entry.error.is_some()) {
+            self.place = place;
+            return;
+        }
+        match (self.submit)(Values(&self.entries), context) {
+            Ok(review) => self.review = Some((review.facts, Some(Box::new(review.change)))),
+            Err(complaint) => {
+                let named = |entry: &Entry| entry.label == complaint.label;
+                match self.entries.iter().position(named) {
+                    Some(place) => {
+                        self.place = place;
+                        self.entries[place].error = Some(complaint.why);
+                    }
+                    None => self.error = Some(complaint.why),
+                }
+            }
+        }
+    }
+
+    fn edit(&mut self, key: Key) {
+        let Some(entry) = self.entries.get_mut(self.place) else {
+            return;
+        };
+        match &mut entry.input {
+            Input::Line(field) => {
+                if field.key(key) {
+                    entry.error = None;
+                }
+            }
+            Input::One { options, chosen } => {
+                let count = options.len().max(1);
+                match key.code {
+                    KeyCode::Right | KeyCode::Char(' ') => *chosen = (*chosen + 1) % count,
+                    KeyCode::Left => *chosen = (*chosen + count - 1) % count,
+                    _ => {}
+                }
+            }
+            Input::Many { options, place } => match key.code {
+                KeyCode::Right => *place = (*place + 1).min(options.len().saturating_sub(1)),
+                KeyCode::Left => *place = place.saturating_sub(1),
+                KeyCode::Char(' ') => {
+                    if let Some((_, on)) = options.get_mut(*place) {
+                        *on = !*on;
+                    }
+                }
+                _ => {}
+            },
+        }
+    }
+
+    fn review_key(&mut self, key: Key) -> Vec<Step> {
+        match key.code {
+            KeyCode::Char('y') => {
+                let change = self.review.as_mut().and_then(|(_, change)| change.take());
+                change.map(Step::Change).into_iter().collect()
+            }
+            KeyCode::Esc => {
+                // A change that is under way cannot be edited any more.
+                if self.review.as_ref().is_some_and(|(_, change)| change.is_some()) {
+                    self.review = None;
+                }
+                Vec::new()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl Window for Form {
+    fn key(&mut self, key: Key, context: &Context) -> Vec<Step> {
+        if self.review.is_some() {
+            return self.review_key(key);
+        }
+        self.error = None;
+        match key.code {
+            KeyCode::Esc => return vec![Step::Close],
+            KeyCode::Tab | KeyCode::Down => self.leave(true),
+            KeyCode::BackTab | KeyCode::Up => self.leave(false),
+            KeyCode::Enter if self.place + 1 < self.entries.len() => self.leave(true),
+            KeyCode::Enter => self.submit(context),
+            _ if key == Key::control('s') => self.submit(context),
+            _ => self.edit(key),
+        }
+        Vec::new()
+    }
+
+    fn paste(&mut self, text: &str, _context: &Context) -> Vec<Step> {
+        let entry = self.entries.get_mut(self.place);
+        if let Some(Entry {
+            input: Input::Line(field),
+            error,
+            ..
+        }) = entry.filter(|_| self.review.is_none())
+        {
+            field.paste(text);
+            *error = None;
+        }
+        Vec::new()
+    }
+
+    fn done(
+        &mut self,
+        change: Box<Change>,
+        result: &Result<Outcome, Problem>,
+        _context: &Context,
+    ) -> Vec<Step> {
+        match result {
+            Ok(_) => vec![Step::Close],
+            Err(problem) => {
+                self.error = Some(problem.sentence.clone());
+                if let Some((_, slot)) = &mut self.review {
+                    *slot = Some(change);
+                }
+                vec![Step::Say(Tone::Bad, problem.sentence.clone())]
+            }
+        }
+    }
+
+    fn hints(&self, _context: &Context) -> Vec<(String, &'static str)> {
+        if self.review.is_some() {
+            return vec![
+                ("y".to_owned(), "write it"),
+                ("esc".to_owned(), "back to the form"),
+            ];
+        }
+        vec![
+            ("tab".to_owned(), "next field"),
+            ("ctrl-s".to_owned(), "review"),
+            ("esc".to_owned(), "cancel (nothing is written yet)"),
+        ]
+    }
+
+    fn draw(
+        &self,
+        area: ratatui::layout::Rect,
+        buffer: &mut ratatui::buffer::Buffer,
+        context: &Context,
+    ) -> Option<ratatui::layout::Position> {
+        self.draw_in(area, buffer, context)
+    }
+}
