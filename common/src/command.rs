@@ -298,8 +298,16 @@ pub enum Command {
         /** What. */
         alias: ModelAlias,
     },
-    /// Ends an open job without a charge.
+    /// Ends an open job without a charge, as cancelled.
     CancelJob {
+        /** Which. */
+        id: JobId,
+        /** Why. */
+        reason: String,
+    },
+    /// Ends an open job without a charge, as failed: for one whose owner will not end it and whose
+    /// hold is stuck.
+    FailJob {
         /** Which. */
         id: JobId,
         /** Why. */

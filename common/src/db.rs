@@ -22,6 +22,7 @@ pub mod key;
 pub mod known;
 pub mod ledger;
 mod limit;
+pub mod live;
 pub mod migrate;
 pub mod model;
 pub mod node;

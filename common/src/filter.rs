@@ -178,7 +178,10 @@ impl Filter {
     /// The one text that a word is narrowed to, if it is.
     pub fn only(&self, name: &str) -> Option<&str> {
         let place = self.vocabulary.words.iter().position(|w| w.name == name);
-        let term = self.terms.iter().find(|t| t.word == place && place.is_some())?;
+        let term = self
+            .terms
+            .iter()
+            .find(|t| t.word == place && place.is_some())?;
         match &term.test {
             Test::Names(names) if !term.is_negated => match names.as_slice() {
                 [(text, false)] => Some(text),

@@ -12,6 +12,7 @@ pub mod job;
 pub mod key;
 pub mod ledger;
 pub mod limit;
+pub mod live;
 pub mod model;
 pub mod org;
 pub mod policy;

@@ -13,23 +13,26 @@ const COOKIE: &str = "session=PLANTED-COOKIE-4712";
 /// What the scripted provider answers.
 const COMPLETION: &str = "Hello!";
 
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 20] = [
     "accounts",
     "audit_log",
     "calls",
     "idempotency",
     "jobs",
+    "ledger_checks",
     "ledger_entries",
     "model_fallbacks",
     "model_group_members",
     "model_groups",
     "models",
+    "node_figures",
     "nodes",
     "organizations",
     "policy_revision",
     "provider_credentials",
     "providers",
     "teams",
+    "traffic",
     "virtual_keys",
 ];
 

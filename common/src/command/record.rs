@@ -55,6 +55,7 @@ impl Command {
             Self::AddToGroup { .. } => "group.add",
             Self::RemoveFromGroup { .. } => "group.remove",
             Self::CancelJob { .. } => "job.cancel",
+            Self::FailJob { .. } => "job.fail",
         }
     }
 
@@ -87,7 +88,7 @@ impl Command {
             Self::CreateGroup { name, .. }
             | Self::AddToGroup { name, .. }
             | Self::RemoveFromGroup { name, .. } => format!("group:{name}"),
-            Self::CancelJob { id, .. } => format!("job:{id}"),
+            Self::CancelJob { id, .. } | Self::FailJob { id, .. } => format!("job:{id}"),
         }
     }
 
@@ -150,7 +151,9 @@ impl Command {
             Self::AddToGroup { alias, .. } | Self::RemoveFromGroup { alias, .. } => {
                 json!({ "model": alias })
             }
-            Self::CancelJob { reason, .. } => json!({ "reason": reason }),
+            Self::CancelJob { reason, .. } | Self::FailJob { reason, .. } => {
+                json!({ "reason": reason })
+            }
         }
     }
 }

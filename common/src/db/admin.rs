@@ -83,7 +83,12 @@ async fn apply(
             return do_work(connection, database, work).await;
         }
         Command::CancelJob { id, reason } => {
-            return cancel_job(connection, database, *id, reason, now).await;
+            let ending = (JobState::Cancelled, reason.as_str());
+            return end_job(connection, database, *id, ending, now).await;
+        }
+        Command::FailJob { id, reason } => {
+            let ending = (JobState::Failed, reason.as_str());
+            return end_job(connection, database, *id, ending, now).await;
         }
         Command::AddProvider { .. }
         | Command::SetProvider { .. }
@@ -132,11 +137,11 @@ async fn do_work(
     }
 }
 
-async fn cancel_job(
+async fn end_job(
     connection: &mut AnyConnection,
     database: &Database,
     id: JobId,
-    reason: &str,
+    (state, message): (JobState, &str),
     now: Timestamp,
 ) -> Result<Applied, CommandError> {
     let jobs = job::select_jobs(connection, &[id]).await?;
@@ -146,8 +151,8 @@ async fn cancel_job(
     let work = Work::EndJob(Box::new(EndJob {
         id,
         team_id: job.team_id.clone(),
-        state: JobState::Cancelled,
-        message: reason.to_owned(),
+        state,
+        message: message.to_owned(),
         unless_active_since: None,
         now,
     }));

@@ -37,6 +37,16 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "calls",
         include_str!("../../../migrations/20260101000005_calls.sql"),
     ),
+    (
+        20_260_101_000_006,
+        "live",
+        include_str!("../../../migrations/20260101000006_live.sql"),
+    ),
+    (
+        20_260_101_000_007,
+        "audit_reason",
+        include_str!("../../../migrations/20260101000007_audit_reason.sql"),
+    ),
 ];
 
 /// How the schema of a database compares with what this binary knows.

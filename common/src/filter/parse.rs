@@ -201,7 +201,8 @@ fn number(word: &Word, rest: &str) -> Result<Test, String> {
 /// A text as it must be written to be read as itself. Free text that looks like a word, and any
 /// text with spaces, needs quotes.
 pub(super) fn quoted(text: &str, is_free: bool) -> String {
-    let special = |c: char| c.is_whitespace() || (is_free && [':', '<', '>', '=', '!'].contains(&c));
+    let special =
+        |c: char| c.is_whitespace() || (is_free && [':', '<', '>', '=', '!'].contains(&c));
     if text.contains(special) {
         format!("\"{text}\"")
     } else {

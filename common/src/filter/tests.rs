@@ -64,7 +64,8 @@ fn parse(text: &str) -> Result<Filter, FilterError> {
 
 #[test]
 fn terms_become_conditions_with_bound_values() {
-    let filter = parse("team:acme status:failed since:1h type:~sum,chat calls>3 cost<=0.5").unwrap();
+    let filter =
+        parse("team:acme status:failed since:1h type:~sum,chat calls>3 cost<=0.5").unwrap();
     let predicates = filter.predicates(3);
     assert_eq!(
         predicates.indexed,
@@ -94,7 +95,9 @@ fn terms_become_conditions_with_bound_values() {
 
 #[test]
 fn negation_lets_rows_without_a_value_through() {
-    let predicates = parse("!status:failed,completed !\"a_b\"").unwrap().predicates(1);
+    let predicates = parse("!status:failed,completed !\"a_b\"")
+        .unwrap()
+        .predicates(1);
     assert_eq!(
         predicates.rest,
         " AND NOT COALESCE((state = 'failed' OR state = 'completed'), FALSE) AND NOT \
