@@ -190,7 +190,18 @@ mod tests {
 
     #[test]
     fn keys_are_read_as_they_are_shown() {
-        for text in ["a", "A", "?", "ctrl-d", "alt-x", "enter", "shift-tab", "pgdn", "space", "-"] {
+        for text in [
+            "a",
+            "A",
+            "?",
+            "ctrl-d",
+            "alt-x",
+            "enter",
+            "shift-tab",
+            "pgdn",
+            "space",
+            "-",
+        ] {
             let key: Key = text.parse().unwrap();
             assert_eq!(key.to_string(), text);
         }

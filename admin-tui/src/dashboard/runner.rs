@@ -236,4 +236,3 @@ impl<B: Surface, S: Store> Runner<B, S> {
         self.terminal.backend()
     }
 }
-

@@ -108,7 +108,8 @@ mod tests {
         assert!(why("[keys]\nrefesh = 'r'").contains("refresh"));
         assert!(why("[keys]\nrefresh = 'ctrl-'").contains("keys.refresh"));
         assert!(why("[keys]\nrefresh = '?'").contains("both"));
-        let file = SettingsFile::parse("theme = 'mono'\n[keys]\nrefresh = ['r', 'ctrl-r']").unwrap();
+        let file =
+            SettingsFile::parse("theme = 'mono'\n[keys]\nrefresh = ['r', 'ctrl-r']").unwrap();
         assert_eq!(file.theme, Some(ThemeName::Mono));
     }
 }

@@ -108,7 +108,10 @@ impl Store for Source {
         match tokio::time::timeout(READ_TIME, Box::pin(read(self, query))).await {
             Ok(result) => result,
             Err(_) => Err(Problem {
-                sentence: format!("the database gave no answer within {} s", READ_TIME.as_secs()),
+                sentence: format!(
+                    "the database gave no answer within {} s",
+                    READ_TIME.as_secs()
+                ),
                 is_offline: true,
             }),
         }

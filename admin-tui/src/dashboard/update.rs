@@ -42,7 +42,9 @@ impl Model {
             Message::Focus(has_focus) => self.has_focus = has_focus,
             Message::Changed => self.changed = true,
             Message::Answer(ticket, result) => self.answer(ticket, *result, &mut effects),
-            Message::Done(ticket, change, result) => self.done(ticket, change, result, &mut effects),
+            Message::Done(ticket, change, result) => {
+                self.done(ticket, change, result, &mut effects)
+            }
             Message::Quit => {
                 self.finished = true;
                 effects.push(Effect::Quit);
@@ -56,7 +58,10 @@ impl Model {
 
     fn key(&mut self, key: Key, effects: &mut Vec<Effect>) {
         self.key_at = self.context.now;
-        let stubborn = self.windows.last().is_some_and(|top| top.item.is_stubborn());
+        let stubborn = self
+            .windows
+            .last()
+            .is_some_and(|top| top.item.is_stubborn());
         if key == Key::control('c') && !stubborn {
             self.finished = true;
             effects.push(Effect::Quit);
@@ -122,7 +127,10 @@ impl Model {
                 Step::Say(tone, text) => self.say(tone, text),
                 Step::Copy(text) => {
                     let what = text.chars().take(40).collect::<String>();
-                    self.say(Tone::Good, format!("sent to the terminal's clipboard: {what}"));
+                    self.say(
+                        Tone::Good,
+                        format!("sent to the terminal's clipboard: {what}"),
+                    );
                     effects.push(Effect::Copy(Secret::new(text)));
                 }
                 Step::CopySecret(secret) => effects.push(Effect::Copy(secret)),
@@ -267,7 +275,11 @@ impl Model {
         inverse: Option<Box<Change>>,
         effects: &mut Vec<Effect>,
     ) {
-        let tone = if outcome.is_bad { Tone::Bad } else { Tone::Good };
+        let tone = if outcome.is_bad {
+            Tone::Bad
+        } else {
+            Tone::Good
+        };
         match inverse {
             Some(inverse) => {
                 self.say_for(tone, format!("{}   z undo", outcome.sentence), UNDO);
@@ -301,8 +313,12 @@ impl Model {
     pub(crate) fn wake_at(&self) -> Option<Timestamp> {
         let toast = self.toast.as_ref().map(|toast| toast.until);
         let window = self.windows.last().and_then(|top| top.item.wake_at());
-        let look = self.screen().and_then(|screen| screen.next_look(&self.context));
+        let look = self
+            .screen()
+            .and_then(|screen| screen.next_look(&self.context));
         let refresh = self.refresh_at();
-        [toast, window, look, refresh].into_iter().fold(None, earlier)
+        [toast, window, look, refresh]
+            .into_iter()
+            .fold(None, earlier)
     }
 }

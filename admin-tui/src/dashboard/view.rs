@@ -77,14 +77,28 @@ fn draw_header(area: Rect, buffer: &mut Buffer, model: &Model) {
     }
     crumbs.extend(model.place.iter().filter_map(|opened| opened.item.crumb()));
     let (freshness, needs_look) = context.freshness();
-    let mode = if context.read_only.is_some() { "RO" } else { "RW" };
-    let rights = format!("{}  {mode}  {}  {freshness} ", context.environment, context.actor);
+    let mode = if context.read_only.is_some() {
+        "RO"
+    } else {
+        "RW"
+    };
+    let rights = format!(
+        "{}  {mode}  {}  {freshness} ",
+        context.environment, context.actor
+    );
     let rights = format::cut(&rights, usize::from(area.width) * 2 / 3, "");
     let start = area.right().saturating_sub(rights.width() as u16);
     let style = if needs_look { theme.warn } else { theme.dim };
     line(start, area.y, area.right(), buffer, &rights, style);
     let room = start.saturating_sub(2);
-    let x = line(area.x + 1, area.y, room, buffer, &crumbs.join(" > "), theme.title);
+    let x = line(
+        area.x + 1,
+        area.y,
+        room,
+        buffer,
+        &crumbs.join(" > "),
+        theme.title,
+    );
     if let Some(filter) = model.screen().and_then(|screen| screen.filter()) {
         let shown = format::cut(
             filter,
@@ -103,7 +117,11 @@ fn draw_tabs(area: Rect, buffer: &mut Buffer, model: &Model) {
     let mut x = area.x + 1;
     for tab in Tab::ALL {
         let name = if is_roomy { tab.title() } else { tab.short() };
-        let style = if here == Some(tab) { theme.focus } else { theme.dim };
+        let style = if here == Some(tab) {
+            theme.focus
+        } else {
+            theme.dim
+        };
         let text = format!("{} {name}", tab.digit());
         x = line(x, area.y, area.right(), buffer, &text, style) + if is_roomy { 2 } else { 1 };
     }
@@ -161,9 +179,12 @@ fn draw_hints(area: Rect, buffer: &mut Buffer, model: &Model) {
 }
 
 fn screen_hints(model: &Model, own: &[Binding]) -> Vec<(String, &'static str, bool)> {
-    let general = EVERYWHERE
-        .iter()
-        .filter(|binding| matches!(binding.action, Action::Palette | Action::Menu | Action::Leave));
+    let general = EVERYWHERE.iter().filter(|binding| {
+        matches!(
+            binding.action,
+            Action::Palette | Action::Menu | Action::Leave
+        )
+    });
     own.iter()
         .chain(general)
         .map(|binding| {
@@ -186,5 +207,12 @@ pub(crate) fn waiting_text(context: &Context) -> &'static str {
 pub(crate) fn draw_waiting(area: Rect, buffer: &mut Buffer, context: &Context, title: &str) {
     let inside = pane(area, buffer, context, (title, ""), false);
     let text = waiting_text(context);
-    line(inside.x + 1, inside.y, inside.right(), buffer, text, context.theme.dim);
+    line(
+        inside.x + 1,
+        inside.y,
+        inside.right(),
+        buffer,
+        text,
+        context.theme.dim,
+    );
 }

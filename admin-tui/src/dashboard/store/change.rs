@@ -36,11 +36,7 @@ pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Pr
     }
 }
 
-async fn execute(
-    source: &Source,
-    change: &Change,
-    command: &Command,
-) -> Result<Outcome, Problem> {
+async fn execute(source: &Source, change: &Change, command: &Command) -> Result<Outcome, Problem> {
     source.session.execute(command).await?;
     Ok(Outcome::good(change.sentence.clone()))
 }

@@ -59,7 +59,10 @@ pub(super) async fn watch(source: &Source, listener: mpsc::Sender<Message>) {
         let Some(open) = connection.as_mut() else {
             continue;
         };
-        match sqlx::query_scalar::<_, i64>(DATA_VERSION).fetch_one(open).await {
+        match sqlx::query_scalar::<_, i64>(DATA_VERSION)
+            .fetch_one(open)
+            .await
+        {
             Ok(version) if known.replace(version) != Some(version) => {
                 // A full queue has enough to tell already.
                 let _ = listener.try_send(Message::Changed);

@@ -34,9 +34,23 @@ pub(crate) fn draw(area: Rect, buffer: &mut Buffer, context: &Context, bars: &[B
         let length = (bar.size * u64::from(room)).div_ceil(largest) as usize;
         let full = context.charset.bar().repeat(length);
         let start = row.x + name_width + 2;
-        line(start, row.y, start + room, buffer, &full, context.theme.accent);
+        line(
+            start,
+            row.y,
+            start + room,
+            buffer,
+            &full,
+            context.theme.accent,
+        );
         let end = row.right();
         let at = end.saturating_sub(bar.amount.chars().count() as u16);
-        line(at.max(row.x), row.y, end, buffer, &bar.amount, context.theme.text);
+        line(
+            at.max(row.x),
+            row.y,
+            end,
+            buffer,
+            &bar.amount,
+            context.theme.text,
+        );
     }
 }

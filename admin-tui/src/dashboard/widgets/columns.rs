@@ -61,7 +61,9 @@ pub(crate) fn fit(columns: &[Column], room: u16) -> Vec<(usize, u16)> {
         *width += more;
         left -= more;
     }
-    let flexible = widths.iter_mut().filter(|(index, _)| !columns[*index].right);
+    let flexible = widths
+        .iter_mut()
+        .filter(|(index, _)| !columns[*index].right);
     if let Some((_, width)) = flexible.max_by_key(|(index, _)| columns[*index].ideal) {
         *width += left;
     }

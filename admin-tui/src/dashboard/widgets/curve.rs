@@ -41,7 +41,13 @@ mod tests {
         let area = Rect::new(0, 0, 4, 1);
         let mut buffer = Buffer::empty(area);
         let values = [9, 0, 1, 3];
-        draw(area, &mut buffer, Charset::Ascii, &values[1..], Style::new());
+        draw(
+            area,
+            &mut buffer,
+            Charset::Ascii,
+            &values[1..],
+            Style::new(),
+        );
         assert_eq!(buffer, Buffer::with_lines(["  .|"]));
         let mut high = Buffer::empty(Rect::new(0, 0, 2, 2));
         draw(high.area, &mut high, Charset::Ascii, &[3, 6], Style::new());

@@ -34,12 +34,25 @@ pub(crate) fn styled(label: impl Into<String>, value: impl Into<String>, style: 
 }
 
 /// Draws as many facts as fit from `skip` on.
-pub(crate) fn draw(area: Rect, buffer: &mut Buffer, context: &Context, facts: &[Fact], skip: usize) {
+pub(crate) fn draw(
+    area: Rect,
+    buffer: &mut Buffer,
+    context: &Context,
+    facts: &[Fact],
+    skip: usize,
+) {
     let widest = facts.iter().map(|fact| fact.label.chars().count()).max();
     let width = (widest.unwrap_or(0) as u16).min(area.width / 2);
     for (row, fact) in rows(area).zip(facts.iter().skip(skip)) {
         let label = format::cut(&fact.label, width.into(), context.charset.ellipsis());
-        line(row.x, row.y, row.x + width, buffer, &label, context.theme.dim);
+        line(
+            row.x,
+            row.y,
+            row.x + width,
+            buffer,
+            &label,
+            context.theme.dim,
+        );
         let start = row.x + width + 2;
         let room = row.right().saturating_sub(start);
         let value = format::cut(&fact.value, room.into(), context.charset.ellipsis());

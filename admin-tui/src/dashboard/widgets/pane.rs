@@ -33,12 +33,26 @@ pub(crate) fn pane(
     block.render(area, buffer);
     let room = area.width.saturating_sub(4);
     let title = padded(title, room, context);
-    line(area.x + 2, area.y, area.right(), buffer, &title, context.theme.title);
+    line(
+        area.x + 2,
+        area.y,
+        area.right(),
+        buffer,
+        &title,
+        context.theme.title,
+    );
     let left = room.saturating_sub(title.width() as u16 + 2);
     let remark = padded(remark, left, context);
     let width = remark.width() as u16;
     let start = area.right().saturating_sub(2 + width);
-    line(start, area.y, area.right(), buffer, &remark, context.theme.dim);
+    line(
+        start,
+        area.y,
+        area.right(),
+        buffer,
+        &remark,
+        context.theme.dim,
+    );
     inside
 }
 

@@ -275,7 +275,9 @@ fn labelled(
     label: &str,
     field: &Field,
 ) -> Position {
-    let width = (label.chars().count() as u16 + 2).max(12).min(area.width / 2);
+    let width = (label.chars().count() as u16 + 2)
+        .max(12)
+        .min(area.width / 2);
     line(area.x, y, area.x + width, buffer, label, context.theme.dim);
     let room = Rect {
         x: area.x + width,

@@ -69,7 +69,11 @@ impl Field {
     pub(crate) fn paste(&mut self, text: &str) {
         let room = CHARACTERS_MAX.saturating_sub(self.text().chars().count());
         for character in text.trim_end_matches(['\r', '\n']).chars().take(room) {
-            let character = if character.is_control() { ' ' } else { character };
+            let character = if character.is_control() {
+                ' '
+            } else {
+                character
+            };
             self.input
                 .handle(tui_input::InputRequest::InsertChar(character));
         }
@@ -98,9 +102,23 @@ impl Field {
             ahead -= character.to_string().width();
         }
         let visible: String = shown.chars().skip(skipped).collect();
-        let end = line(area.x, area.y, area.right(), buffer, &visible, context.theme.input);
+        let end = line(
+            area.x,
+            area.y,
+            area.right(),
+            buffer,
+            &visible,
+            context.theme.input,
+        );
         let rest = " ".repeat(usize::from(area.right().saturating_sub(end)));
-        line(end, area.y, area.right(), buffer, &rest, context.theme.input);
+        line(
+            end,
+            area.y,
+            area.right(),
+            buffer,
+            &rest,
+            context.theme.input,
+        );
         Position {
             x: area.x + ahead as u16,
             y: area.y,

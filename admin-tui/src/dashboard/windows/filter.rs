@@ -131,7 +131,14 @@ impl Window for FilterLine {
                 ..row
             };
             Clear.render(above, buffer);
-            line(above.x + 1, above.y, above.right(), buffer, error, context.theme.bad);
+            line(
+                above.x + 1,
+                above.y,
+                above.right(),
+                buffer,
+                error,
+                context.theme.bad,
+            );
         }
         Some(self.field.draw(room, buffer, context))
     }

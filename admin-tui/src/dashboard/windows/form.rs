@@ -99,7 +99,10 @@ impl Entry {
             Input::One { options, chosen } => options.get(*chosen).cloned().unwrap_or_default(),
             Input::Many { options, .. } => {
                 let chosen = options.iter().filter(|(_, on)| *on);
-                chosen.map(|(word, _)| word.as_str()).collect::<Vec<_>>().join(",")
+                chosen
+                    .map(|(word, _)| word.as_str())
+                    .collect::<Vec<_>>()
+                    .join(",")
             }
         }
     }
@@ -305,7 +308,11 @@ impl Form {
             }
             KeyCode::Esc => {
                 // A change that is under way cannot be edited any more.
-                if self.review.as_ref().is_some_and(|(_, change)| change.is_some()) {
+                if self
+                    .review
+                    .as_ref()
+                    .is_some_and(|(_, change)| change.is_some())
+                {
                     self.review = None;
                 }
                 Vec::new()

@@ -120,18 +120,31 @@ impl Window for KeyWindow {
         } else {
             self.plain.reveal().to_owned()
         };
-        line(inside.x + 1, inside.y + 1, inside.right(), buffer, &shown, theme.title);
+        line(
+            inside.x + 1,
+            inside.y + 1,
+            inside.right(),
+            buffer,
+            &shown,
+            theme.title,
+        );
         let copied = if self.copied {
             "sent to the terminal, which does not say whether it took it"
         } else {
             "ctrl-y; in tmux this needs set-clipboard on"
         };
-        let saved = self.saved.as_deref().unwrap_or("ctrl-s writes a file for your eyes only");
+        let saved = self
+            .saved
+            .as_deref()
+            .unwrap_or("ctrl-s writes a file for your eyes only");
         let lines = [
             fact("Stored", "only a hash; a lost key can only be rotated"),
             fact("Copy", copied),
             fact("File", saved),
-            fact("Mouse", "or select the line above; clicks are the terminal's here"),
+            fact(
+                "Mouse",
+                "or select the line above; clicks are the terminal's here",
+            ),
         ];
         let room = Rect {
             y: inside.y + 3,

@@ -105,7 +105,12 @@ impl Window for Menu {
                 None => context.theme.text,
             };
             let why = entry.refusal.as_deref().map(|why| format!("  ({why})"));
-            let text = format!("{:<10} {}{}", entry.key, entry.label, why.unwrap_or_default());
+            let text = format!(
+                "{:<10} {}{}",
+                entry.key,
+                entry.label,
+                why.unwrap_or_default()
+            );
             let text = format::cut(&text, row.width.into(), context.charset.ellipsis());
             line(row.x, row.y, row.right(), buffer, &text, style);
             if place == self.place {

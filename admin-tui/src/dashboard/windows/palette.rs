@@ -55,15 +55,23 @@ impl Palette {
     pub(crate) fn new(screen: &dyn Screen, context: &Context) -> Self {
         let mut all: Vec<Proposal> = Tab::ALL
             .into_iter()
-            .map(|tab| proposal(tab.word().to_owned(), tab.digit().to_string(), Choice::Go(tab)))
+            .map(|tab| {
+                proposal(
+                    tab.word().to_owned(),
+                    tab.digit().to_string(),
+                    Choice::Go(tab),
+                )
+            })
             .collect();
-        all.extend(screen.bindings().iter().map(|binding| Proposal {
-            text: binding.label.to_owned(),
-            key: context.keymap.shown(binding),
-            refusal: context
-                .refusal(binding.action)
-                .or_else(|| screen.refusal(binding.action, context)),
-            choice: Choice::Act(binding.action),
+        all.extend(screen.bindings().iter().map(|binding| {
+            Proposal {
+                text: binding.label.to_owned(),
+                key: context.keymap.shown(binding),
+                refusal: context
+                    .refusal(binding.action)
+                    .or_else(|| screen.refusal(binding.action, context)),
+                choice: Choice::Act(binding.action),
+            }
         }));
         all.extend(ThemeName::ALL.map(|theme| {
             let text = format!("theme {}", theme.word());
@@ -193,7 +201,14 @@ impl Window for Palette {
 
     fn draw(&self, area: Rect, buffer: &mut Buffer, context: &Context) -> Option<Position> {
         let inside = framed(area, buffer, context, (": command", ""), (66, SHOWN + 4));
-        let x = line(inside.x, inside.y, inside.right(), buffer, "> ", context.theme.key);
+        let x = line(
+            inside.x,
+            inside.y,
+            inside.right(),
+            buffer,
+            "> ",
+            context.theme.key,
+        );
         let field = Rect {
             x,
             width: inside.right().saturating_sub(x),

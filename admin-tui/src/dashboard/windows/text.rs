@@ -53,10 +53,7 @@ impl Window for Text {
     }
 
     fn hints(&self, _context: &Context) -> Vec<(String, &'static str)> {
-        vec![
-            ("j k".to_owned(), "scroll"),
-            ("esc".to_owned(), "close"),
-        ]
+        vec![("j k".to_owned(), "scroll"), ("esc".to_owned(), "close")]
     }
 
     fn draw(&self, area: Rect, buffer: &mut Buffer, context: &Context) -> Option<Position> {

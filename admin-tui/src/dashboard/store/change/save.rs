@@ -53,7 +53,10 @@ mod tests {
         let path = folder.join("a.key");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, FILE_MODE);
         assert_eq!(fs::read_to_string(&path).unwrap(), "sk-x\n");
-        assert!(save(&folder, "a.key", &Secret::new("sk-y")).is_err(), "nothing is overwritten");
+        assert!(
+            save(&folder, "a.key", &Secret::new("sk-y")).is_err(),
+            "nothing is overwritten"
+        );
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
         assert!(save(&folder, "b.key", &Secret::new("sk-x")).is_err());
     }

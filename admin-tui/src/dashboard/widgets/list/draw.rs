@@ -30,7 +30,14 @@ impl<R: Row> List<R> {
         if self.page.rows.is_empty() {
             let text = if self.loaded { empty } else { "loading" };
             let text = format::cut(text, area.width.into(), context.charset.ellipsis());
-            line(area.x + SIGNS, area.y + 1, area.right(), buffer, &text, context.theme.dim);
+            line(
+                area.x + SIGNS,
+                area.y + 1,
+                area.right(),
+                buffer,
+                &text,
+                context.theme.dim,
+            );
             return;
         }
         let offset = visible_offset(self.offset, self.place, height);
@@ -47,7 +54,9 @@ impl<R: Row> List<R> {
         let places: Vec<usize> = (0..R::COLUMNS.len()).filter(shown).collect();
         let columns: Vec<Column> = places.iter().map(|&index| R::COLUMNS[index]).collect();
         let fitted = fit(&columns, room).into_iter();
-        fitted.map(|(index, width)| (places[index], width)).collect()
+        fitted
+            .map(|(index, width)| (places[index], width))
+            .collect()
     }
 
     fn draw_row(

@@ -43,7 +43,10 @@ impl Form {
         let preview = preview.unwrap_or_default();
         let height = (self.entries.len() + preview.len()) as u16 + 6;
         let inside = framed(area, buffer, context, (&self.title, ""), (WIDTH, height));
-        let fields = inside.height.saturating_sub(3).min(self.entries.len() as u16);
+        let fields = inside
+            .height
+            .saturating_sub(3)
+            .min(self.entries.len() as u16);
         let skip = (self.place + 1).saturating_sub(fields.into());
         let label_width = self.entries.iter().map(|e| e.label.chars().count()).max();
         let label_width = label_width.unwrap_or(0) as u16 + 2;
@@ -63,7 +66,12 @@ impl Form {
             ..inside
         };
         facts::draw(below, buffer, context, &preview, 0);
-        self.draw_foot(inside, buffer, context, "ctrl-s reviews; nothing is written yet");
+        self.draw_foot(
+            inside,
+            buffer,
+            context,
+            "ctrl-s reviews; nothing is written yet",
+        );
         cursor
     }
 
@@ -87,8 +95,8 @@ fn draw_entry(
 ) -> Option<Position> {
     let theme = &context.theme;
     let label_style = if focused { theme.focus } else { theme.dim };
-    let start = line(row.x, row.y, row.right(), buffer, entry.label, label_style)
-        .max(row.x + label_width);
+    let start =
+        line(row.x, row.y, row.right(), buffer, entry.label, label_style).max(row.x + label_width);
     let note = entry.error.as_deref().unwrap_or(entry.hint);
     let note_style = match entry.error {
         Some(_) => theme.bad,
@@ -109,13 +117,24 @@ fn draw_entry(
         Input::One { options, chosen } => {
             let chosen = *chosen;
             let words = options.iter().enumerate();
-            draw_options(room, buffer, context, words.map(|(i, word)| (word, i == chosen)));
-            focused.then_some(Position { x: room.x, y: row.y })
+            draw_options(
+                room,
+                buffer,
+                context,
+                words.map(|(i, word)| (word, i == chosen)),
+            );
+            focused.then_some(Position {
+                x: room.x,
+                y: row.y,
+            })
         }
         Input::Many { options, place } => {
             let words = options.iter().map(|(word, on)| (word, *on));
             draw_options(room, buffer, context, words.skip(*place));
-            focused.then_some(Position { x: room.x, y: row.y })
+            focused.then_some(Position {
+                x: room.x,
+                y: row.y,
+            })
         }
     }
 }
@@ -129,7 +148,11 @@ fn draw_options<'a>(
     let mut x = room.x;
     for (word, on) in options {
         let sign = if on { "[x] " } else { "[ ] " };
-        let style = if on { context.theme.title } else { context.theme.text };
+        let style = if on {
+            context.theme.title
+        } else {
+            context.theme.text
+        };
         x = line(x, room.y, room.right(), buffer, sign, style);
         x = line(x, room.y, room.right(), buffer, word, style) + 2;
         if x >= room.right() {

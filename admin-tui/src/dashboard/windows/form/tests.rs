@@ -3,7 +3,11 @@ use crate::dashboard::change::Operation;
 use crate::dashboard::testing;
 
 fn form() -> Form {
-    let check: Check = |text| text.parse::<i64>().map(|_| ()).map_err(|_| "a number".to_owned());
+    let check: Check = |text| {
+        text.parse::<i64>()
+            .map(|_| ())
+            .map_err(|_| "a number".to_owned())
+    };
     let entries = vec![
         Entry::line("Name", "", ""),
         Entry::line("Amount", "", "credits").checked(check),
