@@ -10,6 +10,7 @@ use error::Failure;
 use output::Output;
 
 mod audit;
+mod call;
 mod credits;
 pub(crate) mod error;
 mod group;
@@ -89,6 +90,9 @@ pub(crate) enum Noun {
     /// Jobs and their calls
     #[command(subcommand)]
     Job(job::Verb),
+    /// Calls of models, across all jobs
+    #[command(subcommand)]
+    Call(call::Verb),
     /// The record of administrative changes
     #[command(subcommand)]
     Audit(audit::Verb),
@@ -107,6 +111,7 @@ pub(crate) async fn run(options: &Options, noun: Noun) -> Result<(), Failure> {
         Noun::Model(verb) => model::run(&session, output, verb).await,
         Noun::Group(verb) => group::run(&session, output, verb).await,
         Noun::Job(verb) => job::run(&session, output, verb).await,
+        Noun::Call(verb) => call::run(&session, output, verb).await,
         Noun::Audit(verb) => audit::run(&session, output, verb).await,
     }
 }
