@@ -8,6 +8,7 @@ use tollgate_common::key::PlainKey;
 use super::Source;
 use crate::dashboard::change::{Change, NewKey, Operation, Outcome};
 use crate::dashboard::problem::Problem;
+use crate::session::Grounds;
 
 mod save;
 
@@ -37,7 +38,11 @@ pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Pr
 }
 
 async fn execute(source: &Source, change: &Change, command: &Command) -> Result<Outcome, Problem> {
-    source.session.execute(command).await?;
+    let grounds = Grounds {
+        reason: change.reason.as_deref(),
+        expected: change.expected,
+    };
+    source.session.execute_on(grounds, command).await?;
     Ok(Outcome::good(change.sentence.clone()))
 }
 
