@@ -8,6 +8,7 @@ use tollgate_common::key::PlainKey;
 use super::Source;
 use crate::dashboard::change::{Change, NewKey, Operation, Outcome};
 use crate::dashboard::problem::Problem;
+use crate::session::Grounds;
 
 mod save;
 
@@ -52,6 +53,14 @@ async fn execute_all(
     Ok(Outcome::good(change.sentence.clone()))
 }
 
+/// On which grounds a change is made.
+pub(super) fn grounds(change: &Change) -> Grounds<'_> {
+    Grounds {
+        reason: change.reason.as_deref(),
+        expected: change.expected,
+    }
+}
+
 async fn execute(source: &Source, change: &Change, command: &Command) -> Result<Outcome, Problem> {
     if matches!(
         command,
@@ -59,7 +68,8 @@ async fn execute(source: &Source, change: &Change, command: &Command) -> Result<
     ) {
         return super::jobs::end(source, change, command).await;
     }
-    source.session.execute(command).await?;
+    let grounds = grounds(change);
+    source.session.execute_on(grounds, command).await?;
     Ok(Outcome::good(change.sentence.clone()))
 }
 

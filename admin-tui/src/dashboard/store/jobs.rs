@@ -375,7 +375,8 @@ pub(super) async fn end(
         }
         _ => None,
     };
-    match source.session.execute(&command).await? {
+    let grounds = super::change::grounds(change);
+    match source.session.execute_on(grounds, &command).await? {
         Applied::Job(job) => Ok(Outcome::good(ending(&job, before.as_ref()))),
         _ => Ok(Outcome::good(change.sentence.clone())),
     }
