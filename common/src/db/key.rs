@@ -5,12 +5,12 @@ use sqlx::{AnyConnection, AnyPool};
 use super::StoreError;
 use super::limit::{limit_query, read_limits};
 use super::rows::Columns;
-pub use list::{KEYS, KeyOrder, ListedKey, find, page, page_statement};
 use crate::clock::Timestamp;
 use crate::command::{Command, CommandError, KeySettings, NewKey};
 use crate::id::{KeyId, TeamId};
 use crate::key::{KeyHash, VirtualKey};
 use crate::limit::Limits;
+pub use list::{KEYS, KeyOrder, ListedKey, find, page, page_statement};
 
 mod list;
 

@@ -152,7 +152,9 @@ impl<'a> Statement<'a> {
     /// limited from beginning to end.
     fn rows(&mut self, bound: &str, reversed: bool, (limit, search): (i64, i64)) -> String {
         let order = self.order.sql(reversed);
-        let Listing { rows, condition, .. } = *self.listing;
+        let Listing {
+            rows, condition, ..
+        } = *self.listing;
         let has_rest = !self.predicates.rest.is_empty();
         let most = if has_rest { search } else { limit };
         let most = self.placeholder(Bind::Number(most));
@@ -309,7 +311,9 @@ async fn count_rows(
     let has_rest = !statement.predicates.rest.is_empty();
     let most = if has_rest { request.search } else { COUNT_MAX };
     let most = statement.placeholder(Bind::Number(most));
-    let Listing { rows, condition, .. } = *listing;
+    let Listing {
+        rows, condition, ..
+    } = *listing;
     let Predicates { indexed, rest, .. } = &statement.predicates;
     let found = format!("{condition}{indexed}{bound}");
     let sql = if has_rest {
@@ -328,7 +332,11 @@ async fn count_rows(
     };
     let mut columns = Columns::of(row);
     let count = columns.take()?;
-    let looked_through = if has_rest { Some(columns.take()?) } else { None };
+    let looked_through = if has_rest {
+        Some(columns.take()?)
+    } else {
+        None
+    };
     Ok((count, looked_through))
 }
 

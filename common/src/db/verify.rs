@@ -203,7 +203,10 @@ pub async fn verify_telling(
         tell(at(index, rule));
         differences.extend(check(&mut connection, rule, sql).await?);
     }
-    tell(at(CHECKS.len(), "the sums of each day are what its jobs add up to"));
+    tell(at(
+        CHECKS.len(),
+        "the sums of each day are what its jobs add up to",
+    ));
     differences.extend(usage::check(&mut connection).await?);
     tell(at(CHECKS.len() + 1, "counting what was checked"));
     let report = Report {

@@ -168,7 +168,10 @@ impl Screen for Keys {
             }
             Action::SearchOn => {
                 self.search = self.search.saturating_mul(4);
-                vec![self.read(), Step::Say(Tone::Good, "searching on".to_owned())]
+                vec![
+                    self.read(),
+                    Step::Say(Tone::Good, "searching on".to_owned()),
+                ]
             }
             Action::Export => vec![self.export()],
             Action::CopyId => {
@@ -198,7 +201,9 @@ impl Screen for Keys {
             let rows = self.list.rows().iter();
             let mut names: Vec<String> = match word {
                 "team" => rows.map(|row| row.listed.key.team_id.to_string()).collect(),
-                "label" => rows.filter_map(|row| row.listed.key.label.clone()).collect(),
+                "label" => rows
+                    .filter_map(|row| row.listed.key.label.clone())
+                    .collect(),
                 _ => Vec::new(),
             };
             names.sort_unstable();

@@ -47,10 +47,7 @@ impl Ask {
     }
 
     /// The request for one page.
-    pub(super) const fn request<'a>(
-        &self,
-        (filter, start): &'a (Filter, Read),
-    ) -> Request<'a> {
+    pub(super) const fn request<'a>(&self, (filter, start): &'a (Filter, Read)) -> Request<'a> {
         Request {
             filter,
             start,

@@ -152,10 +152,7 @@ const FIND_KEY: &str = "
     WHERE id = $1";
 
 /// Reads one key, if there is such a one.
-pub async fn find(
-    pool: &sqlx::AnyPool,
-    id: &KeyId,
-) -> Result<Option<ListedKey>, StoreError> {
+pub async fn find(pool: &sqlx::AnyPool, id: &KeyId) -> Result<Option<ListedKey>, StoreError> {
     let row = sqlx::query(FIND_KEY)
         .bind(id.to_string())
         .fetch_optional(pool)
@@ -168,9 +165,6 @@ fn read_listed(columns: &mut Columns<'_>) -> Result<ListedKey, StoreError> {
     Ok(ListedKey {
         key: read_key(columns)?,
         used_at: columns.optional_time()?,
-        successor: columns
-            .take::<Option<String>>()?
-            .map(|id| KeyId::new(&id)),
+        successor: columns.take::<Option<String>>()?.map(|id| KeyId::new(&id)),
     })
 }
-

@@ -81,7 +81,12 @@ pub const ACCOUNTS: Vocabulary = Vocabulary {
         word("status", Kind::Choice(STATUS), "", false),
         word("balance", Kind::Count, "balance", false),
         word("held", Kind::Count, "held", false),
-        word("available", Kind::Count, "(balance - held + overdraft)", false),
+        word(
+            "available",
+            Kind::Count,
+            "(balance - held + overdraft)",
+            false,
+        ),
         word("used", Kind::Count, "used", false),
         word("allocated", Kind::Count, "allocated", false),
         word("overdraft", Kind::Count, "overdraft", false),
@@ -125,10 +130,7 @@ impl AccountOrder {
         let team = Bind::Text(account.team_id.to_string());
         let amount = match self {
             Self::Team => return vec![team],
-            Self::Available => account
-                .balance
-                .minus(account.held)
-                .plus(account.overdraft),
+            Self::Available => account.balance.minus(account.held).plus(account.overdraft),
             Self::Balance => account.balance,
             Self::Held => account.held,
             Self::Used => account.used,

@@ -93,7 +93,13 @@ pub async fn page(
     connection: &mut AnyConnection,
     request: &Request<'_>,
 ) -> Result<Part<Hold>, StoreError> {
-    page::read(connection, (&LISTING, ORDER, 0), request, (read_hold, place)).await
+    page::read(
+        connection,
+        (&LISTING, ORDER, 0),
+        request,
+        (read_hold, place),
+    )
+    .await
 }
 
 /// The statement of a part, for tests of its plan.
@@ -131,18 +137,35 @@ pub async fn find(pool: &AnyPool, id: JobId) -> Result<Option<Hold>, StoreError>
     row.map(|row| read_hold(&mut Columns::of(&row))).transpose()
 }
 
-/// How many open jobs a team has, and what they hold together.
+/// What a team's open jobs hold, beside what its account says of that at the same moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HoldSums {
+    /// How many jobs are open.
+    pub jobs: i64,
+    /// What they hold together.
+    pub holds: Credits,
+    /// What the account says is held.
+    pub held: Credits,
+}
+
+/// Open jobs and the account in one statement, so that both are of one moment.
 pub const SUM_HOLDS: &str = "
-    SELECT COUNT(*), CAST(COALESCE(SUM(hold), 0) AS BIGINT)
+    SELECT COUNT(*)
+         , CAST(COALESCE(SUM(hold), 0) AS BIGINT)
+         , (SELECT held FROM accounts WHERE team_id = $1)
     FROM jobs
     WHERE team_id = $1 AND state IN ('pending', 'in_progress')";
 
 /// Counts a team's open jobs and adds up what they hold.
-pub async fn sum(pool: &AnyPool, team_id: &TeamId) -> Result<(i64, Credits), StoreError> {
+pub async fn sum(pool: &AnyPool, team_id: &TeamId) -> Result<HoldSums, StoreError> {
     let row = sqlx::query(SUM_HOLDS)
         .bind(team_id.to_string())
         .fetch_one(pool)
         .await?;
     let mut columns = Columns::of(&row);
-    Ok((columns.take()?, Credits(columns.take()?)))
+    Ok(HoldSums {
+        jobs: columns.take()?,
+        holds: Credits(columns.take()?),
+        held: Credits(columns.take::<Option<i64>>()?.unwrap_or(0)),
+    })
 }

@@ -39,18 +39,23 @@ pub(super) fn refusal(action: Action, targets: &[&KeyRow], context: &Context) ->
     }
     let status = first.status(context.now);
     match action {
-        Action::Rotate if status == "revoked" || status == "expired" => Some(format!(
-            "key {} has {status}: n makes another",
-            first.id()
-        )
-        .replace("has revoked", "is revoked")),
-        Action::Rotate => first.listed.successor.as_ref().map(|successor| {
-            format!("it has a successor already, {successor}: rotate that one")
-        }),
+        Action::Rotate if status == "revoked" || status == "expired" => Some(
+            format!("key {} has {status}: n makes another", first.id())
+                .replace("has revoked", "is revoked"),
+        ),
+        Action::Rotate => {
+            first.listed.successor.as_ref().map(|successor| {
+                format!("it has a successor already, {successor}: rotate that one")
+            })
+        }
         Action::Edit | Action::Limits if status == "revoked" => {
             Some("a revoked key stays as it is".to_owned())
         }
-        Action::Revoke if targets.iter().all(|key| key.listed.key.revoked_at.is_some()) => {
+        Action::Revoke
+            if targets
+                .iter()
+                .all(|key| key.listed.key.revoked_at.is_some()) =>
+        {
             Some("revoked already".to_owned())
         }
         _ => None,
@@ -100,13 +105,22 @@ fn revoke(targets: &[&KeyRow], context: &Context) -> Confirm {
     if live.len() > NAMED_MAX {
         facts.push(fact("", format!("and {} more", live.len() - NAMED_MAX)));
     }
-    facts.push(fact("Effect", "callers get 401 within a second, on every node"));
+    facts.push(fact(
+        "Effect",
+        "callers get 401 within a second, on every node",
+    ));
     if in_use > 0 {
         let text = format!("{in_use} of {} used in the last 5 minutes", live.len());
         facts.push(styled("! In use", text, context.theme.bad));
     }
-    facts.push(fact("In flight", "calls that have begun are finished and charged"));
-    facts.push(fact("Undo", "there is none: R hands over instead, with an overlap"));
+    facts.push(fact(
+        "In flight",
+        "calls that have begun are finished and charged",
+    ));
+    facts.push(fact(
+        "Undo",
+        "there is none: R hands over instead, with an overlap",
+    ));
     let (title, word, change) = match live.as_slice() {
         [one] => {
             let id = one.id();

@@ -110,7 +110,14 @@ pub(super) fn draw(area: Rect, buffer: &mut Buffer, context: &Context, key: Opti
     let inside = pane(area, buffer, context, ("Key", status), false);
     let Some(key) = key else {
         let text = "nothing is selected";
-        line(inside.x + 1, inside.y, inside.right(), buffer, text, context.theme.dim);
+        line(
+            inside.x + 1,
+            inside.y,
+            inside.right(),
+            buffer,
+            text,
+            context.theme.dim,
+        );
         return;
     };
     let room = Rect {
@@ -129,7 +136,11 @@ pub(super) fn lines(row: &KeyRow, context: &Context) -> Vec<Fact> {
         Some(at) => format!("{}, {}", row.last_use(now), format::moment(at)),
         None => "never".to_owned(),
     };
-    let use_style = if row.is_in_use(now) { theme.good } else { theme.text };
+    let use_style = if row.is_in_use(now) {
+        theme.good
+    } else {
+        theme.text
+    };
     let mut facts = vec![
         fact("key", format!("sk-{}...", key.id)),
         fact("team", key.team_id.to_string()),

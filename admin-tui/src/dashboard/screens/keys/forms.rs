@@ -71,7 +71,10 @@ fn end_of(values: Values<'_>, context: &Context) -> Result<Option<Timestamp>, Co
 }
 
 fn shown_end(end: Option<Timestamp>) -> String {
-    end.map_or_else(|| NEVER.to_owned(), |at| format!("{} UTC", format::moment(at)))
+    end.map_or_else(
+        || NEVER.to_owned(),
+        |at| format!("{} UTC", format::moment(at)),
+    )
 }
 
 fn shown_limit(limit: Option<i64>) -> String {
@@ -125,7 +128,9 @@ fn review_new(values: Values<'_>, context: &Context) -> Result<Review, Complaint
 /// The label and the end of a key.
 pub(super) fn edit(row: &KeyRow) -> Form {
     let key = &row.listed.key;
-    let end = key.expires_at.map_or_else(|| NEVER.to_owned(), |at| at.to_string());
+    let end = key
+        .expires_at
+        .map_or_else(|| NEVER.to_owned(), |at| at.to_string());
     let label = key.label.clone().unwrap_or_default();
     let entries = vec![
         Entry::line(LABEL, label.clone(), "where it is used").checked(LABEL_CHECK),
@@ -136,7 +141,11 @@ pub(super) fn edit(row: &KeyRow) -> Form {
     let submit = move |values: Values<'_>, context: &Context| {
         let new_label = values.filled(LABEL).filter(|text| *text != label);
         let moved = values.text(EXPIRES) != end;
-        let expires_at = if moved { Some(end_of(values, context)?) } else { None };
+        let expires_at = if moved {
+            Some(end_of(values, context)?)
+        } else {
+            None
+        };
         if new_label.is_none() && expires_at.is_none() {
             return Err(Complaint::about(LABEL, "nothing has changed"));
         }
@@ -145,7 +154,12 @@ pub(super) fn edit(row: &KeyRow) -> Form {
             facts.push(changed(LABEL, &label, new, context));
         }
         if let Some(new) = expires_at {
-            facts.push(changed(EXPIRES, &shown_end(before), &shown_end(new), context));
+            facts.push(changed(
+                EXPIRES,
+                &shown_end(before),
+                &shown_end(new),
+                context,
+            ));
         }
         let inverse = KeySettings {
             label: new_label.as_ref().map(|_| label.clone()),
@@ -191,7 +205,11 @@ pub(super) fn limits(row: &KeyRow) -> Form {
             change: change.because(values.text(REASON)),
         })
     };
-    Form::new(format!("Limits of key {}", row.id()), entries, Box::new(submit))
+    Form::new(
+        format!("Limits of key {}", row.id()),
+        entries,
+        Box::new(submit),
+    )
 }
 
 fn changed(label: &str, old: &str, new: &str, context: &Context) -> Fact {
@@ -200,11 +218,7 @@ fn changed(label: &str, old: &str, new: &str, context: &Context) -> Fact {
     fact(label, format!("{old}  {arrow}  {new}"))
 }
 
-fn set(
-    id: &tollgate_common::id::KeyId,
-    settings: KeySettings,
-    inverse: KeySettings,
-) -> Change {
+fn set(id: &tollgate_common::id::KeyId, settings: KeySettings, inverse: KeySettings) -> Change {
     let command = |settings| Command::SetKey {
         id: id.clone(),
         settings,

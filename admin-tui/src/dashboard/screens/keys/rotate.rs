@@ -58,7 +58,10 @@ impl Rotate {
             fact("Last used", self.key.last_use(now))
         };
         vec![
-            fact("Key", format!("{} of team {} ({label})", key.id, key.team_id)),
+            fact(
+                "Key",
+                format!("{} of team {} ({label})", key.id, key.team_id),
+            ),
             used,
             fact("Successor", "same team, label, limits and end; shown once"),
         ]
@@ -72,7 +75,10 @@ impl Rotate {
         let mut facts = self.facts(context);
         let gravity = if overlap > Duration::ZERO {
             let at = format::moment(end);
-            facts.push(fact("Old key", format!("works for {word} more, until {at} UTC")));
+            facts.push(fact(
+                "Old key",
+                format!("works for {word} more, until {at} UTC"),
+            ));
             Gravity::Hard
         } else {
             facts.push(fact("Old key", "callers get 401 within a second"));

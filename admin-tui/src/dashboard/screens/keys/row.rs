@@ -110,7 +110,14 @@ impl Row for KeyRow {
             key.label.clone().unwrap_or_else(|| "-".to_owned()).into(),
             cell(status, style),
             self.last_use(now).into(),
-            cell(self.end(now), if status == "expiring" { style } else { theme.text }),
+            cell(
+                self.end(now),
+                if status == "expiring" {
+                    style
+                } else {
+                    theme.text
+                },
+            ),
             limit(key.limits.requests_per_minute).into(),
             limit(key.limits.tokens_per_minute).into(),
             limit(key.limits.parallel_calls).into(),
