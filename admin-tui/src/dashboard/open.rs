@@ -1,6 +1,7 @@
 //! Opens the dashboard: finds out who sits at what terminal, connects, runs, and gives the terminal
 //! back whatever happens.
 
+use std::cell::Cell;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -94,6 +95,7 @@ pub(crate) async fn run(
     let source = Source {
         session,
         files: state_folder(),
+        check: Cell::new(None),
     };
     let model = Model::new(context, source.has_bell());
     let gap = if variable("SSH_CONNECTION").is_some() {

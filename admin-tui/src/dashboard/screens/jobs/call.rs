@@ -116,7 +116,13 @@ impl Screen for CallScreen {
         self.draw_facts(top, buffer, context);
         let detail = &self.detail;
         let skip = self.skip.min(events.len().saturating_sub(1));
-        draw_events(below, buffer, context, "Timeline", (detail, &events[skip..]));
+        draw_events(
+            below,
+            buffer,
+            context,
+            "Timeline",
+            (detail, &events[skip..]),
+        );
     }
 }
 
@@ -144,7 +150,14 @@ impl CallScreen {
         let usage = facts::usage_of_call(&self.detail.line);
         facts_widget::draw(inside, buffer, context, &usage, 0);
         let room = lowered(inside, usage.len() as u16 + 1);
-        line(room.x, room.y, room.right(), buffer, NOT_STORED, context.theme.dim);
+        line(
+            room.x,
+            room.y,
+            room.right(),
+            buffer,
+            NOT_STORED,
+            context.theme.dim,
+        );
         if let Some(error) = &call.error
             && below.height > 1
         {
