@@ -198,10 +198,10 @@ async fn too_much_metadata_is_refused_and_nothing_changes() {
     let half = json!({ "metadata": { "half": "x".repeat(6_000) } });
     let _ = alpha.patch(&path, &half).await.expect(200);
     let body = json!({ "metadata": { "other": "x".repeat(6_000) } });
-    alpha
-        .patch(&path, &body)
-        .await
-        .expect_error(400, "metadata");
+    let refused = alpha.patch(&path, &body).await;
+    refused.expect_error(400, "metadata: at most 10240 bytes");
+    let message = &refused.json["errors"][0]["msg"];
+    assert!(message.as_str().unwrap().starts_with("at most 10240 bytes"));
     let body = json!({ "status": "completed", "metadata": much });
     let complete = format!("/api/jobs/{job}/complete");
     alpha
