@@ -273,6 +273,11 @@ impl Gateway {
         } else {
             Reply::json(whole::close(operation, body, Some(&replay.job)))
         };
+        // Not every answer names its call in its body.
+        let shown = match replay.call_id {
+            Some(call_id) => shown.with("x-tollgate-call-id", &call_id.to_string()),
+            None => shown,
+        };
         let job_id = replay.job.id.to_string();
         Ok(shown
             .with("idempotent-replayed", "true")
