@@ -25,6 +25,7 @@ mod key;
 mod kinds;
 mod large;
 mod limit;
+mod live;
 mod messages_api;
 mod openai_api;
 mod openai_refusals;
