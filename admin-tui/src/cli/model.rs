@@ -13,7 +13,7 @@ use crate::session::Session;
 use settings::Settings;
 use view::ModelView;
 
-mod settings;
+pub(crate) mod settings;
 mod view;
 
 /// The options of `set` alone by their fields; it needs at least one of these or of the others.

@@ -13,8 +13,8 @@ use crate::session::Session;
 use credential::credential_id;
 use key::KeySource;
 
-mod credential;
-mod key;
+pub(crate) mod credential;
+pub(crate) mod key;
 mod probe;
 
 /// What can be done with providers.
