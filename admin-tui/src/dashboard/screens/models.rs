@@ -90,8 +90,9 @@ impl Models {
     }
 
     fn title(&self, context: &Context) -> String {
-        let (_, word) = ORDERS[self.order];
-        let sign = context.charset.order(self.reversed);
+        let (order, word) = ORDERS[self.order];
+        let is_up = (order == ModelOrder::Changed) == self.reversed;
+        let sign = context.charset.order(is_up);
         format!("Models by {word} {sign}")
     }
 }

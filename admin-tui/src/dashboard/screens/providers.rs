@@ -93,8 +93,9 @@ impl Providers {
     }
 
     fn title(&self, context: &Context) -> String {
-        let (_, word) = ORDERS[self.order];
-        let sign = context.charset.order(self.reversed);
+        let (order, word) = ORDERS[self.order];
+        let is_up = (order == ProviderOrder::Changed) == self.reversed;
+        let sign = context.charset.order(is_up);
         format!("Providers by {word} {sign}")
     }
 }

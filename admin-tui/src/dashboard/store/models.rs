@@ -14,6 +14,9 @@ use super::part::{self, Ask};
 use crate::dashboard::problem::Problem;
 use crate::dashboard::widgets::list::Page;
 
+#[cfg(test)]
+mod tests;
+
 /// How many names a form knows: of providers and of models.
 const KNOWN_MAX: i64 = 500;
 

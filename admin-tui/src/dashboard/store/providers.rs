@@ -20,6 +20,8 @@ use crate::dashboard::problem::Problem;
 use crate::dashboard::widgets::list::Page;
 
 mod test;
+#[cfg(test)]
+mod tests;
 
 /// Over how many minutes tries, errors and times are told, the present one among them.
 pub(crate) const MINUTES: i64 = 15;

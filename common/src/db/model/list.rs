@@ -260,12 +260,11 @@ const COUNT_DEFAULTS: &str = "SELECT COUNT(*) FROM teams WHERE default_model = $
 
 const COUNT_MARKUPS: &str = "
     SELECT markup, COUNT(*) AS teams
-    FROM teams AS t
-    WHERE EXISTS (
-        SELECT 1
+    FROM teams
+    WHERE id IN (
+        SELECT g.team_id
         FROM team_groups AS g
-        JOIN model_group_members AS m ON m.group_name = g.group_name AND m.alias = $1
-        WHERE g.team_id = t.id
+        WHERE g.group_name IN (SELECT group_name FROM model_group_members WHERE alias = $1)
     )
     GROUP BY markup
     ORDER BY teams DESC, markup";

@@ -3,6 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tollgate_common::db::model::list::Ties;
+use tollgate_common::money::NanoUsd;
 
 use super::row::{Origin, joined, per_million, percent, table_age};
 use super::{acts, fallbacks};
@@ -209,28 +210,24 @@ fn priced(row: &ModelRow, context: &Context) -> Vec<Fact> {
         Origin::Own => "its own: $ returns to the shipped table".to_owned(),
         Origin::Shipped => {
             let version = tollgate_common::price::CATALOG.version();
-            format!("shipped table of {version}, {} old", table_age(context.now))
+            let age = table_age(context.now);
+            let age = age.map_or_else(String::new, |age| format!(", {age} old"));
+            format!("shipped table of {version}{age}")
         }
         Origin::Nobody => "NO PRICE: teams charged by cost cannot call it".to_owned(),
     };
     let mut facts = vec![styled("price from", source, origin.style(context))];
     if let Some(price) = model.price() {
         let unit = price.unit;
-        facts.push(fact(
-            "in / out",
-            both(&per_million(unit.input), &per_million(unit.output)),
-        ));
-        let caches = both(
-            &per_million(unit.cache_read),
-            &per_million(unit.cache_write),
-        );
+        facts.push(fact("in / out", both(unit.input, unit.output)));
+        let caches = both(unit.cache_read, unit.cache_write);
         facts.push(fact("cache r / w", caches));
     }
     facts
 }
 
-fn both(one: &str, other: &str) -> String {
-    format!("{one:>8} / {other} per million")
+fn both(one: NanoUsd, other: NanoUsd) -> String {
+    format!("{} / {} per million", per_million(one), per_million(other))
 }
 
 /// What hangs on a model.

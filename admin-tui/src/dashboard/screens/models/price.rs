@@ -155,7 +155,7 @@ fn before_and_after(
         .map(|(label, old, new)| moved_price(label, old, new, context))
         .collect();
     if before.is_some_and(|before| after.input < before.input || after.output < before.output) {
-        let text = "cheaper than before: budgets may no longer cover costs";
+        let text = "teams are charged less: make sure that the provider charges less";
         facts.push(styled("! Margin", text, context.theme.warn));
     }
     for (markup, teams) in markups.iter().take(MARKUPS_MAX) {

@@ -42,13 +42,11 @@ pub(super) fn written(fallback: &Fallback) -> String {
     format!("{alias}:{priority}:{weight}")
 }
 
-/// How old the shipped table is.
-pub(super) fn table_age(now: Timestamp) -> String {
+/// How old the shipped table is, if the clock of this machine is not behind it.
+pub(super) fn table_age(now: Timestamp) -> Option<String> {
     let day = format!("{}T00:00:00Z", CATALOG.version());
-    match Timestamp::parse_rfc3339(&day) {
-        Some(day) if day <= now => format::age(day, now),
-        _ => "new".to_owned(),
-    }
+    let day = Timestamp::parse_rfc3339(&day).filter(|day| *day <= now)?;
+    Some(format::age(day, now))
 }
 
 /// Where a price comes from.
@@ -72,7 +70,10 @@ impl Origin {
     pub(super) fn short(self, now: Timestamp) -> String {
         match self {
             Self::Own => "own".to_owned(),
-            Self::Shipped => format!("shipped {}", table_age(now)),
+            Self::Shipped => match table_age(now) {
+                Some(age) => format!("shipped {age}"),
+                None => "shipped".to_owned(),
+            },
             Self::Nobody => "NO PRICE".to_owned(),
         }
     }
@@ -101,7 +102,7 @@ impl Row for ModelRow {
         words("UPSTREAM", 12, 26, 5),
         numbers("IN $/M", 7, 1),
         numbers("OUT $/M", 8, 1),
-        words("PRICE", 8, 12, 2),
+        words("PRICE", 10, 12, 2),
         numbers("15 MIN", 6, 3),
         words("FALLBACKS", 9, 24, 4),
         words("GROUPS", 8, 20, 6),
@@ -131,7 +132,7 @@ impl Row for ModelRow {
         let provider = if self.has_provider {
             cell(model.provider.to_string(), theme.text)
         } else {
-            cell(format!("{} MISSING", model.provider), theme.bad)
+            cell(format!("! {}", model.provider), theme.bad)
         };
         let output = model.output_tokens_max();
         vec![

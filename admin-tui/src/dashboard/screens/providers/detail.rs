@@ -236,10 +236,6 @@ fn lines(row: &ProviderRow, context: &Context) -> Vec<Fact> {
         (_, 0) => "none has told anything yet".to_owned(),
         (fresh, known) => format!("{fresh} of {known} have told of it just now"),
     };
-    let word = match health.meaning() {
-        "" => health.word().to_owned(),
-        meaning => format!("{}: {meaning}", health.word()),
-    };
     let url_style = if listed.base_url.is_tls() {
         theme.text
     } else {
@@ -252,8 +248,11 @@ fn lines(row: &ProviderRow, context: &Context) -> Vec<Fact> {
         row.error_share(),
         row.p95()
     );
-    vec![
-        styled("health", word, health.style(theme)),
+    let mut facts = vec![styled("health", health.word(), health.style(theme))];
+    if !health.meaning().is_empty() {
+        facts.push(fact("", health.meaning()));
+    }
+    facts.extend([
         fact("kind", format!("{}, {status}", listed.kind.word())),
         styled("base URL", listed.base_url.to_string(), url_style),
         fact(
@@ -265,7 +264,9 @@ fn lines(row: &ProviderRow, context: &Context) -> Vec<Fact> {
             format!("{} name it", format::number(listed.models)),
         ),
         fact("last 15 min", traffic),
+        fact("", "of all providers of this name together"),
         fact("nodes", nodes),
         fact("changed", format::moment(listed.updated_at)),
-    ]
+    ]);
+    facts
 }

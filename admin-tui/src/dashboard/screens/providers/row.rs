@@ -183,7 +183,7 @@ impl Row for ProviderRow {
     const COLUMNS: &'static [Column] = &[
         words("NAME", 10, 20, 0),
         words("ORG", 6, 14, 4),
-        words("KIND", 6, 9, 3),
+        words("KIND", 9, 9, 3),
         words("HEALTH", 8, 8, 0),
         words("KEYS", 6, 7, 1),
         numbers("TRIES 15M", 9, 2),
