@@ -18,9 +18,14 @@ pub(crate) async fn source(folder: &Path) -> Source {
     let key_file = folder.join("secret.key");
     SealingKey::read_or_create(&key_file, &SystemRandom).unwrap();
     let config = folder.join("tollgate.toml");
-    let text = format!("secret_key_file = {:?}\n", key_file.display().to_string());
+    let text = format!(
+        "[secrets]\nkey_file = {:?}\n",
+        key_file.display().to_string()
+    );
     std::fs::write(&config, text).unwrap();
     let database = folder.join("t.db");
+    // An administrator's tool makes no database; an empty file is one without tables.
+    std::fs::write(&database, "").unwrap();
     let options = Options {
         database_url: Some(format!("sqlite:{}", database.display())),
         config: Some(config),
