@@ -19,10 +19,10 @@ mod group;
 mod job;
 mod key;
 pub(crate) mod limit;
-mod model;
+pub(crate) mod model;
 mod org;
 mod output;
-mod provider;
+pub(crate) mod provider;
 mod team;
 pub(crate) mod value;
 

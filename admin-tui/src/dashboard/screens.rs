@@ -111,7 +111,10 @@ pub(crate) const TABLES: &[(&str, &[Binding])] = &[
     ("Keys", keys::BINDINGS),
     ("Credits", credits::BINDINGS),
     ("Models", models::BINDINGS),
+    ("Groups", models::groups::BINDINGS),
+    ("Model", models::detail::BINDINGS),
     ("Providers", providers::BINDINGS),
+    ("Provider", providers::detail::BINDINGS),
     ("Audit", audit::BINDINGS),
     ("Settings", settings::BINDINGS),
 ];
