@@ -14,10 +14,12 @@ use output::Output;
 mod audit;
 mod credits;
 pub(crate) mod error;
+pub(crate) mod forced;
 mod group;
 mod job;
 mod key;
 mod limit;
+mod local;
 mod model;
 mod org;
 mod output;
@@ -109,6 +111,16 @@ pub(crate) enum Noun {
     /// The record of administrative changes
     #[command(subcommand)]
     Audit(audit::Verb),
+    #[command(flatten)]
+    Local(local::Local),
+}
+
+/// Does what a subcommand says that needs no database; gives others back.
+pub(crate) fn run_local(options: &Options, noun: Noun) -> Result<Option<Noun>, Failure> {
+    match noun {
+        Noun::Local(local) => local::run(Output::new(options.json), local).map(|()| None),
+        other => Ok(Some(other)),
+    }
 }
 
 /// Does what one subcommand says.
@@ -125,6 +137,7 @@ pub(crate) async fn run(options: &Options, rights: Rights, noun: Noun) -> Result
         Noun::Group(verb) => group::run(&session, output, verb).await,
         Noun::Job(verb) => job::run(&session, output, verb).await,
         Noun::Audit(verb) => audit::run(&session, output, verb).await,
+        Noun::Local(local) => local::run(output, local),
     }
 }
 

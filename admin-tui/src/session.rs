@@ -1,5 +1,7 @@
 //! What every administrative act needs: the configuration, the open database, who acts and when.
 
+use std::time::Duration;
+
 use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom, Timestamp};
 use tollgate_common::command::{Applied, Command};
 use tollgate_common::config::Config;
@@ -20,6 +22,9 @@ const SECRET_KEY_VARIABLE: &str = "TOLLGATE_SECRET_KEY";
 
 /// The longest origin that is recorded, in characters.
 const ORIGIN_CHARACTERS_MAX: usize = 64;
+
+/// How long somebody who looks on waits for a connection before the database counts as away.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// An open installation.
 #[derive(Debug)]
@@ -87,14 +92,20 @@ impl Session {
     /// Opens the installation that the options, the environment or the configuration file name,
     /// and makes sure that its schema is the current one.
     pub(crate) async fn open(options: &Options, rights: Rights) -> Result<Self, Failure> {
-        let session = Self::open_later(options, rights)?;
+        let session = Self::new(options, rights, load_config(options)?)?;
         session.require_current().await?;
         Ok(session)
     }
 
-    /// The same, but the way to the database is gone only when something is first asked of it.
+    /// The same for somebody who looks on meanwhile: the way to the database is gone only when
+    /// something is first asked of it, and what cannot be reached is told soon.
     pub(crate) fn open_later(options: &Options, rights: Rights) -> Result<Self, Failure> {
-        let config = load_config(options)?;
+        let mut config = load_config(options)?;
+        config.connect_timeout = config.connect_timeout.min(PATIENCE);
+        Self::new(options, rights, config)
+    }
+
+    fn new(options: &Options, rights: Rights, config: Config) -> Result<Self, Failure> {
         let access = match rights.read_only {
             Some(_) => Access::Read,
             None => Access::Write,

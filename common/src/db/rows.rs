@@ -71,6 +71,11 @@ impl Values {
         let _ = self.0.add(value);
     }
 
+    /// The values as sqlx takes them.
+    pub(crate) fn into_arguments(self) -> AnyArguments {
+        self.0
+    }
+
     pub(crate) fn push_text(&mut self, value: impl Display) {
         self.push(value.to_string());
     }

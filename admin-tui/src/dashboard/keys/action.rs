@@ -156,6 +156,10 @@ actions! {
     ShowCredits = "show_credits",
     /// Show what was done to this.
     ShowAudit = "show_audit",
+    /// Show what this is about.
+    ShowObject = "show_object",
+    /// Take other colours.
+    Theme = "theme",
 }
 
 impl Action {

@@ -7,6 +7,7 @@ use tollgate_common::key::PlainKey;
 
 use super::Source;
 use crate::dashboard::change::{Change, NewKey, Operation, Outcome};
+use crate::dashboard::memory;
 use crate::dashboard::problem::Problem;
 use crate::session::Grounds;
 
@@ -34,7 +35,14 @@ pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Pr
         Operation::Export(export) => super::super::export::write(source, export).await,
         Operation::Save { secret, name } => save::save(&source.files, name, secret),
         Operation::Verify => verify_ledger(source).await,
+        Operation::SaveFilter(filter) => remembered(change, memory::save(&source.files, filter)),
+        Operation::ForgetFilter(name) => remembered(change, memory::forget(&source.files, name)),
     }
+}
+
+fn remembered(change: &Change, result: std::io::Result<()>) -> Result<Outcome, Problem> {
+    result.map_err(|why| Problem::new(format!("the file of saved filters: {why}")))?;
+    Ok(Outcome::good(change.sentence.clone()))
 }
 
 async fn execute(source: &Source, change: &Change, command: &Command) -> Result<Outcome, Problem> {

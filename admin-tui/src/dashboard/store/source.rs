@@ -1,12 +1,13 @@
 //! The real store: the database that the proxies use.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use sqlx::AnyPool;
 use tokio::sync::mpsc;
 use tollgate_common::clock::Timestamp;
-use tollgate_common::db::Engine;
+use tollgate_common::db::{Engine, search};
 
 use super::Found;
 use crate::dashboard::message::Message;
@@ -23,12 +24,24 @@ pub(crate) struct Source {
     pub(crate) session: Session,
     /// The folder for keys and exports.
     pub(crate) files: PathBuf,
+    /// Whether the database was found to have the right schema.
+    pub(crate) is_checked: Cell<bool>,
 }
 
 impl Source {
     /// Connections for reading.
     pub(crate) const fn pool(&self) -> &AnyPool {
         self.session.database.pool()
+    }
+
+    /// Makes sure, the first time that something is asked, that the schema is the one that this
+    /// binary knows.
+    pub(super) async fn require_current(&self) -> Result<(), Problem> {
+        if !self.is_checked.get() {
+            self.session.require_current().await?;
+            self.is_checked.set(true);
+        }
+        Ok(())
     }
 
     /// The present moment.
@@ -73,7 +86,17 @@ pub(super) async fn watch(source: &Source, listener: mpsc::Sender<Message>) {
     }
 }
 
-/// Objects whose names begin with a text.
-pub(super) async fn search(_source: &Source, _text: &str) -> Result<Vec<Found>, Problem> {
-    std::future::ready(Ok(Vec::new())).await
+/// Objects whose ids begin with a text: `acme`, or `team acme` for those of one noun.
+pub(super) async fn search(source: &Source, text: &str) -> Result<Vec<Found>, Problem> {
+    let (noun, text) = match text.split_once(' ') {
+        Some((noun, rest)) if search::NOUNS.contains(&noun) => (Some(noun), rest.trim()),
+        _ => (None, text),
+    };
+    let found = search::search(&source.session.database, noun, text).await?;
+    let found = found.into_iter().map(|found| Found {
+        noun: found.noun,
+        id: found.id,
+        label: found.remark,
+    });
+    Ok(found.collect())
 }
