@@ -12,20 +12,21 @@ use error::Failure;
 use output::Output;
 
 mod audit;
+mod call;
 mod credits;
 pub(crate) mod error;
 pub(crate) mod forced;
 mod group;
 mod job;
 mod key;
-mod limit;
+pub(crate) mod limit;
 mod local;
 mod model;
 mod org;
 mod output;
 mod provider;
 mod team;
-mod value;
+pub(crate) mod value;
 
 /// Above the options that every subcommand takes.
 const EVERYWHERE: &str = "Global options";
@@ -108,6 +109,9 @@ pub(crate) enum Noun {
     /// Jobs and their calls
     #[command(subcommand)]
     Job(job::Verb),
+    /// Calls of models, across all jobs
+    #[command(subcommand)]
+    Call(call::Verb),
     /// The record of administrative changes
     #[command(subcommand)]
     Audit(audit::Verb),
@@ -136,6 +140,7 @@ pub(crate) async fn run(options: &Options, rights: Rights, noun: Noun) -> Result
         Noun::Model(verb) => model::run(&session, output, verb).await,
         Noun::Group(verb) => group::run(&session, output, verb).await,
         Noun::Job(verb) => job::run(&session, output, verb).await,
+        Noun::Call(verb) => call::run(&session, output, verb).await,
         Noun::Audit(verb) => audit::run(&session, output, verb).await,
         Noun::Local(local) => local::run(output, local),
     }

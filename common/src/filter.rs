@@ -38,7 +38,8 @@ pub enum Kind {
 pub struct Choice {
     /// The word.
     pub word: &'static str,
-    /// The condition that it stands for; worded like the index that serves it.
+    /// The condition that it stands for; worded like the index that serves it. `{now}` stands for
+    /// the moment at which the filter was read.
     pub sql: &'static str,
 }
 
@@ -127,6 +128,8 @@ struct Term {
 pub struct Filter {
     vocabulary: &'static Vocabulary,
     terms: Vec<Term>,
+    /// When it was read.
+    now: Timestamp,
 }
 
 impl PartialEq for Filter {
@@ -141,6 +144,7 @@ impl Filter {
         Self {
             vocabulary,
             terms: Vec::new(),
+            now: Timestamp::from_micros(0),
         }
     }
 
@@ -151,7 +155,11 @@ impl Filter {
         now: Timestamp,
     ) -> Result<Self, FilterError> {
         let terms = parse::terms(vocabulary, text, now)?;
-        Ok(Self { vocabulary, terms })
+        Ok(Self {
+            vocabulary,
+            terms,
+            now,
+        })
     }
 
     /// Whether it lets everything through.
@@ -183,6 +191,31 @@ impl Filter {
             Test::Moment(moment, _) if !term.is_negated => Some(*moment),
             _ => None,
         })
+    }
+
+    /// The part of it that indexes serve.
+    #[must_use]
+    pub fn indexed_part(&self) -> Self {
+        let indexed = self.terms.iter().filter(|term| self.term_is_indexed(term));
+        Self {
+            vocabulary: self.vocabulary,
+            terms: indexed.cloned().collect(),
+            now: self.now,
+        }
+    }
+
+    /// The one choice that a word is narrowed to, if it is.
+    pub fn choice(&self, name: &str) -> Option<&'static str> {
+        let place = self.vocabulary.words.iter().position(|w| w.name == name)?;
+        let known = choices(&self.vocabulary.words[place]);
+        let term = self.terms.iter().find(|t| t.word == Some(place))?;
+        match &term.test {
+            Test::Choices(chosen) if !term.is_negated => match chosen.as_slice() {
+                [one] => known.get(*one).map(|choice| choice.word),
+                _ => None,
+            },
+            _ => None,
+        }
     }
 
     /// The one text that a word is narrowed to, if it is.
@@ -303,7 +336,7 @@ fn nano_dollars(text: &str) -> Option<i64> {
 }
 
 /// A moment: a day, a time, or a span back from now.
-fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
+pub fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     if let Ok(span) = parse_span(text) {
         return Some(now.minus(span));
     }

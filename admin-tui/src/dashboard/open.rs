@@ -113,6 +113,7 @@ pub(crate) async fn run(
         session,
         files: files::state_folder(),
         is_checked: Cell::new(false),
+        check: Cell::new(None),
     };
     // What cannot be read now is named when a filter is saved.
     let filters = memory::read(&source.files).unwrap_or_default();

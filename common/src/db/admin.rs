@@ -3,11 +3,11 @@
 
 use sqlx::AnyConnection;
 
-use super::work::{ChangeBalance, EndJob, Outcome, Work, WorkError};
+use super::work::{BalanceChange, ChangeBalance, EndJob, Outcome, Work, WorkError};
 use super::{Database, StoreError, audit, batch, job, key, model, org, provider, team};
 use crate::clock::{Random, Timestamp};
 use crate::command::{Applied, Command, CommandError};
-use crate::id::JobId;
+use crate::id::{JobId, TeamId};
 use crate::job::JobState;
 use crate::role::Role;
 
@@ -94,7 +94,7 @@ async fn apply(
         } => {
             team::insert(connection, id, org_id, settings, now).await?;
             if credits.is_positive() {
-                let change = super::work::BalanceChange::Allocate(*credits);
+                let change = BalanceChange::Allocate(*credits);
                 let work = balance_work(id.clone(), change, "Initial credits", actor);
                 return do_work(connection, database, work).await;
             }
@@ -112,6 +112,9 @@ async fn apply(
             change,
             reason,
         } => {
+            if let BalanceChange::Refund(_, Some(id)) = change {
+                require_own_job(connection, team_id, *id).await?;
+            }
             let work = balance_work(team_id.clone(), *change, reason, actor);
             return do_work(connection, database, work).await;
         }
@@ -141,12 +144,24 @@ async fn apply(
     Ok(Applied::Done)
 }
 
-fn balance_work(
-    team_id: crate::id::TeamId,
-    change: super::work::BalanceChange,
-    reason: &str,
-    actor: Actor<'_>,
-) -> Work {
+/// A refund that names a job must name one of the team's: the ledger keeps the name for good.
+async fn require_own_job(
+    connection: &mut AnyConnection,
+    team_id: &TeamId,
+    id: JobId,
+) -> Result<(), CommandError> {
+    let jobs = job::select_jobs(connection, &[id]).await?;
+    match jobs.first() {
+        None => Err(CommandError::not_found("job", id)),
+        Some(job) if job.team_id != *team_id => Err(CommandError::Refused(format!(
+            "job {id} belongs to team {}, not to team {team_id}",
+            job.team_id
+        ))),
+        Some(_) => Ok(()),
+    }
+}
+
+fn balance_work(team_id: TeamId, change: BalanceChange, reason: &str, actor: Actor<'_>) -> Work {
     Work::ChangeBalance(Box::new(ChangeBalance {
         team_id,
         change,

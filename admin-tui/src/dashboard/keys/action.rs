@@ -148,6 +148,8 @@ actions! {
     Fallbacks = "fallbacks",
     /// Remove for good.
     Remove = "remove",
+    /// Show the team of this.
+    ShowTeam = "show_team",
     /// Show the keys of this.
     ShowKeys = "show_keys",
     /// Show the jobs of this.

@@ -2,7 +2,6 @@
 
 use tollgate_common::clock::SystemRandom;
 use tollgate_common::command::{Command, NewKey as StoredKey};
-use tollgate_common::db::verify;
 use tollgate_common::key::PlainKey;
 
 use super::Source;
@@ -17,12 +16,7 @@ mod save;
 pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Problem> {
     match &change.operation {
         Operation::Command(command) => execute(source, change, command).await,
-        Operation::Commands(commands) => {
-            for command in commands {
-                execute(source, change, command).await?;
-            }
-            Ok(Outcome::good(change.sentence.clone()))
-        }
+        Operation::Commands(commands) => execute_all(source, change, commands).await,
         Operation::CreateKey { .. } | Operation::RotateKey { .. } => make_key(source, change).await,
         Operation::WithSecret { secret, command } => {
             let command = super::providers::sealed(source, secret, command)?;
@@ -34,9 +28,38 @@ pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Pr
         } => super::providers::test(source, provider, *credential).await,
         Operation::Export(export) => super::super::export::write(source, export).await,
         Operation::Save { secret, name } => save::save(&source.files, name, secret),
-        Operation::Verify => verify_ledger(source).await,
+        Operation::Verify => super::credits::verify(source).await,
         Operation::SaveFilter(filter) => remembered(change, memory::save(&source.files, filter)),
         Operation::ForgetFilter(name) => remembered(change, memory::forget(&source.files, name)),
+    }
+}
+
+async fn execute_all(
+    source: &Source,
+    change: &Change,
+    commands: &[Command],
+) -> Result<Outcome, Problem> {
+    for (done, command) in commands.iter().enumerate() {
+        if let Err(problem) = execute(source, change, command).await {
+            let sentence = format!(
+                "{done} of {} done, then: {}",
+                commands.len(),
+                problem.sentence
+            );
+            return Err(Problem {
+                sentence,
+                ..problem
+            });
+        }
+    }
+    Ok(Outcome::good(change.sentence.clone()))
+}
+
+/// On which grounds a change is made.
+pub(super) fn grounds(change: &Change) -> Grounds<'_> {
+    Grounds {
+        reason: change.reason.as_deref(),
+        expected: change.expected,
     }
 }
 
@@ -46,10 +69,10 @@ fn remembered(change: &Change, result: std::io::Result<()>) -> Result<Outcome, P
 }
 
 async fn execute(source: &Source, change: &Change, command: &Command) -> Result<Outcome, Problem> {
-    let grounds = Grounds {
-        reason: change.reason.as_deref(),
-        expected: change.expected,
-    };
+    if matches!(command, Command::CancelJob { .. } | Command::FailJob { .. }) {
+        return super::jobs::end(source, change, command).await;
+    }
+    let grounds = grounds(change);
     source.session.execute_on(grounds, command).await?;
     Ok(Outcome::good(change.sentence.clone()))
 }
@@ -85,22 +108,5 @@ async fn make_key(source: &Source, change: &Change) -> Result<Outcome, Problem> 
     let mut outcome = execute(source, change, &command).await?;
     let team_id = super::keys::team_of(source, plain.id()).await?;
     outcome.key = Some(NewKey { team_id, plain });
-    Ok(outcome)
-}
-
-async fn verify_ledger(source: &Source) -> Result<Outcome, Problem> {
-    let report = verify::verify(&source.session.database).await?;
-    let lines: Vec<String> = report
-        .differences
-        .iter()
-        .map(|difference| format!("{difference:?}"))
-        .collect();
-    let mut outcome = Outcome::good(if lines.is_empty() {
-        "the ledger is balanced".to_owned()
-    } else {
-        format!("{} differences in the ledger", lines.len())
-    });
-    outcome.is_bad = !lines.is_empty();
-    outcome.lines = lines;
     Ok(outcome)
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sqlx::AnyPool;
 use tokio::sync::mpsc;
 use tollgate_common::clock::Timestamp;
+use tollgate_common::db::verify::Progress;
 use tollgate_common::db::{Engine, search};
 
 use super::Found;
@@ -26,6 +27,8 @@ pub(crate) struct Source {
     pub(crate) files: PathBuf,
     /// Whether the database was found to have the right schema.
     pub(crate) is_checked: Cell<bool>,
+    /// How far the check of the ledger has come, while there is one.
+    pub(crate) check: Cell<Option<Progress>>,
 }
 
 impl Source {

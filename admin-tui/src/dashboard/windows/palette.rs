@@ -70,7 +70,7 @@ impl Palette {
                 text: format!("{} {filter}", tab.word()),
                 remark: "with this filter".to_owned(),
                 refusal: None,
-                choice: Choice::Filtered(tab, filter.to_owned()),
+                choice: Choice::Filtered(tab, filter),
             };
             self.shown.insert(0, going);
         }
@@ -117,8 +117,8 @@ impl Palette {
         // The words of a filter are those of the screen that it is for.
         let text = self.field.text();
         let completed = filtered(text).and_then(|(tab, filter)| {
-            let proposals = screens::root(tab).complete_filter(filter);
-            let first = proposals.into_iter().find(|proposal| proposal != filter);
+            let proposals = screens::root(tab).complete_filter(&filter);
+            let first = proposals.into_iter().find(|proposal| *proposal != filter);
             first.map(|first| format!("{} {first}", tab.word()))
         });
         let chosen = || self.shown.get(self.place).map(|chosen| chosen.text.clone());
@@ -164,11 +164,14 @@ impl Palette {
     }
 }
 
-/// A screen's word and the filter after it.
-fn filtered(text: &str) -> Option<(Tab, &str)> {
+/// A screen's word and the filter after it; `at 2h` goes to a time.
+fn filtered(text: &str) -> Option<(Tab, String)> {
     let (word, filter) = text.trim_start().split_once(' ')?;
     let tab = Tab::ALL.into_iter().find(|tab| tab.word() == word)?;
-    let filter = filter.trim();
+    let filter = match filter.trim().strip_prefix("at ") {
+        Some(time) => format!("at:{}", time.trim()),
+        None => filter.trim().to_owned(),
+    };
     (!filter.is_empty()).then_some((tab, filter))
 }
 

@@ -5,7 +5,7 @@ use sqlx::{AnyPool, AssertSqlSafe};
 use super::{AuditRecord, read_record};
 use crate::db::StoreError;
 use crate::db::rows::{Columns, Values};
-use crate::filter::{Bind, Filter, Kind, Predicates, Vocabulary, Word};
+use crate::filter::{Filter, Kind, Predicates, Vocabulary, Word};
 use crate::id::AuditId;
 
 /// The words by which the audit log is filtered.
@@ -155,12 +155,7 @@ fn values(place: Place, filter: &Filter, predicates: &Predicates, limit: i64) ->
     let until = until.map(|at| AuditId::least_at(at.plus(std::time::Duration::from_millis(1))));
     values.push(until.map_or_else(|| LAST.to_owned(), |id| id.to_string()));
     values.push(limit);
-    for bind in &predicates.binds {
-        match bind {
-            Bind::Number(number) => values.push(*number),
-            Bind::Text(text) => values.push_text(text),
-        }
-    }
+    values.push_binds(&predicates.binds);
     values
 }
 
