@@ -200,6 +200,39 @@ impl Session {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_session_that_only_reads_cannot_write_in_any_way() {
+        let home = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", home.path().join("t.db").display());
+        let config = Config {
+            database: url.parse().unwrap(),
+            ..Config::default()
+        };
+        let database = Database::connect(&config, Access::Create).await.unwrap();
+        migrate::migrate(&database).await.unwrap();
+        let command = Command::CreateOrg {
+            id: "acme".parse().unwrap(),
+            name: "Acme".to_owned(),
+        };
+        let options = Options {
+            database_url: Some(url),
+            role: Some(Role::Viewer),
+            ..Options::default()
+        };
+        let rights = Rights::new(&options, None, None).unwrap();
+        let session = Session::open(&options, rights).await.unwrap();
+        let refused = session.execute(&command).await.unwrap_err().to_string();
+        assert!(refused.contains("viewer"), "{refused}");
+        let actor = Actor::new("mallory", session.now(), &SystemRandom);
+        let beside = admin::execute(&session.database, actor, &command).await;
+        let why = beside.unwrap_err().to_string();
+        assert!(
+            why.contains("readonly"),
+            "the engine itself refuses it: {why}"
+        );
+        assert!(admin::execute(&database, actor, &command).await.is_ok());
+    }
+
     #[test]
     fn the_origin_is_the_first_field_of_an_ssh_connection() {
         let of = |text: &str| origin(Some(text.to_owned()));

@@ -68,6 +68,19 @@ impl From<AuditRecord> for AuditView {
     }
 }
 
+/// What of a detail says something: what is null has stayed as it was.
+fn said(detail: &Value) -> Value {
+    let Value::Object(fields) = detail else {
+        return detail.clone();
+    };
+    let fields = fields.iter().filter_map(|(key, value)| {
+        let value = said(value);
+        let is_empty = value.as_object().is_some_and(serde_json::Map::is_empty);
+        (!value.is_null() && !is_empty).then(|| (key.clone(), value))
+    });
+    Value::Object(fields.collect())
+}
+
 impl Row for AuditView {
     const COLUMNS: &'static [Column] = &[
         words("TIME"),
@@ -85,7 +98,7 @@ impl Row for AuditView {
             self.actor.clone(),
             self.action.clone(),
             self.target.clone(),
-            self.detail.to_string(),
+            said(&self.detail).to_string(),
             or_dash(self.reason.as_ref()),
             or_dash(self.origin.as_ref()),
         ]
@@ -105,10 +118,9 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
         limit,
         before,
     } = verb;
-    let mut words = filter.unwrap_or_default();
-    if let Some(target) = target {
-        words.push_str(&format!(" target:\"{target}\""));
-    }
+    let target = target.map(|target| format!("target:\"{target}\""));
+    let words: Vec<String> = filter.into_iter().chain(target).collect();
+    let words = words.join(" ");
     let filter = Filter::parse(&audit::VOCABULARY, &words, session.now());
     let filter = filter.map_err(|why| Failure::Usage(format!("--filter: {why}")))?;
     let place = before.map_or(Place::Newest, Place::Below);

@@ -36,8 +36,12 @@ const FRAME_GAP_REMOTE: Duration = Duration::from_millis(33);
 /// How the dashboard is to look; what is not said comes from the settings file or the terminal.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Looks {
-    /// Colours of the dashboard: ansi, dark, light or mono [default: ansi, or mono if NO_COLOR is set]
-    #[arg(long, value_name = "THEME")]
+    #[arg(
+        long,
+        value_name = "THEME",
+        help = "Colours of the dashboard: ansi, dark, light or mono [default: ansi, or mono if \
+                NO_COLOR is set]"
+    )]
     pub(crate) theme: Option<ThemeName>,
     /// Characters of the dashboard: ascii, block or braille [default: by the locale]
     #[arg(long, value_name = "CHARSET")]
@@ -151,7 +155,10 @@ fn context(session: &Session, looks: &Looks, file: &SettingsFile) -> Context {
         Engine::Sqlite => "sqlite",
         Engine::Postgres => "postgres",
     };
-    let environment = looks.environment.clone().or(file.environment.clone());
+    let environment = looks
+        .environment
+        .clone()
+        .or_else(|| file.environment.clone());
     let rights = session.rights();
     Context {
         now: SystemClock.now(),

@@ -2,10 +2,11 @@
 
 use clap::Subcommand;
 use serde::Serialize;
+use tollgate_common::role::Role;
 
 use crate::cli::error::Failure;
 use crate::cli::output::{self, Output, Show, or_dash};
-use crate::dashboard::{SettingsFile, default_settings, settings_path};
+use crate::dashboard::{Charset, SettingsFile, ThemeName, default_settings, settings_path};
 
 /// What can be done with the settings file.
 #[derive(Debug, Subcommand)]
@@ -38,10 +39,10 @@ impl SettingsView {
         Self {
             exists: path.exists(),
             file: path.display().to_string(),
-            theme: file.theme.map(|theme| theme.word()),
-            charset: file.charset.map(|charset| charset.word()),
+            theme: file.theme.map(ThemeName::word),
+            charset: file.charset.map(Charset::word),
             environment: file.environment.clone(),
-            role: file.role.map(|role| role.word()),
+            role: file.role.map(Role::word),
             mouse: file.mouse,
             synchronized: file.synchronized,
             keys: keys

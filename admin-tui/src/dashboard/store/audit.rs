@@ -38,11 +38,9 @@ pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer,
 
 fn shown(page: AuditPage) -> Page<AuditRecord> {
     let count = page.count.map(|count| {
-        if count as i64 > COUNT_MAX {
-            format!("{}+", format::number(COUNT_MAX))
-        } else {
-            format::number(count as i64)
-        }
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let more = if count > COUNT_MAX { "+" } else { "" };
+        format!("{}{more}", format::number(count.min(COUNT_MAX)))
     });
     let note = page.gave_up.then(|| {
         format!(

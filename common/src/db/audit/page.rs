@@ -50,9 +50,8 @@ impl Place {
     /// The condition, and whether the part is read from its old end.
     const fn condition(self) -> (&'static str, bool) {
         match self {
-            Self::Newest => ("id < $1", false),
+            Self::Newest | Self::Below(_) => ("id < $1", false),
             Self::From(_) => ("id <= $1", false),
-            Self::Below(_) => ("id < $1", false),
             Self::Above(_) | Self::Oldest => ("id > $1", true),
         }
     }

@@ -1,6 +1,6 @@
 //! What a change has changed, in words: each setting with its value before and after.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tollgate_common::money::NanoUsd;
 
 use crate::dashboard::format;
@@ -46,6 +46,9 @@ fn flat(value: &Value) -> Vec<(String, String)> {
 fn collect(path: &str, value: &Value, fields: &mut Vec<(String, String)>) {
     match value {
         Value::Null => {}
+        Value::Object(price) if path == "price" => {
+            fields.push((path.to_owned(), price_shown(price)));
+        }
         // The reason has a line of its own.
         Value::Object(object) => {
             for (key, value) in object.iter().filter(|(key, _)| *key != "reason") {
@@ -57,35 +60,46 @@ fn collect(path: &str, value: &Value, fields: &mut Vec<(String, String)>) {
                 collect(&inner, value, fields);
             }
         }
-        other => fields.push((path.to_owned(), shown(path, other))),
+        other => fields.push((path.to_owned(), shown(other))),
     }
 }
 
-fn shown(path: &str, value: &Value) -> String {
+fn shown(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         Value::Number(number) => match number.as_i64() {
-            Some(unit) if path.starts_with("price ") => per_million(unit),
             Some(whole) => format::number(whole),
             None => number.to_string(),
         },
         Value::Array(items) if items.is_empty() => "none".to_owned(),
         Value::Array(items) => {
-            let items: Vec<String> = items.iter().map(|item| shown(path, item)).collect();
+            let items: Vec<String> = items.iter().map(shown).collect();
             items.join(", ")
         }
         Value::Object(object) => {
-            let parts: Vec<String> = object.values().map(|part| shown(path, part)).collect();
+            let parts: Vec<String> = object.values().map(shown).collect();
             parts.join(":")
         }
         Value::Null => "none".to_owned(),
     }
 }
 
-/// A unit price: a nano-dollar per token is a thousandth of a dollar per million tokens.
-fn per_million(unit: i64) -> String {
-    let dollars = format::dollars(NanoUsd(unit.saturating_mul(1_000_000)));
-    format!("{dollars} per million")
+/// The unit prices of a model, in dollars per million tokens.
+fn price_shown(price: &Map<String, Value>) -> String {
+    let of = |name: &str, label: &str| {
+        let unit = price.get(name)?.as_i64()?;
+        // A nano-dollar per token is a thousandth of a dollar per million tokens.
+        let dollars = format::dollars(NanoUsd(unit.saturating_mul(1_000_000)));
+        Some(format!("{label} {dollars}"))
+    };
+    let parts = [
+        of("input", "in"),
+        of("output", "out"),
+        of("cache_read", "cache read"),
+        of("cache_write", "cache write"),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    format!("{} per million", parts.join(", "))
 }

@@ -56,7 +56,12 @@ impl Proposal {
     /// An object that was found.
     pub(super) fn object(found: Found) -> Self {
         let text = format!("{} {}", found.noun, found.id);
-        let remark = found.label.clone();
+        // Many are called what their id says.
+        let remark = if found.label == found.id {
+            String::new()
+        } else {
+            found.label.clone()
+        };
         Self::new(text, remark, Choice::Open(found))
     }
 }
