@@ -185,6 +185,16 @@ impl Filter {
         single && !term.is_negated && word.is_some_and(|word| word.is_indexed)
     }
 
+    /// The moment that a word gives, if it is there.
+    pub fn moment(&self, name: &str) -> Option<Timestamp> {
+        let place = self.vocabulary.words.iter().position(|w| w.name == name)?;
+        let mut of_word = self.terms.iter().filter(|t| t.word == Some(place));
+        of_word.find_map(|term| match &term.test {
+            Test::Moment(moment, _) if !term.is_negated => Some(*moment),
+            _ => None,
+        })
+    }
+
     /// The part of it that indexes serve.
     #[must_use]
     pub fn indexed_part(&self) -> Self {

@@ -47,6 +47,7 @@ mod stream_leave;
 mod stream_repeat;
 
 mod admin_cli;
+mod audit;
 mod migrations;
 mod provider_keys;
 mod python_clients;

@@ -168,6 +168,10 @@ actions! {
     ShowTeams = "show_teams",
     /// Show what was done to this.
     ShowAudit = "show_audit",
+    /// Show what this is about.
+    ShowObject = "show_object",
+    /// Take other colours.
+    Theme = "theme",
 }
 
 impl Action {
