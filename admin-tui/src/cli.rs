@@ -15,13 +15,13 @@ pub(crate) mod error;
 mod group;
 mod job;
 mod key;
-mod limit;
+pub(crate) mod limit;
 mod model;
 mod org;
 mod output;
 mod provider;
-mod team;
-mod value;
+pub(crate) mod team;
+pub(crate) mod value;
 
 /// Above the options that every subcommand takes.
 const EVERYWHERE: &str = "Global options";

@@ -1,10 +1,12 @@
 //! What every administrative act needs: the configuration, the open database, who acts and when.
 
 use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom, Timestamp};
-use tollgate_common::command::{Applied, Command};
+use tollgate_common::command::{Applied, Command, CommandError};
 use tollgate_common::config::Config;
 use tollgate_common::db::admin::{self, Actor};
+use tollgate_common::db::team::list;
 use tollgate_common::db::{Database, migrate};
+use tollgate_common::id::TeamId;
 use tollgate_common::secret::SealingKey;
 
 use crate::cli::Options;
@@ -90,6 +92,27 @@ impl Session {
             random: &SystemRandom,
         };
         Ok(admin::execute(&self.database, actor, command).await?)
+    }
+
+    /// Cancels the open jobs of a team, each by a command of its own, and says how many. Jobs that
+    /// have ended meanwhile are left alone.
+    pub(crate) async fn cancel_open_jobs(
+        &self,
+        team: &TeamId,
+        why: &str,
+    ) -> Result<usize, Failure> {
+        let jobs = list::open_job_ids(self.database.pool(), team).await?;
+        let mut cancelled = 0;
+        for id in jobs {
+            let reason = why.to_owned();
+            match self.execute(&Command::CancelJob { id, reason }).await {
+                Ok(_) => cancelled += 1,
+                Err(Failure::Command(CommandError::Refused(_) | CommandError::NotFound { .. })) => {
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(cancelled)
     }
 
     /// The installation's key for what must rest encrypted.

@@ -21,6 +21,9 @@ pub use sql::{Bind, Predicates};
 pub enum Kind {
     /// A text: `word:one,other`, `word:~part`.
     Name,
+    /// A text that one of several belonging rows has: this is the beginning of a condition that
+    /// such a row exists, without its closing parenthesis.
+    Member(&'static str),
     /// One of some words; each stands for a condition.
     Choice(&'static [Choice]),
     /// At or after a moment: `since:1h`, `since:2026-07-01`.
@@ -38,7 +41,8 @@ pub enum Kind {
 pub struct Choice {
     /// The word.
     pub word: &'static str,
-    /// The condition that it stands for; worded like the index that serves it.
+    /// The condition that it stands for; worded like the index that serves it. `{now}` stands for
+    /// the moment at which the filter was read.
     pub sql: &'static str,
 }
 
@@ -127,6 +131,8 @@ struct Term {
 pub struct Filter {
     vocabulary: &'static Vocabulary,
     terms: Vec<Term>,
+    /// When it was read.
+    now: Timestamp,
 }
 
 impl PartialEq for Filter {
@@ -141,6 +147,21 @@ impl Filter {
         Self {
             vocabulary,
             terms: Vec::new(),
+            now: Timestamp::from_micros(0),
+        }
+    }
+
+    /// A filter that one word narrows to one text, which stands as it is.
+    pub fn only_word(vocabulary: &'static Vocabulary, name: &str, text: &str) -> Self {
+        let place = vocabulary.words.iter().position(|word| word.name == name);
+        let test = Test::Names(vec![(text.to_owned(), false)]);
+        Self {
+            terms: vec![Term {
+                is_negated: false,
+                word: place,
+                test,
+            }],
+            ..Self::all(vocabulary)
         }
     }
 
@@ -151,7 +172,11 @@ impl Filter {
         now: Timestamp,
     ) -> Result<Self, FilterError> {
         let terms = parse::terms(vocabulary, text, now)?;
-        Ok(Self { vocabulary, terms })
+        Ok(Self {
+            vocabulary,
+            terms,
+            now,
+        })
     }
 
     /// Whether it lets everything through.
@@ -269,7 +294,7 @@ pub fn complete(
     let values = match word.kind {
         Kind::Choice(choices) => choices.iter().map(|c| c.word.to_owned()).collect(),
         Kind::Since | Kind::Until => ["15m", "1h", "24h", "7d"].map(str::to_owned).to_vec(),
-        Kind::Name => names(name),
+        Kind::Name | Kind::Member(_) => names(name),
         Kind::Count | Kind::Dollars => Vec::new(),
     };
     let fitting = values.into_iter().filter(|v| v.starts_with(value));

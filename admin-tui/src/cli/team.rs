@@ -17,7 +17,7 @@ use crate::session::Session;
 use settings::Settings;
 use view::TeamView;
 
-mod settings;
+pub(crate) mod settings;
 mod view;
 
 /// What can be done with teams.

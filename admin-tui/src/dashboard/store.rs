@@ -17,6 +17,7 @@ pub(crate) mod keys;
 pub(crate) mod models;
 pub(crate) mod orgs;
 pub(crate) mod overview;
+mod page;
 pub(crate) mod providers;
 pub(crate) mod settings;
 mod source;
@@ -113,6 +114,7 @@ impl Store for Source {
                     READ_TIME.as_secs()
                 ),
                 is_offline: true,
+                is_lost: false,
             }),
         }
     }

@@ -84,6 +84,13 @@ impl Values {
     }
 }
 
+impl Values {
+    /// The values, for a statement that is put together elsewhere.
+    pub(crate) fn into_arguments(self) -> AnyArguments {
+        self.0
+    }
+}
+
 /// Statements over lists come in lengths of powers of two, so that few of them are prepared.
 const CHUNK_MAX: usize = 256;
 

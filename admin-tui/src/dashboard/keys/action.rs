@@ -124,6 +124,8 @@ actions! {
     Limits = "limits",
     /// Change which groups of models are granted.
     Groups = "groups",
+    /// Make a key of a team.
+    NewKey = "new_key",
     /// Put a new key in the place of one.
     Rotate = "rotate",
     /// End a key.
@@ -146,6 +148,8 @@ actions! {
     Fallbacks = "fallbacks",
     /// Remove for good.
     Remove = "remove",
+    /// Show the teams of this.
+    ShowTeams = "show_teams",
     /// Show the keys of this.
     ShowKeys = "show_keys",
     /// Show the jobs of this.
@@ -179,6 +183,7 @@ impl Action {
                 | Self::Adjust
                 | Self::Limits
                 | Self::Groups
+                | Self::NewKey
                 | Self::Rotate
                 | Self::Revoke
                 | Self::CancelJob

@@ -16,10 +16,14 @@ pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Pr
     match &change.operation {
         Operation::Command(command) => execute(source, change, command).await,
         Operation::Commands(commands) => {
-            for command in commands {
-                execute(source, change, command).await?;
+            for (done, command) in commands.iter().enumerate() {
+                let executed = execute(source, change, command).await;
+                executed.map_err(|problem| problem.after(done, commands.len()))?;
             }
             Ok(Outcome::good(change.sentence.clone()))
+        }
+        Operation::StopTeams { ids, cancel_jobs } => {
+            super::teams::stop(source, change, (ids, *cancel_jobs)).await
         }
         Operation::CreateKey { .. } | Operation::RotateKey { .. } => make_key(source, change).await,
         Operation::WithSecret { secret, command } => {
@@ -36,7 +40,12 @@ pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Pr
     }
 }
 
-async fn execute(source: &Source, change: &Change, command: &Command) -> Result<Outcome, Problem> {
+/// Makes one change in the name of whoever sits at the dashboard.
+pub(super) async fn execute(
+    source: &Source,
+    change: &Change,
+    command: &Command,
+) -> Result<Outcome, Problem> {
     source.session.execute(command).await?;
     Ok(Outcome::good(change.sentence.clone()))
 }

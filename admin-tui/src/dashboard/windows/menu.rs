@@ -31,6 +31,8 @@ pub(crate) enum Choice {
     Action(Action),
     /// Gives the screen another filter.
     Filter(String),
+    /// Sorts the screen's list by the order of this place.
+    Sort(usize),
 }
 
 /// A list to choose from.
@@ -51,6 +53,19 @@ impl Menu {
         }
     }
 
+    /// A menu of orders, of which one is in effect.
+    pub(crate) fn of_orders(words: &[&str], chosen: usize) -> Self {
+        let entries = words.iter().enumerate().map(|(order, word)| Entry {
+            key: (order + 1).to_string(),
+            label: (*word).to_owned(),
+            refusal: None,
+            choice: Choice::Sort(order),
+        });
+        let mut menu = Self::new("Sort by", entries.collect());
+        menu.place = chosen;
+        menu
+    }
+
     fn choose(&self, place: usize) -> Vec<Step> {
         let Some(entry) = self.entries.get(place) else {
             return Vec::new();
@@ -61,6 +76,7 @@ impl Menu {
         let step = match &entry.choice {
             Choice::Action(action) => Step::Perform(*action),
             Choice::Filter(text) => Step::Filter(text.clone(), true),
+            Choice::Sort(order) => Step::Sort(*order),
         };
         vec![Step::Close, step]
     }
