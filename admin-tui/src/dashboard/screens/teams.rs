@@ -268,7 +268,7 @@ impl Screen for Teams {
     fn draw(&self, area: Rect, buffer: &mut Buffer, context: &Context) {
         let side = match context.class() {
             Class::Tiny | Class::Compact => 0,
-            Class::Normal => 48,
+            Class::Normal => 46,
             Class::Wide => 72,
         };
         let [left, right] = split(area, side);

@@ -58,28 +58,34 @@ async fn make_key(source: &Source, change: &Change) -> Result<Outcome, Problem> 
         id: plain.id().clone(),
         hash: plain.hash(),
     };
-    let command = match &change.operation {
+    // Whose key it is must be known before: once it is stored, nothing may keep it from being shown.
+    let (team_id, command) = match &change.operation {
         Operation::CreateKey {
             team_id,
             label,
             limits,
             expires_at,
-        } => Command::CreateKey {
-            team_id: team_id.clone(),
-            key: stored,
-            label: label.clone(),
-            limits: *limits,
-            expires_at: *expires_at,
-        },
-        Operation::RotateKey { id, ends_at } => Command::RotateKey {
-            id: id.clone(),
-            successor: stored,
-            ends_at: *ends_at,
-        },
+        } => {
+            let command = Command::CreateKey {
+                team_id: team_id.clone(),
+                key: stored,
+                label: label.clone(),
+                limits: *limits,
+                expires_at: *expires_at,
+            };
+            (team_id.clone(), command)
+        }
+        Operation::RotateKey { id, ends_at } => {
+            let command = Command::RotateKey {
+                id: id.clone(),
+                successor: stored,
+                ends_at: *ends_at,
+            };
+            (super::keys::team_of(source, id).await?, command)
+        }
         _ => return Err(Problem::new("no key is made by this")),
     };
     let mut outcome = execute(source, change, &command).await?;
-    let team_id = super::keys::team_of(source, plain.id()).await?;
     outcome.key = Some(NewKey { team_id, plain });
     Ok(outcome)
 }

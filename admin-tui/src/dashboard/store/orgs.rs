@@ -1,11 +1,12 @@
 //! Reads what the screen of organizations shows.
 
 use tollgate_common::db::audit::{self, AuditRecord};
-use tollgate_common::db::org::list::{self, ListedOrg, ORGS, OrgOrder};
+use tollgate_common::db::live;
+use tollgate_common::db::org::list::{self, ListedOrg, OrgOrder};
 use tollgate_common::db::page::{Place, Request, SEARCH, Start as PageStart};
 use tollgate_common::db::team::list::{self as teams, ListedTeam, TEAMS, TeamOrder};
 use tollgate_common::filter::Filter;
-use tollgate_common::id::{OrgId, TeamId};
+use tollgate_common::id::OrgId;
 
 use super::{Source, page};
 use crate::dashboard::format;
@@ -63,9 +64,6 @@ pub(crate) struct Detail {
 const TEAMS_SHOWN: i64 = 20;
 const RECORDS_SHOWN: i64 = 20;
 
-/// The most teams of one organization that a question is answered for.
-const TEAMS_MAX: i64 = 10_000;
-
 /// Reads it.
 pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer, Problem> {
     match query {
@@ -90,46 +88,61 @@ pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer,
 
 async fn detail(source: &Source, id: &OrgId) -> Result<Option<Detail>, Problem> {
     let (pool, now) = (source.pool(), source.now());
-    let filter = Filter::only_word(&ORGS, "org", id.as_str());
-    let request = first(&filter, 1);
-    let order = (OrgOrder::Id, false);
-    let part = list::page(pool, order, &request, now).await?;
-    let Some(found) = part.rows.into_iter().next() else {
+    let Some(listed) = list::find(pool, id, now).await? else {
         return Ok(None);
     };
     let target = format!("org:{id}");
     Ok(Some(Detail {
-        listed: found.row,
-        teams: teams_of(source, id, TEAMS_SHOWN).await?,
+        listed,
+        teams: teams_of(source, id).await?,
         records: audit::list(pool, Some(&target), None, RECORDS_SHOWN).await?,
     }))
 }
 
-/// The first rows, not counted.
-const fn first(filter: &Filter, limit: i64) -> Request<'_> {
-    Request {
-        filter,
+/// Teams of an organization, those that have used most first.
+async fn teams_of(source: &Source, id: &OrgId) -> Result<Vec<ListedTeam>, Problem> {
+    let filter = Filter::only_word(&TEAMS, "org", id.as_str());
+    let request = Request {
+        filter: &filter,
         start: &PageStart::First,
-        limit,
+        limit: TEAMS_SHOWN,
         search: SEARCH,
         counted: false,
-    }
-}
-
-/// Teams of an organization, those that have used most first.
-async fn teams_of(source: &Source, id: &OrgId, limit: i64) -> Result<Vec<ListedTeam>, Problem> {
-    let filter = Filter::only_word(&TEAMS, "org", id.as_str());
-    let request = first(&filter, limit);
+    };
     let order = (TeamOrder::Used, false);
     let part = teams::page(source.pool(), order, &request, source.now()).await?;
     Ok(part.rows.into_iter().map(|listed| listed.row).collect())
 }
 
 async fn impact(source: &Source, id: &OrgId) -> Result<Vec<(String, String)>, Problem> {
-    let teams = teams_of(source, id, TEAMS_MAX).await?;
-    let ids: Vec<TeamId> = teams.into_iter().map(|listed| listed.team.id).collect();
-    let count = format!("{} stop at once", format::number(ids.len() as i64));
+    let (pool, now) = (source.pool(), source.now());
+    let listed = list::find(pool, id, now).await?;
+    let listed = listed.ok_or_else(|| Problem::new(format!("organization {id} is gone")))?;
+    let running = listed.teams - listed.stopped_teams;
+    let count = format!(
+        "{}, of which {} work now",
+        format::number(listed.teams),
+        format::number(running)
+    );
     let mut lines = vec![("Teams".to_owned(), count)];
-    lines.extend(super::teams::impact(source, &ids).await?);
+    let nodes = live::list(pool).await?;
+    let mut calls = Vec::new();
+    for call in nodes.iter().flat_map(|node| &node.figures.calls) {
+        if is_of(source, &call.team_id, id).await? {
+            calls.push(call);
+        }
+    }
+    let open_jobs = list::open_jobs(pool, id).await?;
+    let counts = (open_jobs, listed.keys);
+    lines.extend(super::teams::told(&nodes, &calls, counts));
     Ok(lines)
+}
+
+/// Whether a team belongs to an organization.
+async fn is_of(source: &Source, team: &str, org: &OrgId) -> Result<bool, Problem> {
+    let Ok(team) = team.parse() else {
+        return Ok(false);
+    };
+    let found = teams::find(source.pool(), &team, source.now()).await?;
+    Ok(found.is_some_and(|listed| listed.team.org_id == *org))
 }

@@ -2,7 +2,7 @@
 
 use tollgate_common::command::Command;
 use tollgate_common::db::audit::{self, AuditRecord};
-use tollgate_common::db::live;
+use tollgate_common::db::live::{self, Told};
 use tollgate_common::db::page::Place;
 use tollgate_common::db::team::list::{self, ListedTeam, TeamKey, TeamOrder, Today};
 use tollgate_common::db::{model, org};
@@ -144,10 +144,7 @@ async fn names(source: &Source) -> Result<Names, Problem> {
 }
 
 /// What it means for these teams to be stopped, in numbers.
-pub(super) async fn impact(
-    source: &Source,
-    ids: &[TeamId],
-) -> Result<Vec<(String, String)>, Problem> {
+async fn impact(source: &Source, ids: &[TeamId]) -> Result<Vec<(String, String)>, Problem> {
     let (pool, now) = (source.pool(), source.now());
     let (mut jobs, mut held, mut keys) = (0, Credits::ZERO, 0);
     for id in ids {
@@ -163,23 +160,33 @@ pub(super) async fn impact(
     let calls: Vec<&LiveCall> = calls
         .filter(|call| ids.iter().any(|id| id.as_str() == call.team_id))
         .collect();
+    Ok(told(&nodes, &calls, ((jobs, held), keys)))
+}
+
+/// Numbers of what is stopped: calls in flight, open jobs with what they hold, keys.
+pub(super) fn told(
+    nodes: &[Told],
+    calls: &[&LiveCall],
+    ((jobs, held), keys): ((i64, Credits), i64),
+) -> Vec<(String, String)> {
     let streams = calls.iter().filter(|call| call.streamed).count();
-    let in_flight = format!(
-        "{} calls, {streams} of them streams, finish ({} nodes tell)",
-        calls.len(),
-        nodes.len()
-    );
+    let in_flight = if nodes.is_empty() {
+        "no node is running".to_owned()
+    } else {
+        let count = calls.len();
+        format!("{count} calls ({streams} streams) may finish")
+    };
     let jobs = format!(
         "{} open, {} credits held until they settle",
         format::number(jobs),
         format::credits(held)
     );
     let keys = format!("{} stop working, none are deleted", format::number(keys));
-    Ok(vec![
+    vec![
         ("In flight".to_owned(), in_flight),
         ("Jobs".to_owned(), jobs),
         ("Keys".to_owned(), keys),
-    ])
+    ]
 }
 
 /// Suspends teams, one after the other, and cancels their open jobs if that is asked for.

@@ -1,13 +1,16 @@
 //! Lists of organizations with what their teams come to.
 
+use std::str::FromStr;
+
 use sqlx::AnyPool;
 
 use super::read_standing;
 use crate::clock::Timestamp;
 use crate::db::StoreError;
-use crate::db::page::{self, Listing, Order, Part, Place, Request};
+use crate::db::page::{self, Listing, Order, Part, Place, Request, SEARCH, Start};
 use crate::db::rows::Columns;
-use crate::filter::{Bind, Choice, Kind, Vocabulary, Word};
+use crate::db::team::list::OPEN_JOBS_MAX;
+use crate::filter::{Bind, Choice, Filter, Kind, Vocabulary, Word};
 use crate::id::OrgId;
 use crate::money::Credits;
 use crate::org::Organization;
@@ -89,6 +92,23 @@ pub enum OrgOrder {
     Used,
 }
 
+impl FromStr for OrgOrder {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let orders = [
+            ("id", Self::Id),
+            ("teams", Self::Teams),
+            ("balance", Self::Balance),
+            ("used", Self::Used),
+        ];
+        let found = orders.into_iter().find(|(word, _)| *word == text);
+        found
+            .map(|(_, order)| order)
+            .ok_or_else(|| "must be id, teams, balance or used".to_owned())
+    }
+}
+
 impl OrgOrder {
     const fn order(self, reversed: bool) -> Order {
         let columns: &[&str] = match self {
@@ -145,6 +165,14 @@ const LISTING: Listing = Listing {
              WHERE t.org_id = p.id AND k.revoked_at IS NULL)",
 };
 
+/// The statement of a part, for tests of its plan.
+pub fn page_statement(
+    (order, reversed): (OrgOrder, bool),
+    request: &Request<'_>,
+) -> (String, Vec<Bind>) {
+    page::page_sql(&LISTING, order.order(reversed), request, 0)
+}
+
 /// Reads a part of the list of organizations as they are at `now`.
 pub async fn page(
     pool: &AnyPool,
@@ -157,6 +185,46 @@ pub async fn page(
     let list = (&LISTING, order.order(reversed), midnight);
     let place = |org: &ListedOrg| order.place(org);
     page::read(&mut connection, list, request, (read_listed, place)).await
+}
+
+/// One organization as lists show it at `now`, if there is such a one.
+pub async fn find(
+    pool: &AnyPool,
+    id: &OrgId,
+    now: Timestamp,
+) -> Result<Option<ListedOrg>, StoreError> {
+    let filter = Filter::only_word(&ORGS, "org", id.as_str());
+    let request = Request {
+        filter: &filter,
+        start: &Start::First,
+        limit: 1,
+        search: SEARCH,
+        counted: false,
+    };
+    let part = page(pool, (OrgOrder::Id, false), &request, now).await?;
+    Ok(part.rows.into_iter().next().map(|listed| listed.row))
+}
+
+/// Open jobs of an organization, and what they hold; no more than so many are looked at. There are
+/// few open jobs at any moment, and an index has only those.
+pub const SUM_OPEN_JOBS: &str = "
+    SELECT COUNT(*), CAST(COALESCE(SUM(hold), 0) AS BIGINT)
+    FROM (
+        SELECT hold
+        FROM jobs
+        WHERE org_id = $1 AND state IN ('pending', 'in_progress')
+        LIMIT $2
+    ) AS open_jobs";
+
+/// How many open jobs an organization has, up to [`OPEN_JOBS_MAX`], and what they hold.
+pub async fn open_jobs(pool: &AnyPool, id: &OrgId) -> Result<(i64, Credits), StoreError> {
+    let row = sqlx::query(SUM_OPEN_JOBS)
+        .bind(id.to_string())
+        .bind(OPEN_JOBS_MAX)
+        .fetch_one(pool)
+        .await?;
+    let mut columns = Columns::of(&row);
+    Ok((columns.take()?, Credits(columns.take()?)))
 }
 
 fn read_listed(columns: &mut Columns<'_>) -> Result<ListedOrg, StoreError> {

@@ -2,6 +2,7 @@
 //! what one team comes to at this moment.
 
 use std::collections::HashMap;
+use std::str::FromStr;
 
 use sqlx::{AnyConnection, AnyPool};
 
@@ -124,6 +125,23 @@ pub enum TeamOrder {
     Available,
     /// By all that was ever spent, the most first.
     Used,
+}
+
+impl FromStr for TeamOrder {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let orders = [
+            ("id", Self::Id),
+            ("balance", Self::Balance),
+            ("available", Self::Available),
+            ("used", Self::Used),
+        ];
+        let found = orders.into_iter().find(|(word, _)| *word == text);
+        found
+            .map(|(_, order)| order)
+            .ok_or_else(|| "must be id, balance, available or used".to_owned())
+    }
 }
 
 impl TeamOrder {

@@ -15,14 +15,14 @@ impl Row for OrgRow {
 
     const COLUMNS: &'static [Column] = &[
         words("ORG", 12, 20, 0),
-        words("STATUS", 10, 12, 1),
+        words("STATUS", 10, 10, 1),
         words("NAME", 10, 24, 5),
         numbers("TEAMS", 6, 2),
         numbers("STOPPED", 7, 6),
-        numbers("BALANCE", 11, 3),
+        numbers("BALANCE", 9, 3),
         numbers("HELD", 9, 7),
         numbers("TODAY", 9, 4),
-        numbers("USED", 11, 8),
+        numbers("USED", 9, 8),
         numbers("KEYS", 6, ONLY_WIDE),
     ];
 

@@ -16,14 +16,14 @@ impl Row for TeamRow {
     type Cursor = Place;
 
     const COLUMNS: &'static [Column] = &[
-        words("TEAM", 12, 24, 0),
-        words("STATUS", 11, 14, 1),
+        words("TEAM", 16, 28, 0),
+        words("STATUS", 11, 11, 1),
         words("ORG", 8, 16, 4),
-        numbers("BALANCE", 11, 2),
+        numbers("BALANCE", 9, 2),
         numbers("HELD", 9, 6),
-        numbers("AVAILABLE", 11, 3),
+        numbers("AVAILABLE", 9, 3),
         numbers("TODAY", 9, 5),
-        numbers("USED", 11, 7),
+        numbers("USED", 9, 7),
         numbers("KEYS", 4, 7),
         words("MODE", 9, 18, 8),
         words("NAME", 10, 24, ONLY_WIDE),
@@ -86,16 +86,21 @@ impl Row for TeamRow {
     }
 }
 
-/// Credits within eleven columns: large amounts in millions, never cut off.
+/// Credits within nine columns: large amounts in millions and more, never cut off.
 pub(in crate::dashboard::screens) fn amount(credits: Credits) -> String {
     let text = format::credits(credits);
     if text.len() <= 9 {
         return text;
     }
-    let tenths = credits.0 / 100_000;
+    let (unit, letter) = match credits.0.unsigned_abs() {
+        ..10_000_000_000 => (1_000_000, 'M'),
+        10_000_000_000..10_000_000_000_000 => (1_000_000_000, 'G'),
+        _ => (1_000_000_000_000, 'T'),
+    };
     let sign = if credits.0 < 0 { "-" } else { "" };
-    let whole = format::number((tenths / 10).abs());
-    format!("{sign}{whole}.{}M", (tenths % 10).abs())
+    let tenths = credits.0.unsigned_abs() / (unit / 10);
+    let whole = format::number((tenths / 10).cast_signed());
+    format!("{sign}{whole}.{}{letter}", tenths % 10)
 }
 
 fn in_style(credits: Credits, context: &Context) -> Cell {

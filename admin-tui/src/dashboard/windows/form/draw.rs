@@ -59,7 +59,8 @@ impl Form {
         let preview = preview.map(|preview| preview(Values(&self.entries), context));
         let preview = preview.unwrap_or_default();
         let below = (preview.len() + usize::from(!preview.is_empty())) as u16;
-        let lines = self.lines();
+        let width = usize::from(WIDTH.min(area.width)).saturating_sub(4);
+        let lines = self.lines(width);
         let room = area.height.saturating_sub(AROUND + below).max(1);
         let fields = room.min(lines.len() as u16);
         let skip = self.first_line(&lines, fields.into());
@@ -73,7 +74,7 @@ impl Form {
                 height: 1,
                 ..inside
             };
-            let at = self.draw_line(row.intersection(inside), buffer, context, *shown);
+            let at = self.draw_line(row.intersection(inside), buffer, context, shown);
             cursor = cursor.or(at);
         }
         let under = Rect {
@@ -88,19 +89,23 @@ impl Form {
     }
 
     /// The lines of all fields: each field, and below it what is wrong with it.
-    fn lines(&self) -> Vec<Shown> {
-        let entries = self.entries.iter().enumerate();
-        entries
-            .flat_map(|(place, entry)| {
-                let wrong = entry.error.is_some().then_some(Shown::Error(place));
-                [Some(Shown::Field(place)), wrong].into_iter().flatten()
-            })
-            .collect()
+    fn lines(&self, width: usize) -> Vec<Shown> {
+        let mut lines = Vec::new();
+        for (place, entry) in self.entries.iter().enumerate() {
+            lines.push(Shown { place, error: None });
+            let wrong = entry.error.as_deref().unwrap_or_default();
+            let pieces = wrapped(wrong, width.saturating_sub(INDENT.into())).into_iter();
+            lines.extend(pieces.map(|piece| Shown {
+                place,
+                error: Some(piece),
+            }));
+        }
+        lines
     }
 
     /// The first line to show, so that the field with the cursor is seen with its error.
     fn first_line(&self, lines: &[Shown], room: usize) -> usize {
-        let of_field = |line: &Shown| line.place() == self.place;
+        let of_field = |line: &Shown| line.place == self.place;
         let first = lines.iter().position(of_field).unwrap_or(0);
         let last = lines.iter().rposition(of_field).unwrap_or(0);
         let skip = self.skip.get();
@@ -115,26 +120,19 @@ impl Form {
         row: Rect,
         buffer: &mut Buffer,
         context: &Context,
-        shown: Shown,
+        shown: &Shown,
     ) -> Option<Position> {
-        let entry = self.entries.get(shown.place())?;
+        let entry = self.entries.get(shown.place)?;
+        let focused = shown.place == self.place;
+        if let Some(why) = &shown.error {
+            let start = row.x + INDENT;
+            line(start, row.y, row.right(), buffer, why, context.theme.bad);
+            return None;
+        }
         let widths = self.entries.iter().map(|entry| entry.label.width());
         let label_width = (widths.max().unwrap_or(0) as u16 + 2).min(row.width / 2);
-        let focused = shown.place() == self.place;
-        match shown {
-            Shown::Field(_) => {
-                let at = draw_entry(row, buffer, context, entry, (label_width, focused));
-                at.filter(|_| focused)
-            }
-            Shown::Error(_) => {
-                let why = format!("^ {}", entry.error.as_deref().unwrap_or_default());
-                let start = indent(row, label_width, &why);
-                let room = usize::from(row.right().saturating_sub(start));
-                let why = format::cut(&why, room, context.charset.ellipsis());
-                line(start, row.y, row.right(), buffer, &why, context.theme.bad);
-                None
-            }
-        }
+        let at = draw_entry(row, buffer, context, entry, (label_width, focused));
+        at.filter(|_| focused)
     }
 
     fn draw_foot(&self, inside: Rect, buffer: &mut Buffer, context: &Context, text: &str) {
@@ -142,51 +140,39 @@ impl Form {
             Some(error) => (error.as_str(), context.theme.bad),
             None => (text, context.theme.dim),
         };
-        let width = usize::from(inside.width);
-        let y = inside.bottom().saturating_sub(1);
-        // What is wrong may need the empty line above the foot too.
-        let split = if text.width() > width && inside.height > 2 {
-            text.char_indices()
-                .take_while(|(at, _)| *at <= width)
-                .filter(|(_, c)| *c == ' ')
-                .last()
-                .map_or(0, |(at, _)| at)
-        } else {
-            0
-        };
-        let (above, last) = text.split_at(split);
-        line(
-            inside.x,
-            y.saturating_sub(1),
-            inside.right(),
-            buffer,
-            above,
-            style,
-        );
-        let last = format::cut(last.trim_start(), width, context.charset.ellipsis());
-        line(inside.x, y, inside.right(), buffer, &last, style);
-    }
-}
-
-/// A line of a form, by the place of its field.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    Field(usize),
-    Error(usize),
-}
-
-impl Shown {
-    const fn place(self) -> usize {
-        match self {
-            Self::Field(place) | Self::Error(place) => place,
+        // What is wrong may need the empty line above too.
+        let mut pieces = wrapped(text, inside.width.into());
+        pieces.truncate(2);
+        let bottom = inside.bottom();
+        for (y, piece) in (inside.y..bottom).rev().zip(pieces.iter().rev()) {
+            line(inside.x, y, inside.right(), buffer, piece, style);
         }
     }
 }
 
-/// An error stands below its field, or begins further left if it is long.
-fn indent(row: Rect, label_width: u16, text: &str) -> u16 {
-    let left = row.right().saturating_sub(text.width() as u16);
-    (row.x + label_width).min(left).max(row.x)
+/// How far to the right an error below a field begins.
+const INDENT: u16 = 2;
+
+/// A text in lines of at most so many columns, cut between words.
+fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(last) if last.width() + 1 + word.width() <= width => {
+                last.push(' ');
+                last.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+/// A line of a form: a field by its place, or a piece of what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Shown {
+    place: usize,
+    error: Option<String>,
 }
 
 fn draw_entry(
@@ -223,7 +209,13 @@ fn draw_entry(
             let words: Vec<(&str, bool)> = words
                 .map(|(place, word)| (word.as_str(), place == *chosen))
                 .collect();
-            draw_words(room, buffer, context, &words, (*chosen, focused));
+            if needed(&words) > usize::from(room.width) {
+                let word = options.get(*chosen).map_or("", String::as_str);
+                let text = format!("< {word} >  {}/{}", chosen + 1, options.len());
+                line(room.x, room.y, room.right(), buffer, &text, theme.title);
+            } else {
+                draw_words(room, buffer, context, &words, (*chosen, focused));
+            }
             at_start(room, focused)
         }
         Input::Many { options, .. } if options.is_empty() => {
@@ -256,6 +248,12 @@ fn at_start(room: Rect, focused: bool) -> Option<Position> {
     focused.then_some(at)
 }
 
+/// The columns that words with their boxes take.
+fn needed(words: &[(&str, bool)]) -> usize {
+    let widths = words.iter().map(|(word, _)| word.width() + 6);
+    widths.sum::<usize>().saturating_sub(2)
+}
+
 /// Words with their boxes. If not all fit, those from the cursor on, and how many there are.
 fn draw_words(
     room: Rect,
@@ -265,8 +263,7 @@ fn draw_words(
     (place, focused): (usize, bool),
 ) {
     let theme = &context.theme;
-    let needed: usize = words.iter().map(|(word, _)| word.width() + 6).sum();
-    let fits = needed <= usize::from(room.width) + 2;
+    let fits = needed(words) <= usize::from(room.width);
     let count = format!(" {}/{}", place + 1, words.len());
     let end = if fits {
         room.right()

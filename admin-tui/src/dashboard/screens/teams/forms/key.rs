@@ -20,7 +20,7 @@ pub(in crate::dashboard::screens::teams) fn create(team_id: &TeamId) -> Form {
     let none = Names::default();
     let mut entries = vec![
         Entry::line(LABEL, "", "what it is for").checked(label),
-        Entry::line(EXPIRES, "", "90d or a time; empty: never").checked(optional::<Moment>),
+        Entry::line(EXPIRES, "", "90d, a time; empty: never").checked(optional::<Moment>),
     ];
     let limits = [RPM, TPM, PARALLEL].into_iter();
     entries.extend(limits.map(|label| entry(label, String::new(), &none)));
