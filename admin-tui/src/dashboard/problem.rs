@@ -39,7 +39,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let is_offline = error.is_unreachable();
         Self {
-            is_lost: error.leaves_outcome_unknown(),
+            is_lost: matches!(error, StoreError::Unanswered(_)),
             sentence: error.to_string(),
             is_offline,
         }

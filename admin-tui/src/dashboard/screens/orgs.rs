@@ -230,8 +230,8 @@ impl Screen for Orgs {
     fn draw(&self, area: Rect, buffer: &mut Buffer, context: &Context) {
         let side = match context.class() {
             Class::Tiny | Class::Compact => 0,
-            Class::Normal => 48,
-            Class::Wide => 72,
+            Class::Normal => 46,
+            Class::Wide => 64,
         };
         let [left, right] = split(area, side);
         let title = ("Organizations", &*self.list.position());

@@ -32,6 +32,9 @@ pub(crate) fn section(title: impl Into<String>, facts: Vec<Fact>) -> Section {
 
 /// What administrators did last, one a line.
 pub(crate) fn records(records: &[AuditRecord], now: Timestamp) -> Vec<Fact> {
+    if records.is_empty() {
+        return vec![fact("none", "")];
+    }
     let lines = records.iter().map(|record| {
         let label = format!("{} ago", format::age(record.at, now));
         fact(label, format!("{} by {}", record.action, record.actor))

@@ -28,7 +28,7 @@ mod page;
 mod row;
 mod standing;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub(super) use row::{amount, standing_cell};
 
@@ -269,7 +269,7 @@ impl Screen for Teams {
         let side = match context.class() {
             Class::Tiny | Class::Compact => 0,
             Class::Normal => 46,
-            Class::Wide => 72,
+            Class::Wide => 64,
         };
         let [left, right] = split(area, side);
         let title = ("Teams", &*self.list.position());

@@ -4,7 +4,7 @@ use crossterm::event::KeyCode;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use super::{Window, framed};
+use super::{Window, framed, scrolled};
 use crate::dashboard::context::Context;
 use crate::dashboard::format;
 use crate::dashboard::keys::{Action, Key};
@@ -113,8 +113,10 @@ impl Window for Menu {
 
     fn draw(&self, area: Rect, buffer: &mut Buffer, context: &Context) -> Option<Position> {
         let height = self.entries.len() as u16 + 2;
-        let inside = framed(area, buffer, context, (&self.title, ""), (64, height));
-        let skip = (self.place + 1).saturating_sub(inside.height.into());
+        let seen = usize::from(height.min(area.height).saturating_sub(2));
+        let skip = (self.place + 1).saturating_sub(seen);
+        let remark = scrolled((skip, seen, self.entries.len()));
+        let inside = framed(area, buffer, context, (&self.title, remark), (64, height));
         for (row, (place, entry)) in rows(inside).zip(self.entries.iter().enumerate().skip(skip)) {
             let style = match &entry.refusal {
                 Some(_) => context.theme.dim,

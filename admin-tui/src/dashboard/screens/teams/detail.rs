@@ -163,7 +163,7 @@ fn limits(listed: &ListedTeam) -> Vec<Fact> {
 
 fn today(today: &Today) -> Vec<Fact> {
     let jobs = format!(
-        "{} completed, {} failed, {} cancelled",
+        "{} ok, {} failed, {} cancelled",
         format::number(today.completed),
         format::number(today.failed),
         format::number(today.cancelled)

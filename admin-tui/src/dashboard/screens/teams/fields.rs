@@ -111,7 +111,7 @@ pub(super) fn entry(label: &'static str, text: String, names: &Names) -> Entry {
     match label {
         NAME => line("for people").checked(|t| unless_empty(t, |t| value::text(t).map(drop))),
         MODE => Entry::one(label, &MODES, place(&MODES, &text)),
-        LEAVE => Entry::one(label, &LEAVES, place(&LEAVES, &text)).hinted("calls end so"),
+        LEAVE => Entry::one(label, &LEAVES, place(&LEAVES, &text)).hinted("its calls then"),
         RATE => line("for consumption_usd").checked(optional::<CreditRate>),
         TOKENS => {
             line("for consumption_tokens").checked(|t| unless_empty(t, |t| tokens(t).map(drop)))

@@ -25,7 +25,7 @@ impl Row for TeamRow {
         numbers("TODAY", 9, 5),
         numbers("USED", 9, 7),
         numbers("KEYS", 4, 7),
-        words("MODE", 9, 18, 8),
+        words("MODE", 18, 18, 8),
         words("NAME", 10, 24, ONLY_WIDE),
         words("DEFAULT MODEL", 10, 20, ONLY_WIDE),
         words("GROUPS", 8, 20, ONLY_WIDE),
