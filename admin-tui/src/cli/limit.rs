@@ -29,7 +29,7 @@ pub(crate) struct LimitOptions {
     max_parallel: Option<Limit>,
 }
 
-/// A limit, or none.
+/// One limit, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limit(pub(crate) Option<i64>);
 

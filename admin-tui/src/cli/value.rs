@@ -106,7 +106,7 @@ pub(super) fn filter(
 }
 
 /// Reads a span of at most a century.
-pub(super) fn span(text: &str) -> Result<Duration, String> {
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
     let span = parse_span(text)?;
     if span > SPAN_MAX {
         return Err("write a span of at most 100 years".to_owned());
@@ -157,7 +157,7 @@ pub(crate) fn budget(text: &str) -> Result<Budget, String> {
 }
 
 /// Reads a correction: up or down, but not by nothing.
-pub(super) fn correction(text: &str) -> Result<Credits, String> {
+pub(crate) fn correction(text: &str) -> Result<Credits, String> {
     credits_within(text, -CREDITS_MAX)
         .ok()
         .filter(|credits| *credits != Credits::ZERO)
@@ -169,7 +169,7 @@ pub(super) fn correction(text: &str) -> Result<Credits, String> {
 }
 
 /// Reads how many rows a list may have.
-pub(super) fn limit(text: &str) -> Result<i64, String> {
+pub(crate) fn limit(text: &str) -> Result<i64, String> {
     text.parse()
         .ok()
         .filter(|limit| (1..=LIMIT_MAX).contains(limit))
@@ -177,12 +177,12 @@ pub(super) fn limit(text: &str) -> Result<i64, String> {
 }
 
 /// Reads dollars per million tokens as nano-dollars per token.
-pub(super) fn price(text: &str) -> Result<NanoUsd, String> {
+pub(crate) fn price(text: &str) -> Result<NanoUsd, String> {
     NanoUsd::parse_per_million(text)
 }
 
 /// A unit price as dollars per million tokens: a nano-dollar per token is a thousandth of that.
-pub(super) fn per_million(unit: NanoUsd) -> f64 {
+pub(crate) fn per_million(unit: NanoUsd) -> f64 {
     unit.0 as f64 / 1_000.0
 }
 

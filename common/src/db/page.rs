@@ -183,12 +183,7 @@ impl<'a> Statement<'a> {
 
     fn values(&self) -> Values {
         let mut values = Values::default();
-        for bind in &self.binds {
-            match bind {
-                Bind::Number(number) => values.push(*number),
-                Bind::Text(text) => values.push(text.clone()),
-            }
-        }
+        values.push_binds(&self.binds);
         values
     }
 

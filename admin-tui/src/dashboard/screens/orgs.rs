@@ -14,6 +14,7 @@ use crate::dashboard::context::{Class, Context};
 use crate::dashboard::keys::{Action, Binding, bind};
 use crate::dashboard::step::{Slot, Step};
 use crate::dashboard::store::orgs::{Answer as Found, Detail, OrgRow, Query as Asked};
+use crate::dashboard::store::part::Ask;
 use crate::dashboard::store::{Answer, Query};
 use crate::dashboard::tab::Tab;
 use crate::dashboard::widgets::list::{List, Row as _};
@@ -59,8 +60,7 @@ const DETAIL: Slot = 1;
 #[derive(Debug)]
 pub(crate) struct Orgs {
     list: List<OrgRow>,
-    filter: Filter,
-    text: String,
+    filter: String,
     order: (OrgOrder, bool),
     detail: Option<Box<Detail>>,
     /// Whose detail was asked for last.
@@ -71,8 +71,7 @@ impl Default for Orgs {
     fn default() -> Self {
         Self {
             list: List::default(),
-            filter: Filter::all(&ORGS),
-            text: String::new(),
+            filter: String::new(),
             order: (OrgOrder::Id, false),
             detail: None,
             asked: None,
@@ -86,12 +85,8 @@ fn load(slot: Slot, asked: Asked) -> Step {
 
 impl Orgs {
     fn ask_list(&self) -> Step {
-        let asked = Asked::List {
-            filter: self.filter.clone(),
-            order: self.order,
-            start: self.list.start(),
-        };
-        load(LIST, asked)
+        let ask = Ask::new(self.filter.clone(), self.list.start());
+        load(LIST, Asked::List(ask, self.order))
     }
 
     /// Asks for what stands beside the list, unless it is there or under way.
@@ -130,7 +125,7 @@ impl Screen for Orgs {
     }
 
     fn filter(&self) -> Option<&str> {
-        Some(&self.text)
+        Some(&self.filter)
     }
 
     fn bindings(&self) -> &'static [Binding] {
@@ -146,10 +141,6 @@ impl Screen for Orgs {
     }
 
     fn refresh(&mut self, context: &Context) -> Vec<Step> {
-        // Pauses that end meanwhile count by the present.
-        if let Ok(filter) = Filter::parse(&ORGS, &self.text, context.now) {
-            self.filter = filter;
-        }
         let mut steps = vec![self.ask_list()];
         self.asked = None;
         steps.extend(self.ask_detail(context));
@@ -194,12 +185,11 @@ impl Screen for Orgs {
     }
 
     fn set_filter(&mut self, text: &str, context: &Context) -> Result<Vec<Step>, String> {
-        let filter = Filter::parse(&ORGS, text, context.now).map_err(|why| why.to_string())?;
-        if text.trim() == self.text {
+        Filter::parse(&ORGS, text, context.now).map_err(|why| why.to_string())?;
+        if text.trim() == self.filter {
             return Ok(Vec::new());
         }
-        self.filter = filter;
-        text.trim().clone_into(&mut self.text);
+        text.trim().clone_into(&mut self.filter);
         self.list.restart();
         Ok(vec![self.ask_list()])
     }
@@ -236,7 +226,7 @@ impl Screen for Orgs {
         let [left, right] = split(area, side);
         let title = ("Organizations", &*self.list.position());
         let inside = pane(left, buffer, context, title, true);
-        let empty = if self.filter.is_all() {
+        let empty = if self.filter.is_empty() {
             "no organizations yet: n makes one"
         } else {
             "no organization fits this filter: esc takes it away"

@@ -12,6 +12,7 @@ use super::sections::draw_stacked;
 use crate::dashboard::context::{Class, Context};
 use crate::dashboard::keys::{Action, Binding, bind};
 use crate::dashboard::step::{Slot, Step};
+use crate::dashboard::store::part::Ask;
 use crate::dashboard::store::teams::{Answer as Found, Detail, Names, Query as Asked, TeamRow};
 use crate::dashboard::store::{Answer, Query};
 use crate::dashboard::tab::Tab;
@@ -72,8 +73,7 @@ const NAMES_AGE: std::time::Duration = std::time::Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct Teams {
     list: List<TeamRow>,
-    filter: Filter,
-    text: String,
+    filter: String,
     order: (TeamOrder, bool),
     detail: Option<Box<Detail>>,
     /// Whose detail was asked for last.
@@ -86,8 +86,7 @@ impl Default for Teams {
     fn default() -> Self {
         Self {
             list: List::default(),
-            filter: Filter::all(&TEAMS),
-            text: String::new(),
+            filter: String::new(),
             order: (TeamOrder::Id, false),
             detail: None,
             asked: None,
@@ -103,12 +102,8 @@ fn load(slot: Slot, asked: Asked) -> Step {
 
 impl Teams {
     fn ask_list(&self) -> Step {
-        let asked = Asked::List {
-            filter: self.filter.clone(),
-            order: self.order,
-            start: self.list.start(),
-        };
-        load(LIST, asked)
+        let ask = Ask::new(self.filter.clone(), self.list.start());
+        load(LIST, Asked::List(ask, self.order))
     }
 
     /// Asks for what stands beside the list, unless it is there or under way.
@@ -153,7 +148,7 @@ impl Screen for Teams {
     }
 
     fn filter(&self) -> Option<&str> {
-        Some(&self.text)
+        Some(&self.filter)
     }
 
     fn bindings(&self) -> &'static [Binding] {
@@ -169,10 +164,6 @@ impl Screen for Teams {
     }
 
     fn refresh(&mut self, context: &Context) -> Vec<Step> {
-        // Pauses that end meanwhile count by the present.
-        if let Ok(filter) = Filter::parse(&TEAMS, &self.text, context.now) {
-            self.filter = filter;
-        }
         let mut steps = vec![self.ask_list()];
         self.asked = None;
         steps.extend(self.ask_detail(context));
@@ -229,12 +220,11 @@ impl Screen for Teams {
     }
 
     fn set_filter(&mut self, text: &str, context: &Context) -> Result<Vec<Step>, String> {
-        let filter = Filter::parse(&TEAMS, text, context.now).map_err(|why| why.to_string())?;
-        if text.trim() == self.text {
+        Filter::parse(&TEAMS, text, context.now).map_err(|why| why.to_string())?;
+        if text.trim() == self.filter {
             return Ok(Vec::new());
         }
-        self.filter = filter;
-        text.trim().clone_into(&mut self.text);
+        text.trim().clone_into(&mut self.filter);
         self.list.restart();
         Ok(vec![self.ask_list()])
     }
@@ -274,7 +264,7 @@ impl Screen for Teams {
         let [left, right] = split(area, side);
         let title = ("Teams", &*self.list.position());
         let inside = pane(left, buffer, context, title, true);
-        let empty = if self.filter.is_all() {
+        let empty = if self.filter.is_empty() {
             "no teams yet: n makes one"
         } else {
             "no team fits this filter: esc takes it away"

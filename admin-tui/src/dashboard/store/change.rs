@@ -2,12 +2,12 @@
 
 use tollgate_common::clock::SystemRandom;
 use tollgate_common::command::{Command, NewKey as StoredKey};
-use tollgate_common::db::verify;
 use tollgate_common::key::PlainKey;
 
 use super::Source;
 use crate::dashboard::change::{Change, NewKey, Operation, Outcome};
 use crate::dashboard::problem::Problem;
+use crate::session::Grounds;
 
 mod save;
 
@@ -15,13 +15,7 @@ mod save;
 pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Problem> {
     match &change.operation {
         Operation::Command(command) => execute(source, change, command).await,
-        Operation::Commands(commands) => {
-            for (done, command) in commands.iter().enumerate() {
-                let executed = execute(source, change, command).await;
-                executed.map_err(|problem| problem.after(done, commands.len()))?;
-            }
-            Ok(Outcome::good(change.sentence.clone()))
-        }
+        Operation::Commands(commands) => execute_all(source, change, commands).await,
         Operation::StopTeams { ids, cancel_jobs } => {
             super::teams::stop(source, change, (ids, *cancel_jobs)).await
         }
@@ -36,7 +30,36 @@ pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Pr
         } => super::providers::test(source, provider, *credential).await,
         Operation::Export(export) => super::super::export::write(source, export).await,
         Operation::Save { secret, name } => save::save(&source.files, name, secret),
-        Operation::Verify => verify_ledger(source).await,
+        Operation::Verify => super::credits::verify(source).await,
+    }
+}
+
+async fn execute_all(
+    source: &Source,
+    change: &Change,
+    commands: &[Command],
+) -> Result<Outcome, Problem> {
+    for (done, command) in commands.iter().enumerate() {
+        if let Err(problem) = execute(source, change, command).await {
+            let sentence = format!(
+                "{done} of {} done, then: {}",
+                commands.len(),
+                problem.sentence
+            );
+            return Err(Problem {
+                sentence,
+                ..problem
+            });
+        }
+    }
+    Ok(Outcome::good(change.sentence.clone()))
+}
+
+/// On which grounds a change is made.
+pub(super) fn grounds(change: &Change) -> Grounds<'_> {
+    Grounds {
+        reason: change.reason.as_deref(),
+        expected: change.expected,
     }
 }
 
@@ -46,7 +69,11 @@ pub(super) async fn execute(
     change: &Change,
     command: &Command,
 ) -> Result<Outcome, Problem> {
-    source.session.execute(command).await?;
+    if matches!(command, Command::CancelJob { .. } | Command::FailJob { .. }) {
+        return super::jobs::end(source, change, command).await;
+    }
+    let grounds = grounds(change);
+    source.session.execute_on(grounds, command).await?;
     Ok(Outcome::good(change.sentence.clone()))
 }
 
@@ -87,22 +114,5 @@ async fn make_key(source: &Source, change: &Change) -> Result<Outcome, Problem> 
     };
     let mut outcome = execute(source, change, &command).await?;
     outcome.key = Some(NewKey { team_id, plain });
-    Ok(outcome)
-}
-
-async fn verify_ledger(source: &Source) -> Result<Outcome, Problem> {
-    let report = verify::verify(&source.session.database).await?;
-    let lines: Vec<String> = report
-        .differences
-        .iter()
-        .map(|difference| format!("{difference:?}"))
-        .collect();
-    let mut outcome = Outcome::good(if lines.is_empty() {
-        "the ledger is balanced".to_owned()
-    } else {
-        format!("{} differences in the ledger", lines.len())
-    });
-    outcome.is_bad = !lines.is_empty();
-    outcome.lines = lines;
     Ok(outcome)
 }

@@ -2,29 +2,23 @@
 
 use tollgate_common::db::audit::{self, AuditRecord};
 use tollgate_common::db::live;
-use tollgate_common::db::org::list::{self, ListedOrg, OrgOrder};
+use tollgate_common::db::org::list::{self, ListedOrg, ORGS, OrgOrder};
 use tollgate_common::db::page::{Place, Request, SEARCH, Start as PageStart};
 use tollgate_common::db::team::list::{self as teams, ListedTeam, TEAMS, TeamOrder};
 use tollgate_common::filter::Filter;
 use tollgate_common::id::OrgId;
 
-use super::{Source, page};
+use super::part::Ask;
+use super::{Source, part};
 use crate::dashboard::format;
 use crate::dashboard::problem::Problem;
-use crate::dashboard::widgets::list::{Page, Start};
+use crate::dashboard::widgets::list::Page;
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Query {
-    /// A part of the list.
-    List {
-        /// What it is narrowed to.
-        filter: Filter,
-        /// In what order, and whether that is turned around.
-        order: (OrgOrder, bool),
-        /// Which part.
-        start: Start<Place>,
-    },
+    /// A part of the list, in an order, which may be turned around.
+    List(Ask, (OrgOrder, bool)),
     /// Everything about one organization.
     Detail(OrgId),
     /// What it would mean to suspend it.
@@ -67,15 +61,14 @@ const RECORDS_SHOWN: i64 = 20;
 /// Reads it.
 pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer, Problem> {
     match query {
-        Query::List {
-            filter,
-            order,
-            start,
-        } => {
-            let start = page::start(&start);
-            let request = page::request(&filter, &start);
-            let part = list::page(source.pool(), order, &request, source.now()).await?;
-            let rows = page::page(part, |listed, place| OrgRow { listed, place });
+        Query::List(ask, order) => {
+            let read = ask.read(&ORGS, source.now())?;
+            let request = ask.request(&read);
+            let found = list::page(source.pool(), order, &request, source.now()).await?;
+            let rows = part::page(found, |listed| OrgRow {
+                listed: listed.row,
+                place: listed.place,
+            });
             Ok(super::Answer::Orgs(Answer::List(rows)))
         }
         Query::Detail(id) => {

@@ -4,32 +4,25 @@ use tollgate_common::command::Command;
 use tollgate_common::db::audit::{self, AuditRecord};
 use tollgate_common::db::live::{self, Told};
 use tollgate_common::db::page::Place;
-use tollgate_common::db::team::list::{self, ListedTeam, TeamKey, TeamOrder, Today};
+use tollgate_common::db::team::list::{self, ListedTeam, TEAMS, TeamKey, TeamOrder, Today};
 use tollgate_common::db::{model, org};
-use tollgate_common::filter::Filter;
 use tollgate_common::id::TeamId;
 use tollgate_common::live::LiveCall;
 use tollgate_common::money::Credits;
 use tollgate_common::standing::Standing;
 
-use super::{Source, page};
+use super::part::Ask;
+use super::{Source, part};
 use crate::dashboard::change::{Change, Outcome};
 use crate::dashboard::format;
 use crate::dashboard::problem::Problem;
-use crate::dashboard::widgets::list::{Page, Start};
+use crate::dashboard::widgets::list::Page;
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Query {
-    /// A part of the list.
-    List {
-        /// What it is narrowed to.
-        filter: Filter,
-        /// In what order, and whether that is turned around.
-        order: (TeamOrder, bool),
-        /// Which part.
-        start: Start<Place>,
-    },
+    /// A part of the list, in an order, which may be turned around.
+    List(Ask, (TeamOrder, bool)),
     /// Everything about one team.
     Detail(TeamId),
     /// What organizations, groups and models there are.
@@ -93,15 +86,14 @@ const RECORDS_SHOWN: i64 = 20;
 /// Reads it.
 pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer, Problem> {
     match query {
-        Query::List {
-            filter,
-            order,
-            start,
-        } => {
-            let start = page::start(&start);
-            let request = page::request(&filter, &start);
-            let part = list::page(source.pool(), order, &request, source.now()).await?;
-            let rows = page::page(part, |listed, place| TeamRow { listed, place });
+        Query::List(ask, order) => {
+            let read = ask.read(&TEAMS, source.now())?;
+            let request = ask.request(&read);
+            let found = list::page(source.pool(), order, &request, source.now()).await?;
+            let rows = part::page(found, |listed| TeamRow {
+                listed: listed.row,
+                place: listed.place,
+            });
             Ok(super::Answer::Teams(Answer::List(rows)))
         }
         Query::Detail(id) => {

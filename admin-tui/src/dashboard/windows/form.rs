@@ -6,6 +6,7 @@ use std::fmt;
 use crossterm::event::KeyCode;
 
 use super::Window;
+use super::confirm::{Confirm, Gravity};
 use super::field::Field;
 use crate::dashboard::change::{Change, Outcome};
 use crate::dashboard::context::Context;
@@ -216,6 +217,9 @@ struct Written {
     is_lost: bool,
 }
 
+/// Says what must be typed before the values are written, and the verb for it, if they are grave.
+pub(crate) type Guard = Box<dyn Fn(Values<'_>) -> Option<(&'static str, String)> + Send>;
+
 /// A form.
 pub(crate) struct Form {
     title: String,
@@ -224,6 +228,7 @@ pub(crate) struct Form {
     submit: Submit,
     preview: Option<Preview>,
     then: Option<Then>,
+    guard: Option<Guard>,
     review: Option<Written>,
     error: Option<String>,
     /// The first line of fields that is shown; drawing moves it to where the cursor is.
@@ -250,6 +255,7 @@ impl Form {
             submit,
             preview: None,
             then: None,
+            guard: None,
             review: None,
             error: None,
             skip: std::cell::Cell::new(0),
@@ -266,6 +272,32 @@ impl Form {
     pub(crate) fn then(mut self, then: Then) -> Self {
         self.then = Some(then);
         self
+    }
+
+    /// The same with a further question, in a window of its own, before grave values are written.
+    pub(crate) fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = Some(guard);
+        self
+    }
+
+    /// What the confirmed review leads to: the change, or the question before it.
+    fn confirmed(&mut self) -> Vec<Step> {
+        let review = self.review.as_mut();
+        let Some((facts, change)) =
+            review.and_then(|review| Some((review.facts.clone(), review.change.take()?)))
+        else {
+            return Vec::new();
+        };
+        let guard = self.guard.as_ref();
+        match guard.and_then(|guard| guard(Values(&self.entries))) {
+            Some((verb, word)) => {
+                let title = self.title.clone();
+                let gravity = Gravity::Final(word);
+                let confirm = Confirm::new(title, verb, facts, gravity, *change);
+                vec![Step::Close, Step::Open(Box::new(confirm.without_reason()))]
+            }
+            None => vec![Step::Change(change)],
+        }
     }
 
     fn leave(&mut self, forward: bool) {
@@ -335,10 +367,7 @@ impl Form {
         };
         let last = review.facts.len().saturating_sub(1);
         match key.code {
-            KeyCode::Char('y') => {
-                let change = review.change.take();
-                return change.map(Step::Change).into_iter().collect();
-            }
+            KeyCode::Char('y') => return self.confirmed(),
             KeyCode::Down | KeyCode::PageDown => review.skip = (review.skip + 1).min(last),
             KeyCode::Up | KeyCode::PageUp => review.skip = review.skip.saturating_sub(1),
             // The same form again would do the same again.
