@@ -174,18 +174,23 @@ impl Session {
         Ok(admin::execute(&self.database, actor, command).await?)
     }
 
-    /// Cancels the open jobs of a team, each by a command of its own, and says how many. Jobs that
-    /// have ended meanwhile are left alone.
+    /// Cancels the open jobs of a team that is suspended, each by a command of its own, and says how
+    /// many. Jobs that have ended meanwhile are left alone.
     pub(crate) async fn cancel_open_jobs(
         &self,
         team: &TeamId,
-        why: &str,
+        why: Option<&str>,
     ) -> Result<usize, Failure> {
+        let grounds = Grounds {
+            reason: why,
+            expected: None,
+        };
         let jobs = list::open_job_ids(self.database.pool(), team).await?;
         let mut cancelled = 0;
         for id in jobs {
-            let reason = why.to_owned();
-            match self.execute(&Command::CancelJob { id, reason }).await {
+            let reason = why.unwrap_or("the team is suspended").to_owned();
+            let command = Command::CancelJob { id, reason };
+            match self.execute_on(grounds, &command).await {
                 Ok(_) => cancelled += 1,
                 Err(Failure::Command(CommandError::Refused(_) | CommandError::NotFound { .. })) => {
                 }

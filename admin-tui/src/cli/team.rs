@@ -153,8 +153,7 @@ pub(crate) struct Narrowed {
 async fn stop(session: &Session, output: Output, id: TeamId) -> Result<(), Failure> {
     let (id, command, _) = standing(id, Standing::Suspended, "");
     session.execute(&command).await?;
-    let why = "the team is suspended";
-    let cancelled = session.cancel_open_jobs(&id, why).await?;
+    let cancelled = session.cancel_open_jobs(&id, None).await?;
     let view = find(session, &id).await?;
     output.done(
         &view,

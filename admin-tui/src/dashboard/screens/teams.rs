@@ -176,8 +176,10 @@ impl Screen for Teams {
     }
 
     fn receive(&mut self, _slot: Slot, answer: Answer, context: &Context) -> Vec<Step> {
-        let Answer::Teams(found) = answer else {
-            return Vec::new();
+        let found = match answer {
+            Answer::Teams(found) => found,
+            Answer::Credits(found) => return acts::receive(found),
+            _ => return Vec::new(),
         };
         match found {
             Found::List(page) => self.list.receive(page),

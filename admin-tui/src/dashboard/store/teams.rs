@@ -197,7 +197,7 @@ pub(super) async fn stop(
         let executed = super::change::execute(source, change, &command).await;
         executed.map_err(told)?;
         if cancel_jobs {
-            let why = change.reason.as_deref().unwrap_or("the team is suspended");
+            let why = change.reason.as_deref();
             let jobs = source.session.cancel_open_jobs(id, why).await;
             cancelled += jobs.map_err(|failure| told(failure.into()))?;
         }

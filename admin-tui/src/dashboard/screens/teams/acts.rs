@@ -6,8 +6,10 @@ use super::{forms, standing};
 use crate::dashboard::context::Context;
 use crate::dashboard::format;
 use crate::dashboard::keys::Action;
-use crate::dashboard::step::Step;
+use crate::dashboard::screens::{credits, keys};
+use crate::dashboard::step::{Slot, Step};
 use crate::dashboard::store::teams::Names;
+use crate::dashboard::store::{self, Query};
 use crate::dashboard::tab::Tab;
 
 /// Whether an action is about the team under the cursor or those that are marked.
@@ -64,8 +66,8 @@ pub(super) fn act(
         Action::Edit => open(forms::edit(first, names)),
         Action::Limits => open(forms::limits(first)),
         Action::Groups => open(forms::groups(first, names)),
-        Action::AddCredits => open(forms::credits::add(first)),
-        Action::NewKey => open(forms::key::create(&first.team.id)),
+        Action::AddCredits => vec![ask_credits(first)],
+        Action::NewKey => open(keys::forms::new(Some(first.team.id.to_string()))),
         Action::Pause => open(standing::pause(teams)),
         Action::Standing => standing::turn(teams, context),
         Action::ShowKeys => show(Tab::Keys, first),
@@ -78,6 +80,25 @@ pub(super) fn act(
 
 fn open(window: impl crate::dashboard::windows::Window + 'static) -> Vec<Step> {
     vec![Step::Open(Box::new(window))]
+}
+
+/// The slot in which an account is read before credits are added to it.
+const ACCOUNT: Slot = 3;
+
+/// Credits are added to what there is now, so that is read first.
+fn ask_credits(listed: &ListedTeam) -> Step {
+    let asked = store::credits::Query::Account(listed.team.id.clone());
+    Step::Load(ACCOUNT, Query::Credits(asked))
+}
+
+/// Takes the account that was read: the form that adds credits to it.
+pub(super) fn receive(found: store::credits::Answer) -> Vec<Step> {
+    match found {
+        store::credits::Answer::Account(Some(found)) => {
+            credits::forms::act(Action::AddCredits, &found.listed)
+        }
+        _ => Vec::new(),
+    }
 }
 
 /// Goes to another list, narrowed to a team.

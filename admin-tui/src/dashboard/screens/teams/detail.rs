@@ -105,7 +105,7 @@ fn credits(listed: &ListedTeam, detail: Option<&Detail>, context: &Context) -> V
 }
 
 /// How long credits last if they are spent like today so far.
-pub(super) fn lasts(credits: Credits, listed: &ListedTeam, now: Timestamp) -> String {
+fn lasts(credits: Credits, listed: &ListedTeam, now: Timestamp) -> String {
     let today = listed.charged_today(now);
     if !today.is_positive() || !credits.is_positive() {
         return "-".to_owned();

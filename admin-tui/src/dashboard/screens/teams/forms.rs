@@ -13,13 +13,11 @@ use crate::cli::value;
 use crate::dashboard::change::Change;
 use crate::dashboard::context::Context;
 use crate::dashboard::format;
+use crate::dashboard::screens::keys;
 use crate::dashboard::step::Step;
 use crate::dashboard::store::teams::Names;
 use crate::dashboard::widgets::facts::{Fact, fact};
 use crate::dashboard::windows::form::{Complaint, Entry, Form, Review, Values};
-
-pub(super) mod credits;
-pub(super) mod key;
 
 const ID: &str = "Team";
 const ORG: &str = "Organization";
@@ -61,7 +59,7 @@ pub(super) fn create(names: &Names, org: String) -> Form {
 
 fn offer_key(values: Values<'_>, _context: &Context) -> Vec<Step> {
     let id = values.parse::<TeamId>(ID);
-    let form = id.map(|id| Step::Open(Box::new(key::create(&id))));
+    let form = id.map(|id| Step::Open(Box::new(keys::forms::new(Some(id.to_string())))));
     form.into_iter().collect()
 }
 

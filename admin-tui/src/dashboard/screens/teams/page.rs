@@ -77,14 +77,18 @@ impl Screen for TeamPage {
     }
 
     fn receive(&mut self, _slot: Slot, answer: Answer, _context: &Context) -> Vec<Step> {
-        if let Answer::Teams(Found::Detail(detail)) = answer {
-            self.is_gone = detail.is_none();
-            if let Some(detail) = detail {
-                self.listed = detail.listed.clone();
-                self.detail = Some(detail);
+        match answer {
+            Answer::Teams(Found::Detail(detail)) => {
+                self.is_gone = detail.is_none();
+                if let Some(detail) = detail {
+                    self.listed = detail.listed.clone();
+                    self.detail = Some(detail);
+                }
+                Vec::new()
             }
+            Answer::Credits(found) => acts::receive(found),
+            _ => Vec::new(),
         }
-        Vec::new()
     }
 
     fn act(&mut self, action: Action, context: &Context) -> Vec<Step> {
