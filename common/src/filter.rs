@@ -154,12 +154,11 @@ impl Filter {
     /// A filter that one word narrows to one text, which stands as it is.
     pub fn only_word(vocabulary: &'static Vocabulary, name: &str, text: &str) -> Self {
         let place = vocabulary.words.iter().position(|word| word.name == name);
-        let test = Test::Names(vec![(text.to_owned(), false)]);
         Self {
             terms: vec![Term {
                 is_negated: false,
                 word: place,
-                test,
+                test: Test::Names(vec![(text.to_owned(), false)]),
             }],
             ..Self::all(vocabulary)
         }

@@ -235,9 +235,8 @@ impl Window for Confirm {
                 self.scroll(key.code);
             }
             (KeyCode::Char(' '), Focus::Choice) => self.toggle(),
-            (_, Focus::Choice) => {}
             (KeyCode::Char('y'), Focus::Buttons) => return self.confirm(context),
-            (_, Focus::Buttons) => {}
+            (_, Focus::Choice | Focus::Buttons) => {}
             (_, Focus::Typed) => {
                 self.typed.key(key);
             }
@@ -360,7 +359,7 @@ impl Confirm {
                 (Focus::Reason, _) => labelled(row, buffer, context, "Reason", &self.reason),
                 _ => continue,
             };
-            cursor = cursor.or((self.focus == focus).then_some(at));
+            cursor = cursor.or_else(|| (self.focus == focus).then_some(at));
         }
         cursor
     }

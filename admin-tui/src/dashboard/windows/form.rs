@@ -447,15 +447,12 @@ impl Window for Form {
         result: &Result<Outcome, Problem>,
         context: &Context,
     ) -> Vec<Step> {
-        let problem = match result {
-            Ok(_) => {
-                let values = Values(&self.entries);
-                let then = self.then.as_ref().map(|then| then(values, context));
-                let mut steps = vec![Step::Close];
-                steps.extend(then.unwrap_or_default());
-                return steps;
-            }
-            Err(problem) => problem,
+        let Err(problem) = result else {
+            let values = Values(&self.entries);
+            let then = self.then.as_ref().map(|then| then(values, context));
+            let mut steps = vec![Step::Close];
+            steps.extend(then.unwrap_or_default());
+            return steps;
         };
         if let Some(review) = &mut self.review {
             review.is_lost = problem.is_lost;

@@ -4,7 +4,6 @@ use tollgate_common::db::team::list::ListedTeam;
 
 use super::{forms, standing};
 use crate::dashboard::context::Context;
-use crate::dashboard::format;
 use crate::dashboard::keys::Action;
 use crate::dashboard::screens::{credits, keys};
 use crate::dashboard::step::{Slot, Step};
@@ -41,8 +40,7 @@ pub(super) fn refusal(action: Action, teams: usize, names: &Names) -> Option<Str
         }
         _ if teams == 0 && is_about_teams(action) => Some("there is no team here".to_owned()),
         _ if teams > 1 && is_about_one(action) => {
-            let marked = format::number(teams as i64);
-            Some(format!("one team at a time: {marked} are marked"))
+            Some(format!("one team at a time: {teams} are marked"))
         }
         _ => None,
     }

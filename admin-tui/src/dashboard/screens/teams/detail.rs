@@ -2,6 +2,7 @@
 
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::team::list::{ListedTeam, TeamKey, Today};
+use tollgate_common::id::GroupName;
 use tollgate_common::ledger::{Budget, Window};
 use tollgate_common::live::LiveCall;
 use tollgate_common::money::{Credits, NanoUsd};
@@ -115,6 +116,8 @@ fn lasts(credits: Credits, listed: &ListedTeam, now: Timestamp) -> String {
     let days = credits.0 as f64 / (today.0 as f64 * 86_400.0 / elapsed);
     if days > 999.0 {
         "over 999 days at today's pace".to_owned()
+    } else if days > 9.0 {
+        format!("about {days:.0} days at today's pace")
     } else {
         format!("about {days:.1} days at today's pace")
     }
@@ -122,7 +125,7 @@ fn lasts(credits: Credits, listed: &ListedTeam, now: Timestamp) -> String {
 
 fn terms(listed: &ListedTeam) -> Vec<Fact> {
     let (team, terms) = (&listed.team, &listed.team.terms);
-    let groups: Vec<&str> = team.groups.iter().map(|group| group.as_str()).collect();
+    let groups: Vec<&str> = team.groups.iter().map(GroupName::as_str).collect();
     let groups = if groups.is_empty() {
         "none: every call is refused".to_owned()
     } else {

@@ -168,7 +168,7 @@ pub(super) fn text_of(label: &str, listed: &ListedTeam) -> String {
         TPM => number(team.limits.tokens_per_minute),
         PARALLEL => number(team.limits.parallel_calls),
         GROUPS => {
-            let groups: Vec<&str> = team.groups.iter().map(|group| group.as_str()).collect();
+            let groups: Vec<&str> = team.groups.iter().map(GroupName::as_str).collect();
             groups.join(",")
         }
         _ => String::new(),

@@ -3,6 +3,7 @@
 use serde_json::json;
 use tollgate_common::db::page::Place;
 use tollgate_common::db::team::list::ListedTeam;
+use tollgate_common::id::GroupName;
 use tollgate_common::money::Credits;
 use tollgate_common::standing::Standing;
 
@@ -42,7 +43,7 @@ impl Row for TeamRow {
     fn cells(&self, context: &Context) -> Vec<Cell> {
         let (team, account) = (&self.listed.team, &self.listed.account);
         let available = account.available();
-        let groups: Vec<&str> = team.groups.iter().map(|group| group.as_str()).collect();
+        let groups: Vec<&str> = team.groups.iter().map(GroupName::as_str).collect();
         let model = team.default_model.as_ref();
         vec![
             team.id.as_str().into(),
