@@ -9,7 +9,9 @@ use tollgate_common::id::TeamId;
 
 use super::Screen;
 use super::sections::draw_stacked;
+use crate::dashboard::change::{Change, Operation};
 use crate::dashboard::context::{Class, Context};
+use crate::dashboard::export::Export;
 use crate::dashboard::keys::{Action, Binding, bind};
 use crate::dashboard::step::{Slot, Step};
 use crate::dashboard::store::part::Ask;
@@ -51,6 +53,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(Action::ShowCredits, &["C"], "its credits"),
     bind(Action::ShowAudit, &["A"], "its changes"),
     bind(Action::ReverseSort, &["S"], "turn order"),
+    bind(Action::Export, &["E"], "export"),
 ];
 
 /// What teams can be sorted by, in the words of the menu.
@@ -114,6 +117,16 @@ impl Teams {
         }
         self.asked = Some(id.clone());
         Some(load(DETAIL, Asked::Detail(id)))
+    }
+
+    fn export(&self) -> Step {
+        let export = Export {
+            noun: "teams",
+            filter: self.filter.clone(),
+            file_name: "teams.csv".to_owned(),
+        };
+        let operation = Operation::Export(Box::new(export));
+        Step::Change(Box::new(Change::new(operation, "")))
     }
 
     fn targets(&self) -> Vec<&ListedTeam> {
@@ -202,6 +215,7 @@ impl Screen for Teams {
                 vec![Step::Open(Box::new(menu))]
             }
             Action::ReverseSort => self.sort_by((self.order.0, !self.order.1)),
+            Action::Export => vec![self.export()],
             Action::CopyId => {
                 let rows = self.list.current().into_iter();
                 rows.map(|row| Step::Copy(row.id())).collect()

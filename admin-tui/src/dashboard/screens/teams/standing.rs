@@ -171,11 +171,22 @@ pub(super) fn pause(teams: &[&ListedTeam]) -> Form {
             None => "until someone resumes it".to_owned(),
         };
         let borrowed: Vec<&ListedTeam> = teams.iter().collect();
-        let facts = vec![
+        let mut facts = vec![
             fact("Teams", listed_names(&borrowed)),
             fact("Paused", end),
             fact("Effect", "new requests get 429 with Retry-After"),
         ];
+        let suspended = teams
+            .iter()
+            .filter(|t| t.team.standing == Standing::Suspended);
+        match suspended.count() {
+            0 => {}
+            1 => facts.push(fact("Suspended", "1 now: a pause can end by itself")),
+            many => facts.push(fact(
+                "Suspended",
+                format!("{many} now: a pause can end by itself"),
+            )),
+        }
         Ok(Review { facts, change })
     };
     Form::new(title, entries, Box::new(submit))
