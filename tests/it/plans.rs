@@ -133,7 +133,7 @@ fn team_statements() -> Vec<Hot> {
         single(teams::SUM_OPEN_JOBS, &["'a'", "10"], "jobs_open_by_team"),
         single(teams::SELECT_OPEN_JOBS, &["'a'", "10"], "jobs_open_by_team"),
         single(orgs::SUM_OPEN_JOBS, &["'a'", "10"], "jobs_open"),
-        single(teams::SUM_DAY, &["'a'", "1"], DAYS),
+        single(teams::SUM_DAY, &["'a'", "1"], "usage_daily_by_day"),
         Hot {
             may_sort: true,
             ..single(teams::SELECT_KEYS, &["'a'", "10"], "virtual_keys_by_team")
