@@ -25,7 +25,7 @@ mod local;
 mod org;
 mod output;
 pub(crate) mod provider;
-mod team;
+pub(crate) mod team;
 pub(crate) mod value;
 
 /// Above the options that every subcommand takes.

@@ -55,6 +55,7 @@ mod quickstart;
 mod real_llm;
 mod routing_admin;
 mod scripted;
+mod team_list;
 
 mod plans;
 mod tidy;

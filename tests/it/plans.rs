@@ -3,6 +3,9 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::audit::Place;
+use tollgate_common::db::org::list as orgs;
+use tollgate_common::db::page::{Request, Start};
+use tollgate_common::db::team::list as teams;
 use tollgate_common::db::{audit, call, idempotency, job, ledger, usage};
 use tollgate_common::filter::{Bind, Filter};
 use tollgate_common::job::JobState;
@@ -27,6 +30,7 @@ const ACCOUNTS: &str = "sqlite_autoindex_accounts_1";
 const ENTRIES: &str = "sqlite_autoindex_ledger_entries_1";
 const CLAIMS: &str = "sqlite_autoindex_idempotency_1";
 const RECORDS: &str = "sqlite_autoindex_audit_log_1";
+const TEAMS: &str = "sqlite_autoindex_teams_1";
 const DAYS: &str = "sqlite_autoindex_usage_daily_1";
 
 /// Indexes of the few rows that are at work: reading one of them whole is cheap.
@@ -105,9 +109,43 @@ fn usage_statements() -> Vec<Hot> {
     statements
 }
 
+/// Lists of teams, and what their pages and the questions before a suspension read. An order other
+/// than that of ids sorts all teams, of which there are some thousands.
+fn team_statements() -> Vec<Hot> {
+    let filter = Filter::parse(&teams::TEAMS, "org:acme", Timestamp::default()).unwrap();
+    let request = Request {
+        filter: &filter,
+        start: &Start::First,
+        limit: 10,
+        search: 10,
+        counted: false,
+    };
+    let order = (teams::TeamOrder::Id, false);
+    let (sql, _) = teams::page_statement(order, &request);
+    let page = Hot {
+        may_sort: true,
+        ..single(&sql, &["'acme'", "11"], "teams_by_org")
+    };
+    vec![
+        page,
+        list((teams::SELECT_LISTED, ""), TEAMS),
+        list(teams::SELECT_GRANTS, "sqlite_autoindex_team_groups_1"),
+        list((teams::SELECT_KEY_ENDS, ""), "virtual_keys_by_team"),
+        single(teams::SUM_OPEN_JOBS, &["'a'", "10"], "jobs_open_by_team"),
+        single(teams::SELECT_OPEN_JOBS, &["'a'", "10"], "jobs_open_by_team"),
+        single(orgs::SUM_OPEN_JOBS, &["'a'", "10"], "jobs_open"),
+        single(teams::SUM_DAY, &["'a'", "1"], "usage_daily_by_day"),
+        Hot {
+            may_sort: true,
+            ..single(teams::SELECT_KEYS, &["'a'", "10"], "virtual_keys_by_team")
+        },
+    ]
+}
+
 fn hot_statements() -> Vec<Hot> {
     let time = "1000000";
     let mut statements = usage_statements();
+    statements.extend(team_statements());
     statements.extend(vec![
         single(job::SELECT_JOB, &["'a'"], JOBS),
         single(job::SELECT_STALE, &[time, "10"], "jobs_open"),
