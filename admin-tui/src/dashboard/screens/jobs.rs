@@ -60,7 +60,7 @@ const DETAIL: Slot = 3;
 const COUNT_AGAIN: Duration = Duration::from_secs(10);
 
 /// How many steps one key searches on for, unless something is found before.
-const STEPS: u8 = 10;
+const STEPS: u8 = 25;
 
 /// What is written in place of a filter word to go to a time.
 const AT: &str = "at:";

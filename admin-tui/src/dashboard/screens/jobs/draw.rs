@@ -52,10 +52,10 @@ impl Jobs {
             let newer = format::number(self.newer.min(10_000) as i64);
             let more = if self.newer > 10_000 { "+" } else { "" };
             parts.push(format!("^ {newer}{more} new above (g to follow)"));
-        } else if self.list.is_following() && !self.is_extended {
+        } else if self.reach.is_none() && self.list.is_following() && !self.is_extended {
             parts.push("following".to_owned());
-        } else {
-            parts.push("held (g to follow)".to_owned());
+        } else if self.reach.is_none() {
+            parts.push("holding still (g to follow)".to_owned());
         }
         parts.extend(self.search_note());
         parts.join("   ")
@@ -67,7 +67,7 @@ impl Jobs {
         Some(if self.steps > 0 {
             format!("searching, at {reach}")
         } else {
-            format!("searched back to {reach}; o searches on")
+            format!("searched down to {reach}; o goes on")
         })
     }
 
@@ -96,7 +96,7 @@ impl Jobs {
         let following = if self.list.is_following() {
             "following"
         } else {
-            "held"
+            "holding still"
         };
         let title = if self.filter.only("team").is_some() {
             "Jobs (TEAM hidden: constant)"
@@ -110,7 +110,7 @@ impl Jobs {
 
     fn draw_list(&self, area: Rect, buffer: &mut Buffer, context: &Context) {
         let empty = match (&self.reach, self.text.is_empty()) {
-            (Some(_), _) => "nothing found so far; o searches on",
+            (Some(_), _) => "nothing found so far; o goes on",
             (None, true) => "no jobs yet",
             (None, false) => "no job fits the filter; esc takes it away",
         };

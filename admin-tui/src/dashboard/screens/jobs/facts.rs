@@ -33,7 +33,7 @@ fn terms(row: &JobRow) -> String {
     match terms.mode {
         BudgetMode::JobBased => "job_based: 1 credit".to_owned(),
         BudgetMode::ConsumptionUsd => format!(
-            "consumption_usd: {} credits/$, markup {}%",
+            "consumption_usd: {} credits/$, markup {}",
             terms.credits_per_dollar.as_f64(),
             terms.markup
         ),

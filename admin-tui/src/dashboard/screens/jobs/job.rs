@@ -195,7 +195,12 @@ impl Screen for JobScreen {
         if self.is_gone {
             return "this job is gone; what is shown is what it was".to_owned();
         }
-        format!("calls: {}", self.list.status())
+        let position = self.list.position();
+        let marked = match self.list.marked() {
+            0 => String::new(),
+            count => format!("   {count} marked"),
+        };
+        format!("calls: {position}{marked}")
     }
 
     fn draw(&self, area: Rect, buffer: &mut Buffer, context: &Context) {

@@ -83,7 +83,7 @@ impl Row for JobRow {
     const COLUMNS: &'static [Column] = &[
         words("JOB", 8, 8, 0),
         words("TEAM", 8, 14, 1),
-        words("TYPE", 8, 12, 2),
+        words("TYPE", 10, 12, 2),
         words("STATUS", 11, 11, 0),
         numbers("CALLS", 5, 4),
         numbers("TOKENS", 9, 6),
