@@ -85,6 +85,8 @@ pub(crate) struct Jobs {
     /// How many jobs have come in since.
     newer: usize,
     detail: Option<Box<Detail>>,
+    /// Which jobs were to be ended: once they are, they lose their marks.
+    ending: Vec<JobId>,
     /// Whether the rows are still those of another filter.
     is_outdated: bool,
 }
@@ -103,6 +105,7 @@ impl Default for Jobs {
             seen: None,
             newer: 0,
             detail: None,
+            ending: Vec::new(),
             is_outdated: false,
         }
     }
@@ -157,6 +160,7 @@ impl Jobs {
         self.is_outdated = false;
         self.reach = answer.reach;
         self.list.receive(answer.page);
+        self.unmark_ended();
         if self.list.is_following() {
             self.seen = self.list.rows().first().map(|row| row.cursor());
             self.newer = 0;
@@ -164,6 +168,22 @@ impl Jobs {
             self.newer = answer.newer;
         }
         self.follow_cursor(was, context)
+    }
+
+    /// Takes the marks of jobs that were to be ended and are, or have left the list.
+    fn unmark_ended(&mut self) {
+        if self.ending.is_empty() {
+            return;
+        }
+        let rows = self.list.rows().iter();
+        let open: Vec<JobId> = rows
+            .filter(|row| row.entry.job.state.is_open())
+            .map(|row| row.entry.job.id)
+            .collect();
+        let over = self.ending.iter().filter(|id| !open.contains(id));
+        let over: Vec<String> = over.map(ToString::to_string).collect();
+        self.list.unmark(over);
+        self.ending.retain(|id| open.contains(id));
     }
 
     /// Reads the job under the cursor if that has become another one.
@@ -239,7 +259,7 @@ impl Jobs {
         vec![Step::Push(Box::new(job::JobScreen::new(row.clone())))]
     }
 
-    fn end(&self, action: Action) -> Vec<Step> {
+    fn end(&mut self, action: Action) -> Vec<Step> {
         let marked = self.list.marked_ids().filter_map(|id| id.parse().ok());
         let marked: Vec<JobId> = marked.collect();
         let known: Vec<&JobRow> = self.list.rows().iter().collect();
@@ -248,7 +268,9 @@ impl Jobs {
         } else {
             marked
         };
-        vec![Step::Open(Box::new(ask::ending(action, &ids, &known)))]
+        let question = ask::ending(action, &ids, &known);
+        self.ending = ids;
+        vec![Step::Open(Box::new(question))]
     }
 
     fn set_text(&mut self, text: String, filter: Filter) {

@@ -187,6 +187,13 @@ impl<R: Row> List<R> {
         self.marks.iter().map(String::as_str)
     }
 
+    /// Takes the marks of these ids away.
+    pub(crate) fn unmark(&mut self, ids: impl IntoIterator<Item = String>) {
+        for id in ids {
+            self.marks.remove(&id);
+        }
+    }
+
     /// Leaves columns out, by their titles, as a filter makes them say the same in each row.
     pub(crate) fn hide(&mut self, titles: &'static [&'static str]) {
         self.hidden = titles;

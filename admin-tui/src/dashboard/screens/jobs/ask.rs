@@ -70,7 +70,7 @@ pub(super) fn ending(action: Action, ids: &[JobId], known: &[&JobRow]) -> Confir
     }
     let count = open.len();
     let facts = vec![
-        fact("Jobs", format!("{count} marked")),
+        fact("Jobs", format!("{count} open of {} marked", ids.len())),
         fact("Effect", format!("each: {what}")),
         team_reads,
     ];

@@ -71,7 +71,7 @@ pub(super) fn of_job(row: &JobRow, context: &Context) -> Vec<Fact> {
         fact(
             "calls",
             format!(
-                "{}  ok {}  failed {}  in flight {}",
+                "{}: {} ok, {} failed, {} in flight",
                 format::number(totals.calls),
                 format::number(totals.succeeded),
                 format::number(totals.failed),
@@ -89,7 +89,7 @@ pub(super) fn of_job(row: &JobRow, context: &Context) -> Vec<Fact> {
         fact(
             "cost",
             format!(
-                "provider {}  billed {}",
+                "{} asked, {} billed",
                 format::dollars(totals.provider_cost),
                 format::dollars(totals.cost)
             ),
@@ -184,7 +184,7 @@ pub(super) fn usage_of_call(line: &CallLine) -> Vec<Fact> {
         let tokens = line.live.as_ref().map_or(0, |live| live.output_tokens);
         return vec![fact(
             "so far",
-            format!("~{} tokens of the answer, by its length", format::number(tokens)),
+            format!("~{} tokens, by length", format::number(tokens)),
         )];
     }
     let mut facts = buckets(line);
@@ -199,7 +199,7 @@ pub(super) fn usage_of_call(line: &CallLine) -> Vec<Fact> {
         fact(
             "cost",
             format!(
-                "provider {}  billed {}",
+                "{} asked, {} billed",
                 format::dollars(call.provider_cost),
                 format::dollars(call.client_cost)
             ),

@@ -97,6 +97,9 @@ impl JobScreen {
         let mut facts = facts::of_job(&self.row, context);
         if context.class() > Class::Compact {
             facts.extend(facts::metadata(&self.row));
+        } else {
+            // The title has the id.
+            facts.remove(0);
         }
         facts
     }
@@ -240,8 +243,7 @@ fn draw_twice(
 ) {
     let half = facts.len().div_ceil(2);
     let (first, second) = facts.split_at(half);
-    // Ids need more than half of the room.
-    let width = (area.width / 2 + 6).min(area.width);
+    let width = (area.width / 2).saturating_sub(2);
     let left = Rect { width, ..area };
     let right = Rect {
         x: left.right() + 1,

@@ -207,8 +207,8 @@ impl Row for CallLine {
 
     const COLUMNS: &'static [Column] = &[
         numbers("#", 4, 0),
-        words("ALIAS", 8, 16, 1),
-        words("SERVED BY", 10, 28, 2),
+        words("ALIAS", 10, 16, 1),
+        words("SERVED BY", 18, 28, 2),
         numbers("FIRST", 6, 4),
         numbers("TOTAL", 6, 0),
         numbers("TOKENS", 9, 3),

@@ -112,7 +112,12 @@ fn end(detail: &CallDetail, now: Timestamp) -> Event {
         CallState::Failed | CallState::Interrupted => {
             let kind = call.error_kind.as_deref().unwrap_or(call.state.word());
             let error = call.error.as_deref().unwrap_or("nobody knows what the provider did");
-            event(at, Turn::Bad, format!("{kind}: {error}"))
+            let end = if call.state == CallState::Failed {
+                "failed"
+            } else {
+                "lost"
+            };
+            event(at, Turn::Bad, format!("{end}, {kind}: {error}"))
         }
     }
 }
