@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use tollgate_common::role::Role;
 
 use crate::dashboard::Looks;
+use crate::rights::Rights;
 use crate::session::Session;
 use error::Failure;
 use output::Output;
@@ -16,19 +18,19 @@ pub(crate) mod error;
 mod group;
 mod job;
 mod key;
-mod limit;
+pub(crate) mod limit;
 mod model;
 mod org;
 mod output;
 mod provider;
 mod team;
-mod value;
+pub(crate) mod value;
 
 /// Above the options that every subcommand takes.
 const EVERYWHERE: &str = "Global options";
 
 /// Options that every subcommand takes.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Options {
     #[arg(
         long,
@@ -47,6 +49,21 @@ pub(crate) struct Options {
     /// Whom the audit log and the ledger name [default: $USER, else admin]
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "NAME", value_parser = value::text)]
     pub(crate) actor: Option<String>,
+    /// Why something is changed, for the audit log
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "TEXT", value_parser = value::text)]
+    pub(crate) reason: Option<String>,
+    #[arg(
+        long,
+        global = true, help_heading = EVERYWHERE,
+        value_name = "ROLE",
+        help = "What may be done: viewer (nothing is changed), operator (no money, prices, secrets \
+                or removal) or owner; only lowers what TOLLGATE_ADMIN_ROLE or the settings file \
+                allow [default: owner]"
+    )]
+    pub(crate) role: Option<Role>,
+    /// Change nothing: the database itself refuses it
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
+    pub(crate) read_only: bool,
 }
 
 /// Administers a Tollgate installation; without a subcommand, in a dashboard.
@@ -99,8 +116,8 @@ pub(crate) enum Noun {
 }
 
 /// Does what one subcommand says.
-pub(crate) async fn run(options: &Options, noun: Noun) -> Result<(), Failure> {
-    let session = Session::open(options).await?;
+pub(crate) async fn run(options: &Options, rights: Rights, noun: Noun) -> Result<(), Failure> {
+    let session = Session::open(options, rights).await?;
     let output = Output::new(options.json);
     match noun {
         Noun::Org(verb) => org::run(&session, output, verb).await,

@@ -38,7 +38,8 @@ pub enum Kind {
 pub struct Choice {
     /// The word.
     pub word: &'static str,
-    /// The condition that it stands for; worded like the index that serves it.
+    /// The condition that it stands for; worded like the index that serves it. `{now}` stands for
+    /// the moment at which the filter was read.
     pub sql: &'static str,
 }
 
@@ -127,6 +128,8 @@ struct Term {
 pub struct Filter {
     vocabulary: &'static Vocabulary,
     terms: Vec<Term>,
+    /// When it was read.
+    now: Timestamp,
 }
 
 impl PartialEq for Filter {
@@ -141,6 +144,7 @@ impl Filter {
         Self {
             vocabulary,
             terms: Vec::new(),
+            now: Timestamp::from_micros(0),
         }
     }
 
@@ -151,7 +155,11 @@ impl Filter {
         now: Timestamp,
     ) -> Result<Self, FilterError> {
         let terms = parse::terms(vocabulary, text, now)?;
-        Ok(Self { vocabulary, terms })
+        Ok(Self {
+            vocabulary,
+            terms,
+            now,
+        })
     }
 
     /// Whether it lets everything through.
@@ -182,6 +190,7 @@ impl Filter {
         Self {
             vocabulary: self.vocabulary,
             terms: indexed.cloned().collect(),
+            now: self.now,
         }
     }
 

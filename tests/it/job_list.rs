@@ -148,15 +148,24 @@ async fn every_filter_finds_what_it_says(world: &World) {
         ("status:failed team:zeta", those(|n| n % 20 == 0)),
         ("status:open", those(is_open)),
         ("status:running", those(|n| is_open(n) && n % 10 == 3)),
-        ("status:pending team:alpha", those(|n| is_open(n) && n % 10 == 2 && n % 4 != 0)),
+        (
+            "status:pending team:alpha",
+            those(|n| is_open(n) && n % 10 == 2 && n % 4 != 0),
+        ),
         ("!status:completed,failed,cancelled", those(is_open)),
         ("type:rare", vec![77]),
         ("!type:chat", vec![77]),
         ("user:user-4 status:failed", Vec::new()),
         ("!user:~user status:failed", those(|n| n % 30 == 0)),
         ("t-24999", vec![24_999]),
-        ("\"no provider\" until:1970-01-01T00:01", those(|n| n % 10 == 0 && n < 120)),
-        ("calls>5 since:1970-01-01T03:28", those(|n| n % 7 == 6 && n >= 24_960 && !is_open(n))),
+        (
+            "\"no provider\" until:1970-01-01T00:01",
+            those(|n| n % 10 == 0 && n < 120),
+        ),
+        (
+            "calls>5 since:1970-01-01T03:28",
+            those(|n| n % 7 == 6 && n >= 24_960 && !is_open(n)),
+        ),
         ("id:00000000-0000-7000-8000-000000000123", vec![123]),
         ("cost>24.999", those(|n| n > 24_999)),
     ];
@@ -191,7 +200,9 @@ async fn counts_are_capped_and_say_how_far_they_went(world: &World) {
     let (found, reach) = count("type:rare").await;
     assert_eq!(found, 0);
     assert_eq!(reach, Some(Timestamp::from_micros(2_500_000_000)));
-    let newest = jobs::page(pool, &filter(""), Start::First, 13).await.unwrap();
+    let newest = jobs::page(pool, &filter(""), Start::First, 13)
+        .await
+        .unwrap();
     let newer = jobs::count_newer(pool, &filter(""), place(&newest, true)).await;
     assert_eq!(newer.unwrap(), 12);
 }
@@ -203,7 +214,10 @@ async fn open_jobs_have_the_totals_of_their_calls(world: &World) {
     let entry = &found.jobs[0];
     let totals = entry.totals;
     assert_eq!((totals.calls, totals.succeeded, totals.failed), (3, 1, 1));
-    assert_eq!((totals.in_flight(), totals.tokens, totals.cost.0), (1, 111, 500));
+    assert_eq!(
+        (totals.in_flight(), totals.tokens, totals.cost.0),
+        (1, 111, 500)
+    );
     let again = jobs::by_ids(pool, &[entry.job.id]).await.unwrap();
     assert_eq!(&again[0], entry);
     assert_eq!(all(world, "calls>=3 status:open", 50).await, [24_993]);
@@ -215,22 +229,34 @@ async fn calls_are_listed(world: &World) {
     let ids = |calls: &[calls::CallEntry]| -> Vec<CallId> {
         calls.iter().map(|entry| entry.call.id).collect()
     };
-    let (first, more) = calls::of_job(pool, job, calls::Start::First, 2).await.unwrap();
+    let (first, more) = calls::of_job(pool, job, calls::Start::First, 2)
+        .await
+        .unwrap();
     assert!(more);
-    let (last, more) = calls::of_job(pool, job, calls::Start::Last, 2).await.unwrap();
+    let (last, more) = calls::of_job(pool, job, calls::Start::Last, 2)
+        .await
+        .unwrap();
     assert!(more);
     assert_eq!(ids(&first)[1], ids(&last)[0]);
     assert_eq!(first[0].reserved.tokens, 9);
     let words = |text| Filter::parse(&calls::VOCABULARY, text, Timestamp::from_micros(0)).unwrap();
-    for (text, expected) in [("", 3), ("status:failed error:~timeout", 1), ("tokens>110", 1)] {
+    for (text, expected) in [
+        ("", 3),
+        ("status:failed error:~timeout", 1),
+        ("tokens>110", 1),
+    ] {
         let found = calls::newest(pool, &words(text), None, 10).await.unwrap();
         assert_eq!(found.calls.len(), expected, "{text}");
         assert!(found.reach.is_none());
     }
-    let begun = calls::begun_since(pool, Timestamp::from_micros(0)).await.unwrap();
+    let begun = calls::begun_since(pool, Timestamp::from_micros(0))
+        .await
+        .unwrap();
     let ended = calls::ended(pool, &begun).await.unwrap();
     assert_eq!((begun.len(), ended.len()), (3, 2));
-    let failed = calls::by_ids_that(pool, &begun, &words("status:failed")).await.unwrap();
+    let failed = calls::by_ids_that(pool, &begun, &words("status:failed"))
+        .await
+        .unwrap();
     assert_eq!(ids(&failed), [begun[1]]);
 }
 

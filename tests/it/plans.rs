@@ -115,10 +115,18 @@ const JOB_FILTERS: [(&str, &[&str], &str); 11] = [
     ("status:cancelled until:1h", &["1"], "jobs_cancelled"),
     ("status:open", &[], "jobs_open"),
     ("team:a", &["'a'"], "jobs_by_team"),
-    ("team:a since:1h until:5m", &["'a'", "1", "2"], "jobs_by_team"),
+    (
+        "team:a since:1h until:5m",
+        &["'a'", "1", "2"],
+        "jobs_by_team",
+    ),
     ("team:a status:running", &["'a'"], "jobs_open_by_team"),
     ("team:a status:failed", &["'a'"], "jobs_failed_by_team"),
-    ("type:chat calls>3 \"some text\"", &["'a'", "3", "'%a%'"], "jobs_by_time"),
+    (
+        "type:chat calls>3 \"some text\"",
+        &["'a'", "3", "'%a%'"],
+        "jobs_by_time",
+    ),
     ("id:a", &["'a'"], JOBS),
 ];
 
@@ -145,7 +153,11 @@ fn list_statements() -> Vec<Hot> {
             statements.push(single(&sql, &["'b'", "'a'", "10", "'c'"], index));
         }
     }
-    for sql in [calls::SELECT_FROM, calls::SELECT_BEFORE, calls::COUNT_BEFORE] {
+    for sql in [
+        calls::SELECT_FROM,
+        calls::SELECT_BEFORE,
+        calls::COUNT_BEFORE,
+    ] {
         statements.push(single(sql, &["'a'", "'b'", "10"], "calls_by_job"));
     }
     statements.extend([
@@ -191,6 +203,8 @@ fn hot_statements() -> Vec<Hot> {
             &["'a'", "10", "'b'"],
             "audit_log_by_target",
         ),
+        single(audit::LAST_CHANGE, &["'a'"], "audit_log_by_target"),
+        single(audit::ACTOR_AT, &["'a'", time], "audit_log_by_target"),
     ]);
     statements
 }

@@ -29,8 +29,9 @@ pub(crate) struct LimitOptions {
     max_parallel: Option<Limit>,
 }
 
+/// One limit, or none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Limit(Option<i64>);
+pub(crate) struct Limit(pub(crate) Option<i64>);
 
 impl FromStr for Limit {
     type Err = String;

@@ -32,7 +32,7 @@ pub(crate) enum Moment {
 
 impl Moment {
     /// The moment itself, which must lie ahead; `option` is what an error names.
-    pub(super) fn after(self, now: Timestamp, option: &str) -> Result<Timestamp, Failure> {
+    pub(crate) fn after(self, now: Timestamp, option: &str) -> Result<Timestamp, Failure> {
         let moment = match self {
             Self::At(moment) => moment,
             Self::In(span) => now.plus(span),
@@ -68,7 +68,7 @@ const NEVER: &str = "never";
 
 impl Expiry {
     /// The end itself, which must lie ahead; `option` is what an error names.
-    pub(super) fn after(self, now: Timestamp, option: &str) -> Result<Option<Timestamp>, Failure> {
+    pub(crate) fn after(self, now: Timestamp, option: &str) -> Result<Option<Timestamp>, Failure> {
         let end = self.0.map(|moment| moment.after(now, option));
         end.transpose()
     }
@@ -87,7 +87,7 @@ impl FromStr for Expiry {
 }
 
 /// A pause, until a moment that must lie ahead or until someone resumes.
-pub(super) fn pause(until: Option<Moment>, now: Timestamp) -> Result<Standing, Failure> {
+pub(crate) fn pause(until: Option<Moment>, now: Timestamp) -> Result<Standing, Failure> {
     let until = until.map(|moment| moment.after(now, "--until"));
     Ok(Standing::Paused {
         until: until.transpose()?,
@@ -95,7 +95,7 @@ pub(super) fn pause(until: Option<Moment>, now: Timestamp) -> Result<Standing, F
 }
 
 /// Reads a span of at most a century.
-pub(super) fn span(text: &str) -> Result<Duration, String> {
+pub(crate) fn span(text: &str) -> Result<Duration, String> {
     let span = parse_span(text)?;
     if span > SPAN_MAX {
         return Err("write a span of at most 100 years".to_owned());
@@ -104,7 +104,7 @@ pub(super) fn span(text: &str) -> Result<Duration, String> {
 }
 
 /// Reads a text for people: not empty, not endless, without control characters.
-pub(super) fn text(text: &str) -> Result<String, String> {
+pub(crate) fn text(text: &str) -> Result<String, String> {
     let length = text.chars().count();
     if text.trim().is_empty() || length > TEXT_CHARACTERS_MAX || text.contains(char::is_control) {
         return Err(format!(
@@ -123,21 +123,21 @@ fn credits_within(text: &str, least: i64) -> Result<Credits, String> {
 }
 
 /// Reads credits to be given: at least one.
-pub(super) fn credits_given(text: &str) -> Result<Credits, String> {
+pub(crate) fn credits_given(text: &str) -> Result<Credits, String> {
     credits_within(text, 1)
 }
 
 /// Reads an allowance of credits: at least none.
-pub(super) fn credits_allowed(text: &str) -> Result<Credits, String> {
+pub(crate) fn credits_allowed(text: &str) -> Result<Credits, String> {
     credits_within(text, 0)
 }
 
 /// The most that a team may be charged in a window, if anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Budget(pub(super) Option<Credits>);
+pub(crate) struct Budget(pub(crate) Option<Credits>);
 
 /// Reads a budget: so many credits, or `none`.
-pub(super) fn budget(text: &str) -> Result<Budget, String> {
+pub(crate) fn budget(text: &str) -> Result<Budget, String> {
     if text == "none" {
         return Ok(Budget(None));
     }
@@ -146,7 +146,7 @@ pub(super) fn budget(text: &str) -> Result<Budget, String> {
 }
 
 /// Reads a correction: up or down, but not by nothing.
-pub(super) fn correction(text: &str) -> Result<Credits, String> {
+pub(crate) fn correction(text: &str) -> Result<Credits, String> {
     credits_within(text, -CREDITS_MAX)
         .ok()
         .filter(|credits| *credits != Credits::ZERO)
@@ -158,7 +158,7 @@ pub(super) fn correction(text: &str) -> Result<Credits, String> {
 }
 
 /// Reads how many rows a list may have.
-pub(super) fn limit(text: &str) -> Result<i64, String> {
+pub(crate) fn limit(text: &str) -> Result<i64, String> {
     text.parse()
         .ok()
         .filter(|limit| (1..=LIMIT_MAX).contains(limit))
@@ -166,12 +166,12 @@ pub(super) fn limit(text: &str) -> Result<i64, String> {
 }
 
 /// Reads dollars per million tokens as nano-dollars per token.
-pub(super) fn price(text: &str) -> Result<NanoUsd, String> {
+pub(crate) fn price(text: &str) -> Result<NanoUsd, String> {
     NanoUsd::parse_per_million(text)
 }
 
 /// A unit price as dollars per million tokens: a nano-dollar per token is a thousandth of that.
-pub(super) fn per_million(unit: NanoUsd) -> f64 {
+pub(crate) fn per_million(unit: NanoUsd) -> f64 {
     unit.0 as f64 / 1_000.0
 }
 

@@ -45,6 +45,9 @@ impl Change {
     /// The same with a reason.
     pub(crate) fn because(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into()).filter(|reason: &String| !reason.trim().is_empty());
+        if let (Some(why), Operation::Command(command)) = (&self.reason, &mut self.operation) {
+            explain(command, why);
+        }
         self
     }
 
@@ -58,6 +61,16 @@ impl Change {
     pub(crate) fn undone_by(mut self, inverse: Self) -> Self {
         self.undo = Some(Box::new(inverse));
         self
+    }
+}
+
+/// Commands that store a reason of their own get the one that was given.
+fn explain(command: &mut Command, why: &str) {
+    if let Command::ChangeBalance { reason, .. }
+    | Command::CancelJob { reason, .. }
+    | Command::FailJob { reason, .. } = command
+    {
+        why.clone_into(reason);
     }
 }
 

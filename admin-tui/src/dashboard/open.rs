@@ -1,6 +1,7 @@
 //! Opens the dashboard: finds out who sits at what terminal, connects, runs, and gives the terminal
 //! back whatever happens.
 
+use std::cell::Cell;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use super::surface;
 use super::theme::{Theme, ThemeName};
 use crate::cli::Options;
 use crate::cli::error::Failure;
+use crate::rights::Rights;
 use crate::session::Session;
 
 /// The least time between two frames, on this machine and over a network.
@@ -76,19 +78,24 @@ fn charset(looks: &Looks, file: &SettingsFile) -> Charset {
 }
 
 /// Opens the dashboard and runs it until it is left.
-pub(crate) async fn run(options: &Options, looks: &Looks) -> Result<(), Failure> {
+pub(crate) async fn run(
+    options: &Options,
+    rights: Rights,
+    looks: &Looks,
+    file: &SettingsFile,
+) -> Result<(), Failure> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Err(Failure::Usage(
             "the dashboard needs a terminal; scripts use the subcommands, see tollgate-admin --help"
                 .to_owned(),
         ));
     }
-    let file = SettingsFile::read()?;
-    let session = Session::open(options).await?;
-    let context = context(&session, looks, &file);
+    let session = Session::open(options, rights).await?;
+    let context = context(&session, looks, file);
     let source = Source {
         session,
         files: state_folder(),
+        check: Cell::new(None),
     };
     let model = Model::new(context, source.has_bell());
     let gap = if variable("SSH_CONNECTION").is_some() {
@@ -121,6 +128,7 @@ fn context(session: &Session, looks: &Looks, file: &SettingsFile) -> Context {
         Engine::Postgres => "postgres",
     };
     let environment = looks.environment.clone().or(file.environment.clone());
+    let rights = session.rights();
     Context {
         now: SystemClock.now(),
         size: Size::new(80, 24),
@@ -130,7 +138,8 @@ fn context(session: &Session, looks: &Looks, file: &SettingsFile) -> Context {
         environment: environment.unwrap_or_else(|| engine.to_owned()),
         database: session.database_url(),
         actor: session.actor().to_owned(),
-        read_only: session.read_only(),
+        role: rights.role,
+        read_only: rights.read_only,
         link: Link::Connecting,
         frozen: false,
     }

@@ -17,6 +17,7 @@ pub(crate) mod keys;
 pub(crate) mod models;
 pub(crate) mod orgs;
 pub(crate) mod overview;
+pub(crate) mod part;
 pub(crate) mod providers;
 pub(crate) mod settings;
 mod source;

@@ -7,6 +7,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Size;
 use ratatui::style::Style;
 use tollgate_common::clock::Timestamp;
+use tollgate_common::role::Role;
 
 use super::charset::Charset;
 use super::context::{Context, Link};
@@ -27,6 +28,7 @@ pub(crate) fn context() -> Context {
         environment: "prod".to_owned(),
         database: "sqlite:tollgate.db".to_owned(),
         actor: "alice".to_owned(),
+        role: Role::Owner,
         read_only: None,
         link: Link::Live(NOW),
         frozen: false,

@@ -10,6 +10,9 @@ use crate::command::{Command, CommandError, KeySettings, NewKey};
 use crate::id::{KeyId, TeamId};
 use crate::key::{KeyHash, VirtualKey};
 use crate::limit::Limits;
+pub use list::{KEYS, KeyOrder, ListedKey, find, page, page_statement};
+
+mod list;
 
 pub(crate) async fn apply(
     connection: &mut AnyConnection,
@@ -196,7 +199,7 @@ const LIST_KEYS: &str = "
     FROM virtual_keys
     ORDER BY team_id, created_at, id";
 
-/// All keys by team and age.
+/// All keys by team and age, for the policy.
 pub async fn list(pool: &AnyPool) -> Result<Vec<VirtualKey>, StoreError> {
     let rows = sqlx::query(LIST_KEYS).fetch_all(pool).await?;
     rows.iter()

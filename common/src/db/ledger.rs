@@ -9,6 +9,10 @@ use crate::id::{JobId, TeamId};
 use crate::ledger::{Account, Budget, Entry};
 use crate::money::Credits;
 
+pub mod accounts;
+pub mod entries;
+pub mod holds;
+
 macro_rules! account_columns {
     () => {
         "team_id, balance, held, allocated, used, overdraft, entry_count, version, \

@@ -47,6 +47,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "audit_reason",
         include_str!("../../../migrations/20260101000007_audit_reason.sql"),
     ),
+    (
+        20_260_101_000_010,
+        "key_lists",
+        include_str!("../../../migrations/20260101000010_key_lists.sql"),
+    ),
 ];
 
 /// How the schema of a database compares with what this binary knows.

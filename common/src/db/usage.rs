@@ -7,7 +7,7 @@ use super::rows::{Columns, execute_in};
 use crate::clock::Timestamp;
 use crate::id::{JobId, TeamId};
 use crate::job::JobState;
-use crate::money::NanoUsd;
+use crate::money::{Credits, NanoUsd};
 use crate::usage::{JobSums, Period};
 
 /// Adds what ended jobs come to, or takes it out, around the list of jobs.
@@ -222,4 +222,31 @@ pub async fn count_team_jobs(pool: &AnyPool, team_id: &TeamId) -> Result<JobCoun
         *count = columns.take()?;
     }
     Ok(JobCounts(counts))
+}
+
+/// What jobs of each day of a team were charged, from a day on.
+pub const SELECT_CREDITS_PER_DAY: &str = "
+    SELECT day, CAST(SUM(credits) AS BIGINT)
+    FROM usage_daily
+    WHERE team_id = $1 AND day >= $2
+    GROUP BY day
+    ORDER BY day";
+
+/// What a team's jobs of each day were charged, from a day on; days without jobs are left out.
+pub async fn credits_per_day(
+    pool: &AnyPool,
+    team_id: &TeamId,
+    since: i64,
+) -> Result<Vec<(i64, Credits)>, StoreError> {
+    let rows = sqlx::query(SELECT_CREDITS_PER_DAY)
+        .bind(team_id.to_string())
+        .bind(since)
+        .fetch_all(pool)
+        .await?;
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns::of(row);
+            Ok((columns.take()?, Credits(columns.take()?)))
+        })
+        .collect()
 }

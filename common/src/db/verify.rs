@@ -1,9 +1,10 @@
 //! Recomputes every balance, hold and sum from what they are made of, and reports each difference.
 
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AnyPool};
 
 use super::rows::Columns;
 use super::{Database, StoreError};
+use crate::clock::Timestamp;
 
 mod usage;
 
@@ -145,7 +146,10 @@ const CHECKS: &[(&str, &str)] = &[
 
 /// A reading transaction sees one state throughout on both engines.
 const ONE_SNAPSHOT_SQLITE: &str = "BEGIN DEFERRED";
-const ONE_SNAPSHOT_POSTGRES: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// Adding up a large ledger takes longer than any other statement may.
+const ONE_SNAPSHOT_POSTGRES: &str = "
+    BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+    SET LOCAL statement_timeout = 0";
 
 /// What the check has looked at and found.
 #[derive(Debug, Clone, serde::Serialize)]
@@ -162,19 +166,49 @@ pub struct Report {
     pub differences: Vec<Difference>,
 }
 
+/// How far a check has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// The rule that is being checked, from 1 on.
+    pub number: usize,
+    /// How many rules there are.
+    pub count: usize,
+    /// The rule in words.
+    pub rule: &'static str,
+}
+
 /// Checks everything.
 pub async fn verify(database: &Database) -> Result<Report, StoreError> {
+    verify_telling(database, |_| {}).await
+}
+
+/// Checks everything and tells of each rule before it is checked.
+pub async fn verify_telling(
+    database: &Database,
+    tell: impl Fn(Progress),
+) -> Result<Report, StoreError> {
     let mut connection = database.dedicated_connection().await?;
     let begin = match database.engine() {
         super::Engine::Sqlite => ONE_SNAPSHOT_SQLITE,
         super::Engine::Postgres => ONE_SNAPSHOT_POSTGRES,
     };
     sqlx::raw_sql(begin).execute(&mut connection).await?;
+    let at = |index: usize, rule| Progress {
+        number: index + 1,
+        count: CHECKS.len() + 2,
+        rule,
+    };
     let mut differences = Vec::new();
-    for (rule, sql) in CHECKS {
+    for (index, (rule, sql)) in CHECKS.iter().enumerate() {
+        tell(at(index, rule));
         differences.extend(check(&mut connection, rule, sql).await?);
     }
+    tell(at(
+        CHECKS.len(),
+        "the sums of each day are what its jobs add up to",
+    ));
     differences.extend(usage::check(&mut connection).await?);
+    tell(at(CHECKS.len() + 1, "counting what was checked"));
     let report = Report {
         accounts: count(&mut connection, "SELECT COUNT(*) FROM accounts").await?,
         entries: count(&mut connection, "SELECT COUNT(*) FROM ledger_entries").await?,
@@ -184,6 +218,54 @@ pub async fn verify(database: &Database) -> Result<Report, StoreError> {
     };
     sqlx::raw_sql("ROLLBACK").execute(&mut connection).await?;
     Ok(report)
+}
+
+/// The latest check of the whole ledger.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct LastCheck {
+    /// When.
+    pub at: Timestamp,
+    /// Who asked for it.
+    pub actor: String,
+    /// How many differences it found.
+    pub differences: i64,
+}
+
+const REMEMBER: &str = "
+    INSERT INTO ledger_checks (id, at, actor, differences)
+    VALUES (1, $1, $2, $3)
+    ON CONFLICT (id) DO UPDATE
+    SET at = excluded.at, actor = excluded.actor, differences = excluded.differences";
+
+/// Remembers what a check has found, in place of the one before.
+pub async fn remember(database: &Database, check: &LastCheck) -> Result<(), StoreError> {
+    database
+        .write(async |connection| {
+            sqlx::query(REMEMBER)
+                .bind(check.at.as_micros())
+                .bind(check.actor.clone())
+                .bind(check.differences)
+                .execute(connection)
+                .await?;
+            Ok(())
+        })
+        .await
+}
+
+const LAST_CHECK: &str = "SELECT at, actor, differences FROM ledger_checks WHERE id = 1";
+
+/// The latest check, if there ever was one.
+pub async fn last(pool: &AnyPool) -> Result<Option<LastCheck>, StoreError> {
+    let row = sqlx::query(LAST_CHECK).fetch_optional(pool).await?;
+    row.map(|row| {
+        let mut columns = Columns::of(&row);
+        Ok(LastCheck {
+            at: columns.time()?,
+            actor: columns.take()?,
+            differences: columns.take()?,
+        })
+    })
+    .transpose()
 }
 
 async fn check(

@@ -4,6 +4,9 @@ use std::fmt::Write as _;
 
 use super::{Filter, Kind, Term, Test, Word, choices};
 
+/// What stands for the moment of the filter in the condition of a choice.
+const NOW: &str = "{now}";
+
 /// A value to bind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bind {
@@ -75,7 +78,7 @@ impl Filter {
             (Test::Choices(places), Some(word)) => {
                 let known = choices(word);
                 let chosen = places.iter().filter_map(|place| known.get(*place));
-                any(chosen.map(|choice| choice.sql.to_owned()))
+                any(chosen.map(|choice| self.at_its_time(choice.sql, first, predicates)))
             }
             (Test::Moment(moment, _), Some(word)) => {
                 let value = Bind::Number(moment.as_micros());
@@ -89,6 +92,18 @@ impl Filter {
             // Tests other than of free text come from words.
             (_, None) => "FALSE".to_owned(),
         }
+    }
+}
+
+impl Filter {
+    /// A condition of a choice with the moment of the filter in it.
+    fn at_its_time(&self, sql: &str, first: usize, predicates: &mut Predicates) -> String {
+        if !sql.contains(NOW) {
+            return sql.to_owned();
+        }
+        let now = Bind::Number(self.now.as_micros());
+        let placeholder = predicates.placeholder(first, now);
+        sql.replace(NOW, &placeholder)
     }
 }
 

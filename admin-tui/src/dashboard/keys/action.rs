@@ -1,5 +1,7 @@
 //! Everything that a key, a menu or the palette can start.
 
+use tollgate_common::role::Role;
+
 use super::super::tab::Tab;
 
 macro_rules! actions {
@@ -166,6 +168,22 @@ impl Action {
         named
             .map(|(_, action)| *action)
             .or_else(|| tab().map(Action::Go))
+    }
+
+    /// The least role that may start it. Of changes that are for some by what they change, the
+    /// lowest; the database's side has the last word.
+    pub(crate) const fn needs(self) -> Role {
+        match self {
+            Self::AddCredits
+            | Self::Refund
+            | Self::Adjust
+            | Self::Price
+            | Self::AddCredential
+            | Self::RemoveCredential
+            | Self::Remove => Role::Owner,
+            _ if self.is_change() => Role::Operator,
+            _ => Role::Viewer,
+        }
     }
 
     /// Whether it changes what is stored, so that it needs a connection that may write.

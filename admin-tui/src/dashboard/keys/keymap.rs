@@ -68,8 +68,15 @@ impl Keymap {
 
     fn check(&self, screen: &'static [Binding]) -> Result<(), KeymapError> {
         let mut taken: HashMap<Key, Action> = HashMap::new();
-        for binding in screen.iter().chain(IN_LISTS).chain(EVERYWHERE) {
+        // A screen may take a key of lists for itself.
+        let own: Vec<Key> = screen.iter().flat_map(|b| self.keys(b)).collect();
+        let in_lists = IN_LISTS.iter().map(|binding| (binding, true));
+        let others = screen.iter().chain(EVERYWHERE).map(|b| (b, false));
+        for (binding, is_of_lists) in others.chain(in_lists) {
             for key in self.keys(binding) {
+                if is_of_lists && own.contains(&key) {
+                    continue;
+                }
                 match taken.insert(key, binding.action) {
                     Some(first) if first != binding.action => {
                         return Err(KeymapError::Clash {

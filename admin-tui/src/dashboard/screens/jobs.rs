@@ -134,7 +134,10 @@ impl Jobs {
     /// The rows that are shown, as they are now.
     fn load_again(&self) -> Step {
         let rows = self.list.rows().iter();
-        load(LIST, Query::Again(rows.map(|row| row.entry.job.id).collect()))
+        load(
+            LIST,
+            Query::Again(rows.map(|row| row.entry.job.id).collect()),
+        )
     }
 
     fn load_count(&mut self, context: &Context) -> Option<Step> {
@@ -296,7 +299,9 @@ impl Jobs {
         self.count.clear();
         self.counted_at = None;
         let page = self.load_page();
-        std::iter::once(page).chain(self.load_count(context)).collect()
+        std::iter::once(page)
+            .chain(self.load_count(context))
+            .collect()
     }
 }
 
@@ -334,10 +339,12 @@ impl Screen for Jobs {
     fn refusal(&self, action: Action, _context: &Context) -> Option<String> {
         let current = self.list.current();
         match action {
-            Action::Open | Action::ShowTeam | Action::ShowCredits | Action::ShowAudit
-            | Action::CopyId | Action::CopyRow => {
-                current.is_none().then(|| "there is no job here".to_owned())
-            }
+            Action::Open
+            | Action::ShowTeam
+            | Action::ShowCredits
+            | Action::ShowAudit
+            | Action::CopyId
+            | Action::CopyRow => current.is_none().then(|| "there is no job here".to_owned()),
             Action::CancelJob | Action::FailJob => ask::refusal(&self.list),
             Action::SearchOn if self.reach.is_none() => {
                 Some("everything that fits has been found".to_owned())
@@ -399,7 +406,8 @@ impl Screen for Jobs {
             Action::Export => self.export(context),
             Action::ShowTeam | Action::ShowCredits | Action::ShowAudit => {
                 let job = self.list.current().map(|row| &row.entry.job);
-                job.map(|job| links::follow(action, job)).unwrap_or_default()
+                job.map(|job| links::follow(action, job))
+                    .unwrap_or_default()
             }
             _ => vec![Step::Say(Tone::Warn, "not here".to_owned())],
         }

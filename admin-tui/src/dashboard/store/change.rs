@@ -2,12 +2,12 @@
 
 use tollgate_common::clock::SystemRandom;
 use tollgate_common::command::{Command, NewKey as StoredKey};
-use tollgate_common::db::verify;
 use tollgate_common::key::PlainKey;
 
 use super::Source;
 use crate::dashboard::change::{Change, NewKey, Operation, Outcome};
 use crate::dashboard::problem::Problem;
+use crate::session::Grounds;
 
 mod save;
 
@@ -27,7 +27,7 @@ pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Pr
         } => super::providers::test(source, provider, *credential).await,
         Operation::Export(export) => super::super::export::write(source, export).await,
         Operation::Save { secret, name } => save::save(&source.files, name, secret),
-        Operation::Verify => verify_ledger(source).await,
+        Operation::Verify => super::credits::verify(source).await,
     }
 }
 
@@ -52,14 +52,20 @@ async fn execute_all(
     Ok(Outcome::good(change.sentence.clone()))
 }
 
+/// On which grounds a change is made.
+pub(super) fn grounds(change: &Change) -> Grounds<'_> {
+    Grounds {
+        reason: change.reason.as_deref(),
+        expected: change.expected,
+    }
+}
+
 async fn execute(source: &Source, change: &Change, command: &Command) -> Result<Outcome, Problem> {
-    if matches!(
-        command,
-        Command::CancelJob { .. } | Command::FailJob { .. }
-    ) {
+    if matches!(command, Command::CancelJob { .. } | Command::FailJob { .. }) {
         return super::jobs::end(source, change, command).await;
     }
-    source.session.execute(command).await?;
+    let grounds = grounds(change);
+    source.session.execute_on(grounds, command).await?;
     Ok(Outcome::good(change.sentence.clone()))
 }
 
@@ -94,22 +100,5 @@ async fn make_key(source: &Source, change: &Change) -> Result<Outcome, Problem> 
     let mut outcome = execute(source, change, &command).await?;
     let team_id = super::keys::team_of(source, plain.id()).await?;
     outcome.key = Some(NewKey { team_id, plain });
-    Ok(outcome)
-}
-
-async fn verify_ledger(source: &Source) -> Result<Outcome, Problem> {
-    let report = verify::verify(&source.session.database).await?;
-    let lines: Vec<String> = report
-        .differences
-        .iter()
-        .map(|difference| format!("{difference:?}"))
-        .collect();
-    let mut outcome = Outcome::good(if lines.is_empty() {
-        "the ledger is balanced".to_owned()
-    } else {
-        format!("{} differences in the ledger", lines.len())
-    });
-    outcome.is_bad = !lines.is_empty();
-    outcome.lines = lines;
     Ok(outcome)
 }

@@ -290,9 +290,7 @@ async fn calls_of(
     let first = entries.first().map(|entry| entry.call.id);
     let most = jobs::COUNTED_MAX + 1;
     let before = match first {
-        Some(id) if start != Start::First => {
-            calls::count_before(pool, job, Some(id), most).await?
-        }
+        Some(id) if start != Start::First => calls::count_before(pool, job, Some(id), most).await?,
         _ => 0,
     };
     let count = calls::count_before(pool, job, None, most).await?;
@@ -309,9 +307,7 @@ async fn call_detail(source: &Source, id: CallId) -> Result<CallDetail, Problem>
     let pool = source.pool();
     let found = calls::by_ids(pool, &[id]).await?;
     let before = match found.first() {
-        Some(entry) => {
-            calls::count_before(pool, entry.job_id, Some(id), jobs::COUNTED_MAX).await?
-        }
+        Some(entry) => calls::count_before(pool, entry.job_id, Some(id), jobs::COUNTED_MAX).await?,
         None => 0,
     };
     let line = lines(source, found, before).await?.pop();
@@ -375,7 +371,8 @@ pub(super) async fn end(
         }
         _ => None,
     };
-    match source.session.execute(&command).await? {
+    let grounds = super::change::grounds(change);
+    match source.session.execute_on(grounds, &command).await? {
         Applied::Job(job) => Ok(Outcome::good(ending(&job, before.as_ref()))),
         _ => Ok(Outcome::good(change.sentence.clone())),
     }

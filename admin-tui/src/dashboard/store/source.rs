@@ -1,5 +1,6 @@
 //! The real store: the database that the proxies use.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use sqlx::AnyPool;
 use tokio::sync::mpsc;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::Engine;
+use tollgate_common::db::verify::Progress;
 
 use super::Found;
 use crate::dashboard::message::Message;
@@ -23,6 +25,8 @@ pub(crate) struct Source {
     pub(crate) session: Session,
     /// The folder for keys and exports.
     pub(crate) files: PathBuf,
+    /// How far the check of the ledger has come, while there is one.
+    pub(crate) check: Cell<Option<Progress>>,
 }
 
 impl Source {

@@ -169,6 +169,13 @@ fn draw_error(area: Rect, buffer: &mut Buffer, context: &Context, error: &str) {
     Clear.render(above, buffer);
     for (row, text) in rows(above).zip(lines) {
         let text = format::cut(&text, width, context.charset.ellipsis());
-        line(row.x + 1, row.y, row.right(), buffer, &text, context.theme.bad);
+        line(
+            row.x + 1,
+            row.y,
+            row.right(),
+            buffer,
+            &text,
+            context.theme.bad,
+        );
     }
 }

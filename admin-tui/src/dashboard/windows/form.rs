@@ -6,6 +6,7 @@ use std::fmt;
 use crossterm::event::KeyCode;
 
 use super::Window;
+use super::confirm::{Confirm, Gravity};
 use super::field::Field;
 use crate::dashboard::change::{Change, Outcome};
 use crate::dashboard::context::Context;
@@ -196,6 +197,9 @@ pub(crate) type Submit = Box<dyn Fn(Values<'_>, &Context) -> Result<Review, Comp
 /// Says what the values would lead to, while they are being typed.
 pub(crate) type Preview = Box<dyn Fn(Values<'_>, &Context) -> Vec<Fact> + Send>;
 
+/// Says what must be typed before the values are written, and the verb for it, if they are grave.
+pub(crate) type Guard = Box<dyn Fn(Values<'_>) -> Option<(&'static str, String)> + Send>;
+
 /// A form.
 pub(crate) struct Form {
     title: String,
@@ -203,6 +207,7 @@ pub(crate) struct Form {
     place: usize,
     submit: Submit,
     preview: Option<Preview>,
+    guard: Option<Guard>,
     review: Option<(Vec<Fact>, Option<Box<Change>>)>,
     error: Option<String>,
 }
@@ -226,6 +231,7 @@ impl Form {
             place: 0,
             submit,
             preview: None,
+            guard: None,
             review: None,
             error: None,
         }
@@ -235,6 +241,38 @@ impl Form {
     pub(crate) fn previewing(mut self, preview: Preview) -> Self {
         self.preview = Some(preview);
         self
+    }
+
+    /// The same with a further question, in a window of its own, before grave values are written.
+    pub(crate) fn guarded(mut self, guard: Guard) -> Self {
+        self.guard = Some(guard);
+        self
+    }
+
+    /// Whether there is a review whose change is not under way.
+    fn is_ready(&self) -> bool {
+        let review = self.review.as_ref();
+        review.is_some_and(|(_, change)| change.is_some())
+    }
+
+    /// What the confirmed review leads to: the change, or the question before it.
+    fn confirmed(&mut self) -> Vec<Step> {
+        let Some((facts, Some(change))) = self.review.take() else {
+            return Vec::new();
+        };
+        let guard = self.guard.as_ref();
+        match guard.and_then(|guard| guard(Values(&self.entries))) {
+            Some((verb, word)) => {
+                let title = self.title.clone();
+                let gravity = Gravity::Final(word);
+                let confirm = Confirm::new(title, verb, facts, gravity, *change);
+                vec![Step::Close, Step::Open(Box::new(confirm.without_reason()))]
+            }
+            None => {
+                self.review = Some((facts, None));
+                vec![Step::Change(change)]
+            }
+        }
     }
 
     fn leave(&mut self, forward: bool) {
@@ -302,17 +340,10 @@ impl Form {
 
     fn review_key(&mut self, key: Key) -> Vec<Step> {
         match key.code {
-            KeyCode::Char('y') => {
-                let change = self.review.as_mut().and_then(|(_, change)| change.take());
-                change.map(Step::Change).into_iter().collect()
-            }
+            KeyCode::Char('y') if self.is_ready() => self.confirmed(),
             KeyCode::Esc => {
                 // A change that is under way cannot be edited any more.
-                if self
-                    .review
-                    .as_ref()
-                    .is_some_and(|(_, change)| change.is_some())
-                {
+                if self.is_ready() {
                     self.review = None;
                 }
                 Vec::new()

@@ -117,12 +117,14 @@ fn read_prices(columns: &mut Columns<'_>) -> Result<Option<UnitPrices>, StoreErr
     let mut price = || Ok::<_, StoreError>(columns.take::<Option<i64>>()?.map(NanoUsd));
     let (input, cache_read, cache_write, output) = (price()?, price()?, price()?, price()?);
     let all = input.zip(output).zip(cache_read.zip(cache_write));
-    Ok(all.map(|((input, output), (cache_read, cache_write))| UnitPrices {
-        input,
-        cache_read,
-        cache_write,
-        output,
-    }))
+    Ok(
+        all.map(|((input, output), (cache_read, cache_write))| UnitPrices {
+            input,
+            cache_read,
+            cache_write,
+            output,
+        }),
+    )
 }
 
 /// Which part of a job's calls is asked for, in the order in which they began.
@@ -325,7 +327,10 @@ pub const SELECT_ENDED: &str = "SELECT id FROM calls WHERE ended_at IS NOT NULL 
 /// Those of these calls that have ended.
 pub async fn ended(pool: &AnyPool, ids: &[CallId]) -> Result<Vec<CallId>, StoreError> {
     let mut connection = pool.acquire().await?;
-    select_in(&mut connection, (SELECT_ENDED, ""), ids, |columns| columns.parse()).await
+    select_in(&mut connection, (SELECT_ENDED, ""), ids, |columns| {
+        columns.parse()
+    })
+    .await
 }
 
 /// How many ids one statement of [`by_ids_that`] names.

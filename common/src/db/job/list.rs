@@ -292,7 +292,13 @@ pub fn statements(filter: &Filter) -> Vec<String> {
     let search = Search::new(filter);
     [DOWN, UP]
         .into_iter()
-        .flat_map(|way| [search.page_sql(way), search.edge_sql(way), search.count_sql(way)])
+        .flat_map(|way| {
+            [
+                search.page_sql(way),
+                search.edge_sql(way),
+                search.count_sql(way),
+            ]
+        })
         .collect()
 }
 
@@ -458,8 +464,7 @@ pub async fn count_newer(pool: &AnyPool, filter: &Filter, than: Place) -> Result
 }
 
 /// Jobs by id with their totals, before the list of ids.
-pub const SELECT_ENTRIES: &str =
-    concat!("SELECT ", entry_columns!(), " FROM jobs WHERE id IN ");
+pub const SELECT_ENTRIES: &str = concat!("SELECT ", entry_columns!(), " FROM jobs WHERE id IN ");
 
 /// Reads the jobs of these ids as they are now, in no order; those that are gone are left out.
 pub async fn by_ids(pool: &AnyPool, ids: &[JobId]) -> Result<Vec<JobEntry>, StoreError> {

@@ -117,7 +117,13 @@ impl Screen for CallScreen {
         self.draw_facts(top, buffer, context);
         let detail = &self.detail;
         let skip = self.skip.min(events.len().saturating_sub(1));
-        draw_events(below, buffer, context, "Timeline", (detail, &events[skip..]));
+        draw_events(
+            below,
+            buffer,
+            context,
+            "Timeline",
+            (detail, &events[skip..]),
+        );
     }
 }
 
@@ -146,7 +152,14 @@ impl CallScreen {
         facts_widget::draw(inside, buffer, context, &usage, 0);
         let room = lowered(inside, usage.len() as u16 + 1);
         if room.height > 0 {
-            line(room.x, room.y, room.right(), buffer, NOT_STORED, context.theme.dim);
+            line(
+                room.x,
+                room.y,
+                room.right(),
+                buffer,
+                NOT_STORED,
+                context.theme.dim,
+            );
         }
         if let Some(error) = &call.error
             && below.height > 1
@@ -243,7 +256,14 @@ fn framed(
     let bar = timeline::bar(detail, context.now, width, context.charset);
     let y = inside.bottom().saturating_sub(1);
     if inside.height > 1 {
-        line(inside.x, y, inside.right(), buffer, &bar, context.theme.accent);
+        line(
+            inside.x,
+            y,
+            inside.right(),
+            buffer,
+            &bar,
+            context.theme.accent,
+        );
     }
     inside
 }

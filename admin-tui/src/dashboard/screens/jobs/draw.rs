@@ -157,7 +157,14 @@ fn draw_detail(area: Rect, buffer: &mut Buffer, context: &Context, detail: &Deta
     }
     let metadata = facts::metadata(row);
     if context.class() == Class::Wide && !metadata.is_empty() && below.height > 2 {
-        line(below.x, below.y, below.right(), buffer, "METADATA", context.theme.title);
+        line(
+            below.x,
+            below.y,
+            below.right(),
+            buffer,
+            "METADATA",
+            context.theme.title,
+        );
         let room = lowered(below, 1);
         let few = metadata.len().min(8);
         facts_widget::draw(room, buffer, context, &metadata[..few], 0);
@@ -176,14 +183,28 @@ pub(super) fn draw_text(
     if area.height < 2 {
         return area;
     }
-    line(area.x, area.y, area.right(), buffer, title, context.theme.title);
+    line(
+        area.x,
+        area.y,
+        area.right(),
+        buffer,
+        title,
+        context.theme.title,
+    );
     let width = usize::from(area.width).max(1);
     let clean = format::cut(text, width.saturating_mul(4), context.charset.ellipsis());
     let characters: Vec<char> = clean.chars().collect();
     let mut left = lowered(area, 1);
     for piece in characters.chunks(width).take(left.height.min(4).into()) {
         let piece: String = piece.iter().collect();
-        line(left.x, left.y, left.right(), buffer, piece.trim(), context.theme.bad);
+        line(
+            left.x,
+            left.y,
+            left.right(),
+            buffer,
+            piece.trim(),
+            context.theme.bad,
+        );
         left = lowered(left, 1);
     }
     lowered(left, 1)

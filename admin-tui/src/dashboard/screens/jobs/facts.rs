@@ -17,12 +17,20 @@ fn credits(row: &JobRow) -> String {
         Some(charged) => {
             let left = job.credits_remaining.map(format::credits);
             let left = left.map(|left| format!(", {left} left then"));
-            format!("charged {}{}", format::credits(charged), left.unwrap_or_default())
+            format!(
+                "charged {}{}",
+                format::credits(charged),
+                left.unwrap_or_default()
+            )
         }
         None if job.state.is_open() => {
             let most = job.credits_max.map(format::credits);
             let most = most.map(|most| format!(" of at most {most}"));
-            format!("held {}{}", format::credits(job.hold), most.unwrap_or_default())
+            format!(
+                "held {}{}",
+                format::credits(job.hold),
+                most.unwrap_or_default()
+            )
         }
         None => "nothing charged, hold released".to_owned(),
     }
@@ -65,8 +73,18 @@ pub(super) fn of_job(row: &JobRow, context: &Context) -> Vec<Fact> {
         fact("job", job.id.to_string()),
         styled("status", end, style),
         fact("team", format!("{}  (org {})", job.team_id, job.org_id)),
-        fact("type", format!("{}{}", job.job_type, if job.single_call { "  (one call)" } else { "" })),
-        fact("user", job.user_id.clone().unwrap_or_else(|| "-".to_owned())),
+        fact(
+            "type",
+            format!(
+                "{}{}",
+                job.job_type,
+                if job.single_call { "  (one call)" } else { "" }
+            ),
+        ),
+        fact(
+            "user",
+            job.user_id.clone().unwrap_or_else(|| "-".to_owned()),
+        ),
         fact("created", format::moment(job.created_at)),
         fact(
             "calls",
@@ -126,10 +144,22 @@ fn buckets(line: &CallLine) -> Vec<Fact> {
     let prices = line.entry.prices;
     let buckets = [
         ("input", usage.input_uncached, prices.map(|p| p.input)),
-        ("cache read", usage.input_cache_read, prices.map(|p| p.cache_read)),
-        ("cache write", usage.input_cache_write, prices.map(|p| p.cache_write)),
+        (
+            "cache read",
+            usage.input_cache_read,
+            prices.map(|p| p.cache_read),
+        ),
+        (
+            "cache write",
+            usage.input_cache_write,
+            prices.map(|p| p.cache_write),
+        ),
         ("output", usage.output_text, prices.map(|p| p.output)),
-        ("reasoning", usage.output_reasoning, prices.map(|p| p.output)),
+        (
+            "reasoning",
+            usage.output_reasoning,
+            prices.map(|p| p.output),
+        ),
     ];
     let facts = buckets.into_iter().map(|(name, tokens, unit)| {
         let unit = unit.map_or_else(
@@ -170,7 +200,10 @@ pub(super) fn of_call(line: &CallLine, context: &Context) -> Vec<Fact> {
         fact("model", asked),
         fact("served by", line.served_by()),
         fact("key", entry.key_id.to_string()),
-        fact("purpose", call.purpose.clone().unwrap_or_else(|| "-".to_owned())),
+        fact(
+            "purpose",
+            call.purpose.clone().unwrap_or_else(|| "-".to_owned()),
+        ),
         fact("began", format::moment(call.started_at)),
         fact("held", held),
         fact("node", entry.node_id.to_string()),
@@ -195,7 +228,12 @@ pub(super) fn usage_of_call(line: &CallLine) -> Vec<Fact> {
     };
     facts.extend([
         fact("counted", counted),
-        fact("prices", call.price_version.clone().unwrap_or_else(|| "none known".to_owned())),
+        fact(
+            "prices",
+            call.price_version
+                .clone()
+                .unwrap_or_else(|| "none known".to_owned()),
+        ),
         fact(
             "cost",
             format!(
@@ -204,7 +242,10 @@ pub(super) fn usage_of_call(line: &CallLine) -> Vec<Fact> {
                 format::dollars(call.client_cost)
             ),
         ),
-        fact("end", call.finish_reason.clone().unwrap_or_else(|| "-".to_owned())),
+        fact(
+            "end",
+            call.finish_reason.clone().unwrap_or_else(|| "-".to_owned()),
+        ),
     ]);
     facts
 }

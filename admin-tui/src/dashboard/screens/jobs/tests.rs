@@ -48,8 +48,12 @@ fn job(number: usize, count: usize) -> Job {
     let charged = (state == JobState::Completed).then_some(Credits(1_204));
     let hold = if state.is_open() { 36 } else { 0 };
     Job {
-        id: format!("019f1e2d-0000-7000-8000-{number:012x}").parse().unwrap(),
-        team_id: ["acme-search", "beta-voice", "zeta"][number % 3].parse().unwrap(),
+        id: format!("019f1e2d-0000-7000-8000-{number:012x}")
+            .parse()
+            .unwrap(),
+        team_id: ["acme-search", "beta-voice", "zeta"][number % 3]
+            .parse()
+            .unwrap(),
         org_id: "acme".parse().unwrap(),
         state,
         terms: Terms {
@@ -101,7 +105,9 @@ fn job_row(number: usize, count: usize) -> JobRow {
 }
 
 fn call_id(number: i64) -> CallId {
-    format!("call_019f1e2d00007000800000000000{number:04x}").parse().unwrap()
+    format!("call_019f1e2d00007000800000000000{number:04x}")
+        .parse()
+        .unwrap()
 }
 
 /// Calls 1 to 3: answered, failed, in flight.
@@ -185,9 +191,19 @@ fn attempt(number: i64, provider: &str, kind: &str, error: &str) -> AttemptRow {
 fn call_detail(id: CallId) -> CallDetail {
     let number = (1..=3).find(|number| call_id(*number) == id).unwrap();
     let line = call_line(number);
-    let mut attempts = vec![attempt(1, "anthropic", "provider_unavailable", "529 overloaded")];
+    let mut attempts = vec![attempt(
+        1,
+        "anthropic",
+        "provider_unavailable",
+        "529 overloaded",
+    )];
     if number == 2 {
-        attempts.push(attempt(2, "gemini", "provider_timeout", "no answer within 6 s"));
+        attempts.push(attempt(
+            2,
+            "gemini",
+            "provider_timeout",
+            "no answer within 6 s",
+        ));
     }
     if number == 3 {
         attempts.clear();
@@ -289,8 +305,14 @@ impl Desk {
             Query::Calls(..) => JobsAnswer::Calls(Page::whole((1..=3).map(call_line).collect())),
             Query::Call(id) => JobsAnswer::Call(Box::new(call_detail(*id))),
             Query::Impact(_) => {
-                let held = ("Held now".to_owned(), "36 credits, released at once".to_owned());
-                let calls = ("In flight".to_owned(), "1 goes on to its end, uncharged".to_owned());
+                let held = (
+                    "Held now".to_owned(),
+                    "36 credits, released at once".to_owned(),
+                );
+                let calls = (
+                    "In flight".to_owned(),
+                    "1 goes on to its end, uncharged".to_owned(),
+                );
                 return Answer::Impact(vec![held, calls]);
             }
         })
@@ -301,9 +323,14 @@ impl Desk {
     }
 
     fn page(&self, start: Start<Place>, seen: Option<Place>) -> JobsPage {
-        let newest_first: Vec<JobRow> = (0..self.count).rev().map(|n| job_row(n, self.count)).collect();
+        let newest_first: Vec<JobRow> = (0..self.count)
+            .rev()
+            .map(|n| job_row(n, self.count))
+            .collect();
         let at = |place: Place| {
-            let found = newest_first.iter().position(|row| row.cursor().id == place.id);
+            let found = newest_first
+                .iter()
+                .position(|row| row.cursor().id == place.id);
             found.unwrap_or(0)
         };
         let last = self.count.saturating_sub(PAGE_ROWS);
@@ -384,7 +411,16 @@ fn how_it_looks_without_colours_and_while_searching() {
 
 #[test]
 fn no_size_is_too_small_or_too_large() {
-    for (width, height) in [(1, 1), (20, 5), (60, 15), (61, 16), (79, 29), (100, 30), (160, 45), (300, 100)] {
+    for (width, height) in [
+        (1, 1),
+        (20, 5),
+        (60, 15),
+        (61, 16),
+        (79, 29),
+        (100, 30),
+        (160, 45),
+        (300, 100),
+    ] {
         let mut desk = Desk::new(Size::new(width, height), 300);
         desk.press("j");
         let _ = desk.look();
@@ -411,7 +447,13 @@ fn the_tail_follows_at_the_top_and_holds_still_below() {
     let status = desk.last_line_but_one();
     assert!(status.contains("^ 12 new above (g to follow)"), "{status}");
     // The ages are the same in this table, so nothing but the status may have moved.
-    let rows = |look: &str| look.lines().skip(3).take(5).map(|l| l[..20].to_owned()).collect::<Vec<_>>();
+    let rows = |look: &str| {
+        look.lines()
+            .skip(3)
+            .take(5)
+            .map(|l| l[..20].to_owned())
+            .collect::<Vec<_>>()
+    };
     assert_eq!(rows(&before), rows(&desk.look()));
     desk.press("g");
     assert!(desk.last_line_but_one().ends_with("following"));
@@ -429,7 +471,9 @@ fn a_search_goes_on_until_it_has_found_something() {
     desk.press("o");
     let steps = |desk: &Desk| {
         let asked = desk.asked.iter();
-        asked.filter(|query| matches!(query, Query::More(..))).count()
+        asked
+            .filter(|query| matches!(query, Query::More(..)))
+            .count()
     };
     assert_eq!(steps(&desk), 1);
     assert!(desk.last_line_but_one().contains("of 4 found"));
@@ -441,7 +485,11 @@ fn a_search_goes_on_until_it_has_found_something() {
     let again = desk.asked.len();
     desk.refresh();
     let asked = &desk.asked[again..];
-    assert!(asked.iter().any(|query| matches!(query, Query::Again(ids) if ids.len() == 5)));
+    assert!(
+        asked
+            .iter()
+            .any(|query| matches!(query, Query::Again(ids) if ids.len() == 5))
+    );
 }
 
 #[test]
@@ -449,7 +497,10 @@ fn cancelling_asks_and_names_the_job_by_its_id() {
     let mut desk = Desk::new(Size::new(80, 24), 12);
     // Number 11 is cancelled, 10 completed, 9 pending.
     desk.press("K");
-    assert!(desk.last_line_but_one().contains("the job has ended: cancelled"));
+    assert!(
+        desk.last_line_but_one()
+            .contains("the job has ended: cancelled")
+    );
     desk.press("j j K enter y");
     let change = desk.changes.pop().expect("a change");
     assert_eq!(change.reason, None);
@@ -500,8 +551,13 @@ fn filters_are_read_and_times_gone_to() {
     let looks = context();
     let error = jobs.set_filter("colour:red", &looks).unwrap_err();
     assert!(error.contains("use team, org, status"), "{error}");
-    assert!(jobs.set_filter("at:soon", &looks).unwrap_err().contains("at: write a time"));
-    jobs.set_filter("team:zeta at:2026-07-01T10:00 status:failed", &looks).unwrap();
+    assert!(
+        jobs.set_filter("at:soon", &looks)
+            .unwrap_err()
+            .contains("at: write a time")
+    );
+    jobs.set_filter("team:zeta at:2026-07-01T10:00 status:failed", &looks)
+        .unwrap();
     assert_eq!(jobs.filter(), Some("team:zeta status:failed"));
     let ten = Timestamp::parse_rfc3339("2026-07-01T10:00:00.000001Z").unwrap();
     let place = Place {
@@ -514,7 +570,11 @@ fn filters_are_read_and_times_gone_to() {
     assert_eq!(jobs.filter(), Some(format!("id:{id}").as_str()));
     assert_eq!(jobs.complete_filter("status:op"), ["status:open"]);
     assert_eq!(jobs.complete_filter("team:a a"), ["team:a at:"]);
-    assert!(jobs.set_filter(&format!("id:{id}"), &looks).unwrap().is_empty());
+    assert!(
+        jobs.set_filter(&format!("id:{id}"), &looks)
+            .unwrap()
+            .is_empty()
+    );
 }
 
 #[test]

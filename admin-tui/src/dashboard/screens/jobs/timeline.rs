@@ -40,7 +40,11 @@ fn event(at_ms: i64, turn: Turn, text: impl Into<String>) -> Event {
 /// Everything that is known, in its order.
 pub(super) fn events(detail: &CallDetail, now: Timestamp) -> Vec<Event> {
     let (line, call) = (&detail.line, &detail.line.entry.call);
-    let mut events = vec![event(0, Turn::Plain, "admitted by the limits of key and team")];
+    let mut events = vec![event(
+        0,
+        Turn::Plain,
+        "admitted by the limits of key and team",
+    )];
     events.push(reserved(detail));
     let mut at = 0;
     for attempt in &detail.attempts {
@@ -55,7 +59,11 @@ pub(super) fn events(detail: &CallDetail, now: Timestamp) -> Vec<Event> {
         events.push(event(at, Turn::Bad, failed));
     }
     if call.cached {
-        events.push(event(at, Turn::Good, "answered from the cache: no provider was asked"));
+        events.push(event(
+            at,
+            Turn::Good,
+            "answered from the cache: no provider was asked",
+        ));
     } else if was_served(detail) {
         let asked = format!("asked {}", line.served_by());
         events.push(event(at, Turn::Plain, asked));
@@ -107,11 +115,18 @@ fn end(detail: &CallDetail, now: Timestamp) -> Event {
         }
         CallState::Succeeded => {
             let reason = call.finish_reason.as_deref().unwrap_or("no reason given");
-            event(at, Turn::Good, format!("answered: {reason}, {tokens} tokens"))
+            event(
+                at,
+                Turn::Good,
+                format!("answered: {reason}, {tokens} tokens"),
+            )
         }
         CallState::Failed | CallState::Interrupted => {
             let kind = call.error_kind.as_deref().unwrap_or(call.state.word());
-            let error = call.error.as_deref().unwrap_or("nobody knows what the provider did");
+            let error = call
+                .error
+                .as_deref()
+                .unwrap_or("nobody knows what the provider did");
             let end = if call.state == CallState::Failed {
                 "failed"
             } else {
