@@ -78,6 +78,8 @@ pub(crate) struct Jobs {
     reach: Option<Timestamp>,
     /// How many steps are still to be searched.
     steps: u8,
+    /// Whether the answer of a step is waited for; one of another search is dropped.
+    is_searching: bool,
     /// Whether rows beyond the first step of a search are shown: then they are renewed in place.
     is_extended: bool,
     /// The newest job that was shown while the list followed.
@@ -101,6 +103,7 @@ impl Default for Jobs {
             counted_at: None,
             reach: None,
             steps: 0,
+            is_searching: false,
             is_extended: false,
             seen: None,
             newer: 0,
@@ -122,6 +125,7 @@ impl Jobs {
 
     fn load_page(&mut self) -> Step {
         self.is_extended = false;
+        self.is_searching = false;
         self.steps = 0;
         let query = Query::Page {
             filter: self.filter.clone(),
@@ -200,6 +204,9 @@ impl Jobs {
     }
 
     fn receive_more(&mut self, rows: Vec<JobRow>, reach: Option<Timestamp>) -> Vec<Step> {
+        if !std::mem::take(&mut self.is_searching) {
+            return Vec::new();
+        }
         let found = !rows.is_empty();
         self.is_extended = true;
         self.reach = reach;
@@ -211,6 +218,7 @@ impl Jobs {
     fn search_step(&mut self) -> Option<Step> {
         let reach = self.reach.filter(|_| self.steps > 0)?;
         self.steps -= 1;
+        self.is_searching = true;
         Some(load(MORE, Query::More(self.filter.clone(), reach)))
     }
 
@@ -359,8 +367,7 @@ impl Screen for Jobs {
         if let Ok(filter) = Filter::parse(&VOCABULARY, &self.text, context.now) {
             self.filter = filter;
         }
-        let is_searching = self.is_extended || self.steps > 0;
-        let rows = if is_searching {
+        let rows = if self.is_extended || self.is_searching {
             self.load_again()
         } else {
             self.load_page()
@@ -389,6 +396,7 @@ impl Screen for Jobs {
     fn fail(&mut self, slot: Slot, _problem: &Problem) {
         if slot == MORE {
             self.steps = 0;
+            self.is_searching = false;
         }
     }
 

@@ -73,7 +73,7 @@ impl Jobs {
     /// How far a search went that no index serves.
     fn search_note(&self) -> Option<String> {
         let reach = format::moment(self.reach?);
-        Some(if self.steps > 0 {
+        Some(if self.is_searching {
             format!("searching, at {reach}")
         } else {
             format!("searched down to {reach}; o goes on")

@@ -493,6 +493,18 @@ fn a_search_goes_on_until_it_has_found_something() {
 }
 
 #[test]
+fn what_another_search_has_found_is_dropped() {
+    let mut jobs = Jobs::default();
+    let looks = context();
+    jobs.reach = Some(NOW);
+    let _ = jobs.search_on();
+    let _ = jobs.set_filter("type:other", &looks).unwrap();
+    let late = JobsAnswer::More(vec![job_row(0, 1)], None);
+    assert!(jobs.receive(MORE, Answer::Jobs(late), &looks).is_empty());
+    assert!(jobs.list.rows().is_empty());
+}
+
+#[test]
 fn cancelling_asks_and_names_the_job_by_its_id() {
     let mut desk = Desk::new(Size::new(80, 24), 12);
     // Number 11 is cancelled, 10 completed, 9 pending.
