@@ -1,5 +1,5 @@
-//! The administrators' lists of jobs and calls: filters, pages in both directions, and searches that
-//! no index serves, on both engines.
+//! The administrators' lists of jobs and calls: filters, pages in both directions, and searches
+//! that no index serves, on both engines.
 
 use sqlx::AssertSqlSafe;
 use tollgate_common::clock::Timestamp;

@@ -169,7 +169,7 @@ impl Jobs {
         self.list.receive(answer.page);
         self.unmark_ended();
         if self.list.is_following() {
-            self.seen = self.list.rows().first().map(|row| row.cursor());
+            self.seen = self.list.rows().first().map(JobRow::cursor);
             self.newer = 0;
         } else {
             self.newer = answer.newer;

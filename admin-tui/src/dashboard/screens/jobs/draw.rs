@@ -42,7 +42,7 @@ impl Jobs {
             parts.push(format!("{} marked", self.list.marked()));
         }
         if self.newer > 0 {
-            let newer = format::number(self.newer.min(COUNTED_MAX) as i64);
+            let newer = format::count(self.newer.min(COUNTED_MAX));
             let more = if self.newer > COUNTED_MAX { "+" } else { "" };
             parts.push(format!("^ {newer}{more} new above (g to follow)"));
         } else if self.reach.is_none() && self.list.is_following() && !self.is_extended {
@@ -62,7 +62,7 @@ impl Jobs {
             position
         } else if is_part {
             let found = self.list.above() + self.list.rows().len();
-            format!("{position} of {} found", format::number(found as i64))
+            format!("{position} of {} found", format::count(found))
         } else if self.count.is_empty() {
             position
         } else {
