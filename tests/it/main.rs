@@ -21,6 +21,7 @@ mod health;
 mod idempotency;
 mod job;
 mod job_input;
+mod job_list;
 mod key;
 mod kinds;
 mod large;

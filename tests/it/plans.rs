@@ -3,6 +3,8 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::audit::Place;
+use tollgate_common::db::call::list as calls;
+use tollgate_common::db::job::list as jobs;
 use tollgate_common::db::org::list as orgs;
 use tollgate_common::db::page::{Request, Start};
 use tollgate_common::db::team::list as teams;
@@ -142,10 +144,75 @@ fn team_statements() -> Vec<Hot> {
     ]
 }
 
+/// Filters of jobs, the literals of their values, and the index that serves each. What no index
+/// serves is looked for among a bounded number of jobs, in the order of time.
+const JOB_FILTERS: [(&str, &[&str], &str); 11] = [
+    ("", &[], "jobs_by_time"),
+    ("since:1h", &["1"], "jobs_by_time"),
+    ("status:failed", &[], "jobs_failed"),
+    ("status:cancelled until:1h", &["1"], "jobs_cancelled"),
+    ("status:open", &[], "jobs_open"),
+    ("team:a", &["'a'"], "jobs_by_team"),
+    (
+        "team:a since:1h until:5m",
+        &["'a'", "1", "2"],
+        "jobs_by_team",
+    ),
+    ("team:a status:running", &["'a'"], "jobs_open_by_team"),
+    ("team:a status:failed", &["'a'"], "jobs_failed_by_team"),
+    (
+        "type:chat calls>3 \"some text\"",
+        &["'a'", "3", "'%a%'"],
+        "jobs_by_time",
+    ),
+    ("id:a", &["'a'"], JOBS),
+];
+
+/// What administrators ask about jobs and calls.
+fn job_list_statements() -> Vec<Hot> {
+    let time = "1000000";
+    let filter = |words, text| Filter::parse(words, text, Timestamp::from_micros(0)).unwrap();
+    let mut statements = Vec::new();
+    for (text, values, index) in JOB_FILTERS {
+        let literals: Vec<&str> = [time, "'b'", time, "10"]
+            .into_iter()
+            .chain(values.iter().copied())
+            .collect();
+        for sql in jobs::statements(&filter(&jobs::VOCABULARY, text)) {
+            statements.push(Hot {
+                // Open jobs over all teams are few, and are read by another order.
+                may_sort: text == "status:open",
+                ..single(&sql, &literals, index)
+            });
+        }
+    }
+    for (text, index) in [("", CALLS), ("model:m", CALLS), ("job:j", "calls_by_job")] {
+        for sql in calls::statements(&filter(&calls::VOCABULARY, text)) {
+            statements.push(single(&sql, &["'b'", "'a'", "10", "'c'"], index));
+        }
+    }
+    for sql in [
+        calls::SELECT_FROM,
+        calls::SELECT_BEFORE,
+        calls::COUNT_BEFORE,
+    ] {
+        statements.push(single(sql, &["'a'", "'b'", "10"], "calls_by_job"));
+    }
+    statements.extend([
+        list((jobs::SELECT_ENTRIES, ""), JOBS),
+        list(jobs::ADD_UP_OPEN, "calls_by_job"),
+        list((calls::SELECT_ENTRIES, ""), CALLS),
+        list((calls::SELECT_ENDED, ""), CALLS),
+        single(calls::SELECT_BEGUN, &["'a'", "10"], CALLS),
+    ]);
+    statements
+}
+
 fn hot_statements() -> Vec<Hot> {
     let time = "1000000";
     let mut statements = usage_statements();
     statements.extend(team_statements());
+    statements.extend(job_list_statements());
     statements.extend(vec![
         single(job::SELECT_JOB, &["'a'"], JOBS),
         single(job::SELECT_STALE, &[time, "10"], "jobs_open"),
