@@ -12,6 +12,7 @@ use output::Output;
 mod audit;
 mod credits;
 pub(crate) mod error;
+mod export;
 mod group;
 mod job;
 mod key;
@@ -92,6 +93,8 @@ pub(crate) enum Noun {
     /// The record of administrative changes
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Write rows as comma-separated values
+    Export(export::Export),
 }
 
 /// Does what one subcommand says.
@@ -108,6 +111,7 @@ pub(crate) async fn run(options: &Options, noun: Noun) -> Result<(), Failure> {
         Noun::Group(verb) => group::run(&session, output, verb).await,
         Noun::Job(verb) => job::run(&session, output, verb).await,
         Noun::Audit(verb) => audit::run(&session, output, verb).await,
+        Noun::Export(asked) => export::run(&session, asked).await,
     }
 }
 

@@ -5,8 +5,9 @@
 
 mod change;
 mod charset;
+mod clipboard;
 mod context;
-mod export;
+pub(crate) mod export;
 mod format;
 mod keys;
 mod message;

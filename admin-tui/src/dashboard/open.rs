@@ -15,6 +15,7 @@ use tollgate_common::clock::{Clock as _, SystemClock};
 use tollgate_common::db::Engine;
 
 use super::charset::Charset;
+use super::clipboard::{self, Clipboard};
 use super::context::{Context, Link};
 use super::message::Message;
 use super::model::Model;
@@ -86,7 +87,8 @@ pub(crate) async fn run(options: &Options, looks: &Looks) -> Result<(), Failure>
     }
     let file = SettingsFile::read()?;
     let session = Session::open(options).await?;
-    let context = context(&session, looks, &file);
+    let mut context = context(&session, looks, &file);
+    context.clipboard = clipboard::find_out().await;
     let source = Source {
         session,
         files: state_folder(),
@@ -135,6 +137,7 @@ fn context(session: &Session, looks: &Looks, file: &SettingsFile) -> Context {
         read_only: session.read_only(),
         link: Link::Connecting,
         frozen: false,
+        clipboard: Clipboard::Terminal,
     }
 }
 

@@ -9,6 +9,7 @@ use ratatui::style::Style;
 use tollgate_common::clock::Timestamp;
 
 use super::charset::Charset;
+use super::clipboard::Clipboard;
 use super::context::{Context, Link};
 use super::keys::Keymap;
 use super::theme::{Theme, ThemeName};
@@ -30,6 +31,7 @@ pub(crate) fn context() -> Context {
         read_only: None,
         link: Link::Live(NOW),
         frozen: false,
+        clipboard: Clipboard::Terminal,
     }
 }
 
