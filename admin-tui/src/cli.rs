@@ -12,6 +12,7 @@ use output::Output;
 mod audit;
 mod credits;
 pub(crate) mod error;
+mod every;
 mod export;
 mod group;
 mod job;

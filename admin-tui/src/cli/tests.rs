@@ -55,6 +55,13 @@ fn documented_lines_are_understood() {
         "model set m --max-output-tokens 100",
         "group create g --model a --model b",
         "job list --status COMPLETED",
+        "key list --team t --filter status:expiring",
+        "credits list --filter available<100",
+        "credits ledger t --filter kind:refund",
+        "credits holds t --filter idle:1h",
+        "credits release 00000000-0000-7000-8000-000000000000 --reason stuck --in-flight",
+        "export keys",
+        "export entries --filter team:t --output entries.csv",
         "audit list --target team:t",
     ] {
         assert!(parse(line).is_ok(), "{line}");
