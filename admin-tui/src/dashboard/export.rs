@@ -26,7 +26,10 @@ pub(crate) use file::create_new;
 pub(crate) use nouns::NOUNS;
 
 /// How many rows are read at a time.
+#[cfg(not(test))]
 const ROWS: i64 = 1_000;
+#[cfg(test)]
+const ROWS: i64 = 2;
 
 /// What is written into a file of comma-separated values.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -60,7 +60,7 @@ impl Ask {
 
 /// A part as a page of rows.
 pub(super) fn page<R, T>(part: Part<R>, row: impl Fn(Listed<R>) -> T) -> Page<T> {
-    let is_more = part.count >= COUNT_MAX || part.searched.is_some();
+    let is_more = part.count == COUNT_MAX || part.searched.is_some();
     let count = format::number(part.count);
     let note = part.searched.map(|rows| {
         let rows = format::number(rows);

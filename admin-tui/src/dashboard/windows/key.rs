@@ -105,32 +105,38 @@ impl KeyWindow {
     fn copy_lines(&self, context: &Context) -> [String; 2] {
         let clipboard = &context.clipboard;
         let settings = clipboard.settings().unwrap_or_default();
-        let first = if self.copied {
-            "[?] copied   sent (OSC 52); no terminal confirms that it took it"
-        } else {
-            "[ ] copied   ctrl-y offers it to the terminal's clipboard (OSC 52)"
+        let passes = clipboard.passes();
+        let first = match (self.copied, passes) {
+            (false, _) => "[ ] copied   ctrl-y offers it to the terminal's clipboard (OSC 52)",
+            (true, Some(false)) => "[!] NOT copied: it was sent (OSC 52), but tmux keeps it",
+            (true, _) => "[?] copied   sent (OSC 52); no terminal confirms that it took it",
         };
-        let second = match (clipboard, clipboard.passes()) {
+        let second = match (clipboard, passes) {
             (Clipboard::Terminal, _) => "paste it somewhere to see whether it arrived".to_owned(),
-            (_, Some(true)) => format!("tmux passes it on ({settings})"),
+            (_, Some(true)) => format!("tmux passes it on: {settings}"),
             (_, Some(false)) => format!("tmux keeps it: {settings}"),
             (_, None) => format!("tmux may keep it: {settings}"),
         };
         [first.to_owned(), format!("             {second}")]
     }
 
-    fn saved_line(&self) -> String {
-        match &self.saved {
-            State::Open => "[ ] saved    ctrl-s writes a file that only you can read".to_owned(),
-            State::Going => "[ ] saved    writing".to_owned(),
-            State::Done(what) => format!("[x] saved    {what}"),
-            State::Failed(why) => format!("[!] NOT saved: {why}"),
-        }
+    fn saved_lines(&self) -> [String; 2] {
+        let [first, second] = match &self.saved {
+            State::Open => [
+                "[ ] saved    ctrl-s writes a file that only you can read",
+                "",
+            ],
+            State::Going => ["[ ] saved    writing", ""],
+            State::Done(what) => ["[x] saved    in a file that only you can read", what],
+            State::Failed(why) => ["[!] NOT saved", why],
+        };
+        [first.to_owned(), second.to_owned()]
     }
 
     /// The lines between the key and the field, the most needed first.
     fn lines(&self, context: &Context) -> Vec<(String, Tone)> {
         let [copied, note] = self.copy_lines(context);
+        let [first, second] = self.saved_lines();
         let passes = context.clipboard.passes() == Some(true);
         let saved = match self.saved {
             State::Done(_) => Tone::Good,
@@ -138,8 +144,9 @@ impl KeyWindow {
             State::Open | State::Going => Tone::Plain,
         };
         let select = "Or select the key with the mouse: clicks are the terminal's here.";
-        vec![
-            (self.saved_line(), saved),
+        let lines = vec![
+            (first, saved),
+            (second, saved),
             (copied, Tone::Plain),
             (note, if passes { Tone::Dim } else { Tone::Warn }),
             (select.to_owned(), Tone::Dim),
@@ -147,7 +154,9 @@ impl KeyWindow {
                 "Only a hash is stored. A lost key cannot be shown again, only rotated.".to_owned(),
                 Tone::Dim,
             ),
-        ]
+        ];
+        let spoken = lines.into_iter();
+        spoken.filter(|(text, _)| !text.is_empty()).collect()
     }
 }
 
