@@ -3,13 +3,16 @@
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
+use tollgate_common::role::Role;
 
 use crate::dashboard::Looks;
+use crate::rights::Rights;
 use crate::session::Session;
 use error::Failure;
 use output::Output;
 
 mod audit;
+mod call;
 mod credits;
 pub(crate) mod error;
 mod every;
@@ -29,7 +32,7 @@ pub(crate) mod value;
 const EVERYWHERE: &str = "Global options";
 
 /// Options that every subcommand takes.
-#[derive(Debug, Clone, clap::Args)]
+#[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Options {
     #[arg(
         long,
@@ -48,6 +51,21 @@ pub(crate) struct Options {
     /// Whom the audit log and the ledger name [default: $USER, else admin]
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "NAME", value_parser = value::text)]
     pub(crate) actor: Option<String>,
+    /// Why something is changed, for the audit log
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "TEXT", value_parser = value::text)]
+    pub(crate) reason: Option<String>,
+    #[arg(
+        long,
+        global = true, help_heading = EVERYWHERE,
+        value_name = "ROLE",
+        help = "What may be done: viewer (nothing is changed), operator (no money, prices, secrets \
+                or removal) or owner; only lowers what TOLLGATE_ADMIN_ROLE or the settings file \
+                allow [default: owner]"
+    )]
+    pub(crate) role: Option<Role>,
+    /// Change nothing: the database itself refuses it
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
+    pub(crate) read_only: bool,
 }
 
 /// Administers a Tollgate installation; without a subcommand, in a dashboard.
@@ -91,6 +109,9 @@ pub(crate) enum Noun {
     /// Jobs and their calls
     #[command(subcommand)]
     Job(job::Verb),
+    /// Calls of models, across all jobs
+    #[command(subcommand)]
+    Call(call::Verb),
     /// The record of administrative changes
     #[command(subcommand)]
     Audit(audit::Verb),
@@ -99,8 +120,8 @@ pub(crate) enum Noun {
 }
 
 /// Does what one subcommand says.
-pub(crate) async fn run(options: &Options, noun: Noun) -> Result<(), Failure> {
-    let session = Session::open(options).await?;
+pub(crate) async fn run(options: &Options, rights: Rights, noun: Noun) -> Result<(), Failure> {
+    let session = Session::open(options, rights).await?;
     let output = Output::new(options.json);
     match noun {
         Noun::Org(verb) => org::run(&session, output, verb).await,
@@ -111,6 +132,7 @@ pub(crate) async fn run(options: &Options, noun: Noun) -> Result<(), Failure> {
         Noun::Model(verb) => model::run(&session, output, verb).await,
         Noun::Group(verb) => group::run(&session, output, verb).await,
         Noun::Job(verb) => job::run(&session, output, verb).await,
+        Noun::Call(verb) => call::run(&session, output, verb).await,
         Noun::Audit(verb) => audit::run(&session, output, verb).await,
         Noun::Export(asked) => export::run(&session, asked).await,
     }

@@ -30,3 +30,4 @@ mod widgets;
 mod windows;
 
 pub(crate) use open::{Looks, run};
+pub(crate) use settings_file::SettingsFile;

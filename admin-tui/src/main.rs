@@ -4,9 +4,13 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use cli::error::Failure;
+use dashboard::SettingsFile;
+use rights::Rights;
 
 mod cli;
 mod dashboard;
+mod rights;
 mod session;
 
 /// What a misused command line exits with.
@@ -18,17 +22,24 @@ async fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return show_usage(&error),
     };
-    let done = match arguments.noun {
-        Some(noun) => Box::pin(cli::run(&arguments.options, noun)).await,
-        None => Box::pin(dashboard::run(&arguments.options, &arguments.looks)).await,
-    };
-    match done {
+    match Box::pin(run(arguments)).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             // Nobody is left to tell if standard error is gone.
             let _ = writeln!(std::io::stderr(), "error: {failure}");
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+async fn run(arguments: cli::Arguments) -> Result<(), Failure> {
+    let options = &arguments.options;
+    let file = SettingsFile::read()?;
+    let variable = session::variable(rights::ROLE_VARIABLE);
+    let rights = Rights::new(options, variable.as_deref(), file.role)?;
+    match arguments.noun {
+        Some(noun) => cli::run(options, rights, noun).await,
+        None => dashboard::run(options, rights, &arguments.looks, &file).await,
     }
 }
 

@@ -4,17 +4,22 @@ use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom, Timestamp};
 use tollgate_common::command::{Applied, Command};
 use tollgate_common::config::Config;
 use tollgate_common::db::admin::{self, Actor};
-use tollgate_common::db::{Database, migrate};
+use tollgate_common::db::{Access, Database, migrate};
+use tollgate_common::role::Role;
 use tollgate_common::secret::SealingKey;
 
 use crate::cli::Options;
 use crate::cli::error::Failure;
+use crate::rights::Rights;
 
 /// Whom the audit log names if neither an option nor the system says who acts.
 const DEFAULT_ACTOR: &str = "admin";
 
 /// The variable that holds the sealing key itself instead of a file.
 const SECRET_KEY_VARIABLE: &str = "TOLLGATE_SECRET_KEY";
+
+/// The longest origin that is recorded, in characters.
+const ORIGIN_CHARACTERS_MAX: usize = 64;
 
 /// An open installation.
 #[derive(Debug)]
@@ -23,10 +28,32 @@ pub(crate) struct Session {
     pub(crate) database: Database,
     config: Config,
     actor: String,
+    rights: Rights,
+    /// What changes need; without it there is no way to make one.
+    writer: Option<Writer>,
     clock: SystemClock,
 }
 
-fn variable(name: &str) -> Option<String> {
+/// What is recorded of every change of this session.
+#[derive(Debug)]
+struct Writer {
+    role: Role,
+    reason: Option<String>,
+    origin: Option<String>,
+}
+
+/// Why a change is made and what it rests on.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Grounds<'a> {
+    /// Why; in its absence, what the session was opened with.
+    pub(crate) reason: Option<&'a str>,
+    /// When the target, as it was shown, was last changed: if it was changed since, nothing is
+    /// done.
+    pub(crate) expected: Option<Timestamp>,
+}
+
+/// A variable of the environment that is not empty.
+pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
@@ -43,23 +70,56 @@ fn load_config(options: &Options) -> Result<Config, Failure> {
     Ok(config)
 }
 
+/// The address that whoever acts comes from, if it is over SSH.
+fn origin(connection: Option<String>) -> Option<String> {
+    let connection = connection?;
+    let address: String = connection
+        .split_whitespace()
+        .next()?
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(ORIGIN_CHARACTERS_MAX)
+        .collect();
+    Some(address).filter(|address| !address.is_empty())
+}
+
 impl Session {
-    /// Opens the installation that the options, the environment or the configuration file name.
-    pub(crate) async fn open(options: &Options) -> Result<Self, Failure> {
+    /// Opens the installation that the options, the environment or the configuration file name,
+    /// and makes sure that its schema is the current one.
+    pub(crate) async fn open(options: &Options, rights: Rights) -> Result<Self, Failure> {
+        let session = Self::open_later(options, rights)?;
+        session.require_current().await?;
+        Ok(session)
+    }
+
+    /// The same, but the way to the database is gone only when something is first asked of it.
+    pub(crate) fn open_later(options: &Options, rights: Rights) -> Result<Self, Failure> {
         let config = load_config(options)?;
-        let database = Database::connect(&config, false).await?;
-        migrate::require_current(&database).await?;
-        let actor = options
-            .actor
-            .clone()
-            .or_else(|| variable("USER"))
-            .unwrap_or_else(|| DEFAULT_ACTOR.to_owned());
+        let access = match rights.read_only {
+            Some(_) => Access::Read,
+            None => Access::Write,
+        };
+        let database = Database::connect_later(&config, access)?;
+        let actor = options.actor.clone().or_else(|| variable("USER"));
+        let writer = rights.read_only.is_none().then(|| Writer {
+            role: rights.role,
+            reason: options.reason.clone(),
+            origin: origin(variable("SSH_CONNECTION")),
+        });
         Ok(Self {
             database,
             config,
-            actor,
+            actor: actor.unwrap_or_else(|| DEFAULT_ACTOR.to_owned()),
+            rights,
+            writer,
             clock: SystemClock,
         })
+    }
+
+    /// Fails unless the database is there and has the schema that this binary knows.
+    pub(crate) async fn require_current(&self) -> Result<(), Failure> {
+        self.database.require_reachable().await?;
+        Ok(migrate::require_current(&self.database).await?)
     }
 
     /// Whom the audit log and the ledger name.
@@ -72,9 +132,14 @@ impl Session {
         self.config.database.to_string()
     }
 
-    /// Why nothing may be changed, if so.
-    pub(crate) const fn read_only(&self) -> Option<&'static str> {
-        None
+    /// The configuration in effect.
+    pub(crate) const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What whoever acts may do.
+    pub(crate) const fn rights(&self) -> Rights {
+        self.rights
     }
 
     /// The present moment.
@@ -84,10 +149,25 @@ impl Session {
 
     /// Makes one change in the name of whoever acts.
     pub(crate) async fn execute(&self, command: &Command) -> Result<Applied, Failure> {
+        self.execute_on(Grounds::default(), command).await
+    }
+
+    /// Makes one change for a reason of its own, or only if its target is still as it was.
+    pub(crate) async fn execute_on(
+        &self,
+        grounds: Grounds<'_>,
+        command: &Command,
+    ) -> Result<Applied, Failure> {
+        let Some(writer) = &self.writer else {
+            let why = self.rights.read_only.unwrap_or("nothing can be changed");
+            return Err(Failure::refused(why));
+        };
         let actor = Actor {
-            name: &self.actor,
-            now: self.now(),
-            random: &SystemRandom,
+            role: writer.role,
+            reason: grounds.reason.or(writer.reason.as_deref()),
+            origin: writer.origin.as_deref(),
+            expected: grounds.expected,
+            ..Actor::new(&self.actor, self.now(), &SystemRandom)
         };
         Ok(admin::execute(&self.database, actor, command).await?)
     }
@@ -102,5 +182,21 @@ impl Session {
             return Err(Failure::NoSealingKey(file.display().to_string()));
         }
         Ok(SealingKey::read(file)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_origin_is_the_first_field_of_an_ssh_connection() {
+        let of = |text: &str| origin(Some(text.to_owned()));
+        let connection = "203.0.113.9 51234 10.0.0.1 22";
+        assert_eq!(of(connection).as_deref(), Some("203.0.113.9"));
+        assert_eq!(of("  "), None);
+        assert_eq!(of("a\u{1b}[2J b").as_deref(), Some("a[2J"));
+        assert_eq!(of(&"9".repeat(200)).map(|text| text.len()), Some(64));
+        assert_eq!(origin(None), None);
     }
 }

@@ -12,6 +12,7 @@ use crate::limit::{LimitSettings, Limits};
 use crate::model::{Fallback, OwnPrice};
 use crate::money::{CreditRate, Credits, Markup};
 use crate::provider::{BaseUrl, ProviderKind};
+use crate::role::NotAllowed;
 use crate::standing::Standing;
 use crate::team::DisconnectPolicy;
 
@@ -375,6 +376,12 @@ impl CommandError {
         } else {
             Self::Store(error)
         }
+    }
+}
+
+impl From<NotAllowed> for CommandError {
+    fn from(error: NotAllowed) -> Self {
+        Self::Refused(error.to_string())
     }
 }
 

@@ -204,7 +204,11 @@ impl StoreError {
     }
 
     /// Whether the engine cannot be reached at all, so that any other statement would fail too.
-    pub const fn is_unreachable(&self) -> bool {
+    pub fn is_unreachable(&self) -> bool {
+        // SQLite: the file cannot be opened.
+        if self.sqlite_code() == Some(14) {
+            return true;
+        }
         matches!(
             self,
             Self::Unavailable(_)
@@ -224,6 +228,17 @@ impl StoreError {
     }
 }
 
+/// What connections may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everything, with a new SQLite file if there is none.
+    Create,
+    /// Everything.
+    Write,
+    /// Nothing but read: the engine itself refuses any change.
+    Read,
+}
+
 /// How often a transaction that the engine could not serialize is tried before it is an error.
 const ATTEMPTS_MAX: u32 = 8;
 
@@ -234,6 +249,8 @@ pub struct Database {
     options: AnyConnectOptions,
     setup: &'static str,
     pool: AnyPool,
+    /// Where it is, without its password.
+    place: String,
 }
 
 const SETUP_SQLITE_NORMAL: &str = "
@@ -250,27 +267,52 @@ const SETUP_SQLITE_FULL: &str = "
     PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -16000";
 
+const SETUP_SQLITE_READ: &str = "
+    PRAGMA query_only = ON;
+    PRAGMA temp_store = MEMORY;
+    PRAGMA cache_size = -16000";
+
 const SETUP_POSTGRES: &str = "SET client_min_messages = warning";
 
+const SETUP_POSTGRES_READ: &str = "
+    SET client_min_messages = warning;
+    SET default_transaction_read_only = on";
+
+const fn setup(config: &Config, access: Access) -> &'static str {
+    match (config.database.engine(), access, config.synchronous) {
+        (Engine::Sqlite, Access::Read, _) => SETUP_SQLITE_READ,
+        (Engine::Sqlite, _, Synchronous::Normal) => SETUP_SQLITE_NORMAL,
+        (Engine::Sqlite, _, Synchronous::Full) => SETUP_SQLITE_FULL,
+        (Engine::Postgres, Access::Read, _) => SETUP_POSTGRES_READ,
+        (Engine::Postgres, ..) => SETUP_POSTGRES,
+    }
+}
+
 impl Database {
-    /// Opens the database; `create` makes a missing SQLite file.
-    pub async fn connect(config: &Config, create: bool) -> Result<Self, StoreError> {
-        sqlx::any::install_default_drivers();
-        let engine = config.database.engine();
-        if let Some(file) = config.database.sqlite_file()
-            && !create
-            && !std::path::Path::new(file).exists()
-        {
-            return Err(StoreError::Unavailable(format!(
-                "there is no file {file}; run tollgate quickstart or tollgate migrate in its folder, or say where it is with --database-url"
-            )));
+    /// Opens the database.
+    pub async fn connect(config: &Config, access: Access) -> Result<Self, StoreError> {
+        let database = Self::connect_later(config, access)?;
+        database.require_reachable().await?;
+        Ok(database)
+    }
+
+    /// Fails, with the place of the database, unless it can be reached.
+    pub async fn require_reachable(&self) -> Result<(), StoreError> {
+        match self.pool.acquire().await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(StoreError::Unavailable(format!("{}: {error}", self.place))),
         }
-        let options = connect_options(config)?;
-        let setup = match (engine, config.synchronous) {
-            (Engine::Sqlite, Synchronous::Normal) => SETUP_SQLITE_NORMAL,
-            (Engine::Sqlite, Synchronous::Full) => SETUP_SQLITE_FULL,
-            (Engine::Postgres, _) => SETUP_POSTGRES,
-        };
+    }
+
+    /// Prepares the way to the database, which is gone when something is first asked of it. Only a
+    /// missing file is found out at once.
+    pub fn connect_later(config: &Config, access: Access) -> Result<Self, StoreError> {
+        if access != Access::Create {
+            require_file(config)?;
+        }
+        sqlx::any::install_default_drivers();
+        let options = connect_options(config, access)?;
+        let setup = setup(config, access);
         let pool = AnyPoolOptions::new()
             .max_connections(config.database_connections)
             .acquire_timeout(config.connect_timeout)
@@ -281,14 +323,13 @@ impl Database {
                     Ok(())
                 })
             })
-            .connect_with(options.clone())
-            .await
-            .map_err(|error| unreachable_database(config, &error))?;
+            .connect_lazy_with(options.clone());
         Ok(Self {
-            engine,
+            engine: config.database.engine(),
             options,
             setup,
             pool,
+            place: config.database.to_string(),
         })
     }
 
@@ -347,10 +388,26 @@ impl Database {
     }
 }
 
-fn connect_options(config: &Config) -> Result<AnyConnectOptions, StoreError> {
+fn require_file(config: &Config) -> Result<(), StoreError> {
+    match config.database.sqlite_file() {
+        Some(file) if !std::path::Path::new(file).exists() => {
+            Err(StoreError::Unavailable(format!(
+                "there is no file {file}; run tollgate quickstart or tollgate migrate in its folder, or say where it is with --database-url"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn connect_options(config: &Config, access: Access) -> Result<AnyConnectOptions, StoreError> {
+    let mode = match access {
+        Access::Create => "rwc",
+        // A file that is only read is opened like this too: readers of a log share memory.
+        Access::Write | Access::Read => "rw",
+    };
     let text = match config.database.sqlite_file() {
         Some(file) => format!(
-            "sqlite://{}?mode=rwc",
+            "sqlite://{}?mode={mode}",
             file.replace('%', "%25").replace('?', "%3F")
         ),
         None => {
@@ -367,8 +424,4 @@ fn connect_options(config: &Config) -> Result<AnyConnectOptions, StoreError> {
         }
     };
     Ok(AnyConnectOptions::from_str(&text)?.disable_statement_logging())
-}
-
-fn unreachable_database(config: &Config, error: &sqlx::Error) -> StoreError {
-    StoreError::Unavailable(format!("{}: {error}", config.database))
 }

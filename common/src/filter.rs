@@ -188,6 +188,31 @@ impl Filter {
         single && !term.is_negated && word.is_some_and(|word| word.is_indexed)
     }
 
+    /// The part of it that indexes serve.
+    #[must_use]
+    pub fn indexed_part(&self) -> Self {
+        let indexed = self.terms.iter().filter(|term| self.term_is_indexed(term));
+        Self {
+            vocabulary: self.vocabulary,
+            terms: indexed.cloned().collect(),
+            now: self.now,
+        }
+    }
+
+    /// The one choice that a word is narrowed to, if it is.
+    pub fn choice(&self, name: &str) -> Option<&'static str> {
+        let place = self.vocabulary.words.iter().position(|w| w.name == name)?;
+        let known = choices(&self.vocabulary.words[place]);
+        let term = self.terms.iter().find(|t| t.word == Some(place))?;
+        match &term.test {
+            Test::Choices(chosen) if !term.is_negated => match chosen.as_slice() {
+                [one] => known.get(*one).map(|choice| choice.word),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The one text that a word is narrowed to, if it is.
     pub fn only(&self, name: &str) -> Option<&str> {
         let place = self.vocabulary.words.iter().position(|w| w.name == name);
@@ -306,7 +331,7 @@ fn nano_dollars(text: &str) -> Option<i64> {
 }
 
 /// A moment: a day, a time, or a span back from now.
-fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
+pub fn moment(text: &str, now: Timestamp) -> Option<Timestamp> {
     if let Ok(span) = parse_span(text) {
         return Some(now.minus(span));
     }

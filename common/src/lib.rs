@@ -26,3 +26,4 @@ pub mod usage;
 pub mod command;
 pub mod config;
 pub mod db;
+pub mod role;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::{Args, Parser, Subcommand};
 use tollgate_common::config::Config;
-use tollgate_common::db::{Database, migrate};
+use tollgate_common::db::{Access, Database, migrate};
 use tracing_subscriber::EnvFilter;
 
 use crate::{demo_upstream, quickstart, server};
@@ -117,7 +117,8 @@ fn migrate_command(config: &Config, check: bool) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()?;
     runtime.block_on(async {
-        let database = Database::connect(config, !check).await?;
+        let access = if check { Access::Write } else { Access::Create };
+        let database = Database::connect(config, access).await?;
         if !check {
             migrate::migrate(&database).await?;
             print(&format!("{} is up to date\n", config.database))?;

@@ -11,7 +11,7 @@ use tollgate_common::command::{
 };
 use tollgate_common::config::Config;
 use tollgate_common::db::admin::{Actor, execute};
-use tollgate_common::db::{Database, migrate, policy};
+use tollgate_common::db::{Access, Database, migrate, policy};
 use tollgate_common::id::{CredentialId, GroupName, ModelAlias, OrgId, TeamId};
 use tollgate_common::key::PlainKey;
 use tollgate_common::limit::Limits;
@@ -103,7 +103,7 @@ async fn prepare(
     options: &Options,
     runtime: &tokio::runtime::Handle,
 ) -> anyhow::Result<String> {
-    let database = Database::connect(config, true).await?;
+    let database = Database::connect(config, Access::Create).await?;
     migrate::migrate(&database).await?;
     let sealing_key = server::sealing_key(config, &database, &SystemRandom).await?;
     let setup = Setup {
@@ -141,11 +141,7 @@ struct Setup {
 
 impl Setup {
     async fn run(&self, command: Command) -> anyhow::Result<()> {
-        let actor = Actor {
-            name: ACTOR,
-            now: SystemClock.now(),
-            random: &SystemRandom,
-        };
+        let actor = Actor::new(ACTOR, SystemClock.now(), &SystemRandom);
         execute(&self.database, actor, &command).await?;
         Ok(())
     }

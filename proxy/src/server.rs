@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tollgate_common::clock::{Clock, Random, SystemClock, SystemRandom};
 use tollgate_common::config::Config;
-use tollgate_common::db::{Database, migrate, provider, writer};
+use tollgate_common::db::{Access, Database, migrate, provider, writer};
 use tollgate_common::id::NodeId;
 use tollgate_common::secret::SealingKey;
 
@@ -114,7 +114,7 @@ impl Core {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let started_at = clock.now();
         let (services, writer_task) = runtime.block_on(async {
-            let database = Database::connect(&config, true).await?;
+            let database = Database::connect(&config, Access::Create).await?;
             migrate::migrate(&database).await?;
             let random: Arc<dyn Random> = Arc::new(SystemRandom);
             let sealing_key = sealing_key(&config, &database, &*random).await?;

@@ -134,6 +134,8 @@ fn hot_statements() -> Vec<Hot> {
             &["'a'", "10", "'b'"],
             "audit_log_by_target",
         ),
+        single(audit::LAST_CHANGE, &["'a'"], "audit_log_by_target"),
+        single(audit::ACTOR_AT, &["'a'", time], "audit_log_by_target"),
     ]);
     statements
 }

@@ -11,7 +11,7 @@ use tollgate_common::db::call::{AttemptRow, CallRow};
 use tollgate_common::db::job::JobFilter;
 use tollgate_common::db::ledger::EntryRow;
 use tollgate_common::db::work::BalanceChange;
-use tollgate_common::db::{Database, call, job, ledger, migrate, verify};
+use tollgate_common::db::{Access, Database, call, job, ledger, migrate, verify};
 use tollgate_common::id::{CallId, JobId};
 use tollgate_common::job::Job;
 use tollgate_common::ledger::Account;
@@ -110,7 +110,9 @@ impl World {
             database: url.parse().expect("a database URL"),
             ..Config::default()
         };
-        let database = Database::connect(&config, true).await.expect("a database");
+        let database = Database::connect(&config, Access::Create)
+            .await
+            .expect("a database");
         let key_file = folder.path().join("test.key");
         let sealing_key =
             SealingKey::read_or_create(&key_file, &SystemRandom).expect("a sealing key");
@@ -175,11 +177,7 @@ impl World {
 
     /// Tries an administrative change.
     pub async fn try_execute(&self, command: Command) -> Result<Applied, CommandError> {
-        let actor = Actor {
-            name: "test",
-            now: SystemClock.now(),
-            random: &SystemRandom,
-        };
+        let actor = Actor::new("test", SystemClock.now(), &SystemRandom);
         admin::execute(&self.database, actor, &command).await
     }
 

@@ -240,7 +240,7 @@ async fn verify(session: &Session, output: Output) -> Result<(), Failure> {
         actor: session.actor().to_owned(),
         differences: i64::try_from(report.differences.len()).unwrap_or(i64::MAX),
     };
-    if session.read_only().is_none() {
+    if session.rights().read_only.is_none() {
         verify::remember(&session.database, &check).await?;
     }
     output.one_with(&report, &report.differences)?;

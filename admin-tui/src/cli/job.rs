@@ -3,7 +3,9 @@
 use clap::Subcommand;
 use tollgate_common::command::Command;
 use tollgate_common::db::call;
+use tollgate_common::db::job::list::{self as jobs, Place, Start, VOCABULARY};
 use tollgate_common::db::job::{self, JobFilter};
+use tollgate_common::filter::Filter;
 use tollgate_common::id::{JobId, TeamId};
 use tollgate_common::job::{Job, JobState};
 
@@ -29,6 +31,14 @@ pub(crate) enum Verb {
             help = "Only those that are pending, in_progress, completed, failed or cancelled"
         )]
         status: Option<JobState>,
+        #[arg(
+            long,
+            value_name = "WORDS",
+            conflicts_with_all = ["team", "status"],
+            help = "Only those that fit, in the words of the dashboard: 'team:acme status:failed,running \
+                    since:1h type:~chat calls>3 cost>0.5 \"free text\"'; ! negates"
+        )]
+        filter: Option<String>,
         /// How many at most
         #[arg(long, value_name = "N", allow_negative_numbers = true, default_value = "50", value_parser = value::limit)]
         limit: i64,
@@ -40,6 +50,14 @@ pub(crate) enum Verb {
     Show {
         /// Which
         id: JobId,
+    },
+    /// End an open job as failed without a charge, which releases a hold that is stuck
+    Fail {
+        /// Which
+        id: JobId,
+        /// Why; the team reads it as the job's error message
+        #[arg(long, default_value = "Ended as failed by an administrator", value_parser = value::text)]
+        reason: String,
     },
     /// End an open job without a charge
     Cancel {
@@ -56,9 +74,17 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
     match verb {
         Verb::Show { id } => show(session, output, id).await,
         Verb::Cancel { id, reason } => cancel(session, output, id, reason).await,
+        Verb::Fail { id, reason } => fail(session, output, id, reason).await,
+        Verb::List {
+            filter: Some(filter),
+            limit,
+            before,
+            ..
+        } => list_filtered(session, output, &filter, limit, before).await,
         Verb::List {
             team,
             status,
+            filter: None,
             limit,
             before,
         } => list(session, output, (team, status), limit, before).await,
@@ -94,6 +120,50 @@ async fn list(
     output.page(&views, "No jobs.", next)
 }
 
+async fn list_filtered(
+    session: &Session,
+    output: Output,
+    filter: &str,
+    limit: i64,
+    before: Option<JobId>,
+) -> Result<(), Failure> {
+    let filter = Filter::parse(&VOCABULARY, filter, session.now())
+        .map_err(|why| Failure::Usage(format!("--filter: {why}")))?;
+    let mut start = match before {
+        Some(id) => {
+            let created_at = find(session, id).await?.created_at;
+            let id = Some(id);
+            Start::At(Place { created_at, id })
+        }
+        None => Start::First,
+    };
+    let pool = session.database.pool();
+    // The job of --before is found once more.
+    let wanted = limit + i64::from(before.is_some());
+    let mut found = Vec::new();
+    // A search goes on step by step until it has found enough or seen everything.
+    loop {
+        let missing = wanted - found.len() as i64;
+        let step = jobs::page(pool, &filter, start, missing).await?;
+        found.extend(step.jobs);
+        let Some(created_at) = step.reach.filter(|_| (found.len() as i64) < wanted) else {
+            break;
+        };
+        start = Start::At(Place {
+            created_at,
+            id: None,
+        });
+    }
+    found.retain(|entry| Some(entry.job.id) != before);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    found.truncate(limit);
+    let last = found.last().filter(|_| found.len() == limit);
+    let next = last.map(|entry| entry.job.id.to_string());
+    let whole = jobs::whole(pool, &found).await?;
+    let views: Vec<JobView> = whole.into_iter().map(JobView::from).collect();
+    output.page(&views, "No jobs.", next)
+}
+
 async fn show(session: &Session, output: Output, id: JobId) -> Result<(), Failure> {
     let job = find(session, id).await?;
     let calls = call::list_calls(session.database.pool(), id).await?;
@@ -110,6 +180,13 @@ async fn cancel(
     session.execute(&Command::CancelJob { id, reason }).await?;
     let view = JobView::from(find(session, id).await?);
     output.done(&view, &format!("Job {id} cancelled; it is not charged."))
+}
+
+async fn fail(session: &Session, output: Output, id: JobId, reason: String) -> Result<(), Failure> {
+    session.execute(&Command::FailJob { id, reason }).await?;
+    let view = JobView::from(find(session, id).await?);
+    let sentence = format!("Job {id} ended as failed; it is not charged, its hold is released.");
+    output.done(&view, &sentence)
 }
 
 async fn find(session: &Session, id: JobId) -> Result<Job, Failure> {

@@ -111,6 +111,23 @@ impl Output {
         print(&format!("{}{}", table(rows), more.unwrap_or_default()))
     }
 
+    /// Prints one row of a list that has no end, as one line; says whether anybody still reads.
+    pub(super) fn line<R: Row>(self, row: &R, widths: &[usize]) -> Result<bool, Failure> {
+        let text = if self.json {
+            format!("{}\n", serde_json::to_string(row)?)
+        } else {
+            let cells: Vec<String> = row.cells().iter().map(|cell| printable(cell)).collect();
+            table_line(R::COLUMNS, widths, &cells)
+        };
+        let mut stdout = std::io::stdout().lock();
+        let written = stdout.write_all(text.as_bytes());
+        match written.and_then(|()| stdout.flush()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
+            Err(error) => Err(Failure::Output(error)),
+        }
+    }
+
     /// Prints one thing.
     pub(super) fn one(self, thing: &impl Show) -> Result<(), Failure> {
         if self.json {

@@ -62,6 +62,11 @@ fn documented_lines_are_understood() {
         "credits release 00000000-0000-7000-8000-000000000000 --reason stuck --in-flight",
         "export keys",
         "export entries --filter team:t --output entries.csv",
+        "job list --filter team:acme --limit 5 --json",
+        "job fail 01981f3e-0000-7000-8000-000000000001 --reason stuck",
+        "call tail",
+        "call tail --follow --filter status:failed --json",
+        "call tail --limit 5 --before call_01981f3e000070008000000000000001",
         "audit list --target team:t",
     ] {
         assert!(parse(line).is_ok(), "{line}");
@@ -133,6 +138,14 @@ fn lines_that_say_too_little_or_too_much_are_refused() {
         ("credits add t 0", ValueValidation),
         ("team create t --org acme --markup -1", ValueValidation),
         ("org show a/b", ValueValidation),
+        ("job list --filter team:a --team a", ArgumentConflict),
+        ("job fail nothing", ValueValidation),
+        ("job fail", MissingRequiredArgument),
+        (
+            "call tail --follow --before call_01981f3e000070008000000000000001",
+            ArgumentConflict,
+        ),
+        ("call tail --limit 0", ValueValidation),
     ] {
         assert_eq!(parse(line).err(), Some(kind), "{line}");
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ratatui::layout::Size;
 use tollgate_common::clock::Timestamp;
+use tollgate_common::role::Role;
 
 use super::charset::Charset;
 use super::clipboard::Clipboard;
@@ -83,6 +84,8 @@ pub(crate) struct Context {
     pub(crate) database: String,
     /// Whom the audit log will name.
     pub(crate) actor: String,
+    /// What the administrator may do.
+    pub(crate) role: Role,
     /// Why nothing may be changed, if so.
     pub(crate) read_only: Option<&'static str>,
     /// How far away the data is.
@@ -106,6 +109,9 @@ impl Context {
         }
         if let Some(why) = self.read_only {
             return Some(why.to_owned());
+        }
+        if action.needs() > self.role {
+            return Some(format!("takes the role {}", action.needs()));
         }
         match self.link {
             Link::Live(_) => None,

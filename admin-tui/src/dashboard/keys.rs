@@ -9,7 +9,7 @@ mod action;
 mod keymap;
 
 pub(crate) use action::Action;
-pub(crate) use keymap::{Keymap, KeymapError};
+pub(crate) use keymap::Keymap;
 
 /// One key with what is held down with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -26,6 +26,7 @@ use super::surface;
 use super::theme::{Theme, ThemeName};
 use crate::cli::Options;
 use crate::cli::error::Failure;
+use crate::rights::Rights;
 use crate::session::Session;
 
 /// The least time between two frames, on this machine and over a network.
@@ -78,16 +79,20 @@ fn charset(looks: &Looks, file: &SettingsFile) -> Charset {
 }
 
 /// Opens the dashboard and runs it until it is left.
-pub(crate) async fn run(options: &Options, looks: &Looks) -> Result<(), Failure> {
+pub(crate) async fn run(
+    options: &Options,
+    rights: Rights,
+    looks: &Looks,
+    file: &SettingsFile,
+) -> Result<(), Failure> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
         return Err(Failure::Usage(
             "the dashboard needs a terminal; scripts use the subcommands, see tollgate-admin --help"
                 .to_owned(),
         ));
     }
-    let file = SettingsFile::read()?;
-    let session = Session::open(options).await?;
-    let mut context = context(&session, looks, &file);
+    let session = Session::open(options, rights).await?;
+    let mut context = context(&session, looks, file);
     context.clipboard = clipboard::find_out().await;
     let source = Source {
         session,
@@ -125,6 +130,7 @@ fn context(session: &Session, looks: &Looks, file: &SettingsFile) -> Context {
         Engine::Postgres => "postgres",
     };
     let environment = looks.environment.clone().or(file.environment.clone());
+    let rights = session.rights();
     Context {
         now: SystemClock.now(),
         size: Size::new(80, 24),
@@ -134,7 +140,8 @@ fn context(session: &Session, looks: &Looks, file: &SettingsFile) -> Context {
         environment: environment.unwrap_or_else(|| engine.to_owned()),
         database: session.database_url(),
         actor: session.actor().to_owned(),
-        read_only: session.read_only(),
+        role: rights.role,
+        read_only: rights.read_only,
         link: Link::Connecting,
         frozen: false,
         clipboard: Clipboard::Terminal,

@@ -104,6 +104,8 @@ pub(crate) fn root(tab: Tab) -> Box<dyn Screen> {
 pub(crate) const TABLES: &[(&str, &[Binding])] = &[
     ("Overview", overview::BINDINGS),
     ("Jobs", jobs::BINDINGS),
+    ("Job", jobs::job::BINDINGS),
+    ("Call", jobs::call::BINDINGS),
     ("Teams", teams::BINDINGS),
     ("Orgs", orgs::BINDINGS),
     ("Keys", keys::BINDINGS),

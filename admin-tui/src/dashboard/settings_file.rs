@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
+use tollgate_common::role::Role;
 
 use super::charset::Charset;
 use super::keys::{Binding, Keymap};
@@ -20,6 +21,8 @@ pub(crate) struct SettingsFile {
     pub(crate) charset: Option<Charset>,
     /// What the header calls the installation.
     pub(crate) environment: Option<String>,
+    /// What may be done at most.
+    pub(crate) role: Option<Role>,
     /// Whether frames are marked, so that the terminal shows each whole.
     pub(crate) synchronized: Option<bool>,
     /// Keys.
@@ -32,6 +35,7 @@ struct Written {
     theme: Option<String>,
     charset: Option<String>,
     environment: Option<String>,
+    role: Option<String>,
     synchronized: Option<bool>,
     keys: BTreeMap<String, OneOrMore>,
 }
@@ -80,10 +84,12 @@ impl SettingsFile {
             screens::TABLES.iter().map(|(_, table)| *table).collect();
         let theme = written.theme.map(|word| word.parse()).transpose();
         let charset = written.charset.map(|word| word.parse()).transpose();
+        let role = written.role.map(|word| word.parse()).transpose();
         Ok(Self {
             theme: theme.map_err(|why| named("theme", why))?,
             charset: charset.map_err(|why| named("charset", why))?,
             environment: written.environment,
+            role: role.map_err(|why| named("role", why))?,
             synchronized: written.synchronized,
             keymap: Keymap::new(&entries, &tables).map_err(|error| error.to_string())?,
         })

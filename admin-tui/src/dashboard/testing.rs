@@ -10,7 +10,8 @@ use ratatui::layout::Size;
 use ratatui::style::Style;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::config::Config;
-use tollgate_common::db::{Database, migrate};
+use tollgate_common::db::{Access, Database, migrate};
+use tollgate_common::role::Role;
 
 use super::charset::Charset;
 use super::clipboard::Clipboard;
@@ -19,6 +20,7 @@ use super::keys::Keymap;
 use super::store::Source;
 use super::theme::{Theme, ThemeName};
 use crate::cli::Options;
+use crate::rights::Rights;
 use crate::session::Session;
 
 /// 2026-07-01T12:41:11Z: the moment of all tests.
@@ -35,6 +37,7 @@ pub(crate) fn context() -> Context {
         environment: "prod".to_owned(),
         database: "sqlite:tollgate.db".to_owned(),
         actor: "alice".to_owned(),
+        role: Role::Owner,
         read_only: None,
         link: Link::Live(NOW),
         frozen: false,
@@ -83,16 +86,16 @@ pub(crate) async fn source(folder: &Path) -> Source {
         database: url.parse().unwrap(),
         ..Config::default()
     };
-    let database = Database::connect(&config, true).await.unwrap();
+    let database = Database::connect(&config, Access::Create).await.unwrap();
     migrate::migrate(&database).await.unwrap();
     let options = Options {
         database_url: Some(url),
-        config: None,
-        json: false,
         actor: Some("alice".to_owned()),
+        ..Options::default()
     };
+    let rights = Rights::new(&options, None, None).unwrap();
     Source {
-        session: Session::open(&options).await.unwrap(),
+        session: Session::open(&options, rights).await.unwrap(),
         files: folder.join("state"),
         check: Cell::new(None),
     }

@@ -92,6 +92,16 @@ impl Command {
         }
     }
 
+    /// Why, if it says so itself.
+    pub fn reason(&self) -> Option<&str> {
+        match self {
+            Self::ChangeBalance { reason, .. }
+            | Self::CancelJob { reason, .. }
+            | Self::FailJob { reason, .. } => Some(reason.as_str()).filter(|text| !text.is_empty()),
+            _ => None,
+        }
+    }
+
     /// What it changes, for the audit log.
     pub fn detail(&self) -> Value {
         match self {

@@ -7,10 +7,14 @@ use super::work::{BalanceChange, ChangeBalance, EndJob, Outcome, Work, WorkError
 use super::{Database, StoreError, audit, batch, job, key, model, org, provider, team};
 use crate::clock::{Random, Timestamp};
 use crate::command::{Applied, Command, CommandError};
-use crate::id::{AuditId, JobId, TeamId};
+use crate::id::{JobId, TeamId};
 use crate::job::JobState;
+use crate::role::Role;
 
-/// Who makes a change, and when.
+mod before;
+mod conflict;
+
+/// Who makes a change: under which name and role, when, why and from where.
 #[derive(Debug, Clone, Copy)]
 pub struct Actor<'a> {
     /// The name that the audit log and the ledger show.
@@ -19,22 +23,51 @@ pub struct Actor<'a> {
     pub now: Timestamp,
     /// Makes the audit record's id.
     pub random: &'a dyn Random,
+    /// What this administrator may do.
+    pub role: Role,
+    /// Why, for the audit log; commands that hold a reason of their own need none.
+    pub reason: Option<&'a str>,
+    /// The address that the change is asked from, for the audit log.
+    pub origin: Option<&'a str>,
+    /// When the target, as it was shown, was last changed: if it was changed since, nothing is
+    /// done.
+    pub expected: Option<Timestamp>,
+}
+
+impl<'a> Actor<'a> {
+    /// An owner of whom no more is known than a name.
+    pub const fn new(name: &'a str, now: Timestamp, random: &'a dyn Random) -> Self {
+        Self {
+            name,
+            now,
+            random,
+            role: Role::Owner,
+            reason: None,
+            origin: None,
+            expected: None,
+        }
+    }
 }
 
 const BUMP_REVISION: &str = "UPDATE policy_revision SET revision = revision + 1 WHERE id = 1";
 
-/// Makes one change.
+/// Makes one change, if the actor's role allows it and nobody was faster.
 pub async fn execute(
     database: &Database,
     actor: Actor<'_>,
     command: &Command,
 ) -> Result<Applied, CommandError> {
+    actor.role.allows(command)?;
     database
         .write(async |connection| {
-            let applied = apply(connection, database, actor, command).await?;
+            // Locks out other administrators, so that what is read below stays as it is.
             sqlx::query(BUMP_REVISION).execute(&mut *connection).await?;
-            let id = AuditId::new(actor.now, actor.random);
-            audit::insert(connection, id, actor.name, actor.now, command).await?;
+            if let Some(expected) = actor.expected {
+                conflict::check(connection, command, expected, actor.now).await?;
+            }
+            let replaced = before::of(connection, command).await?;
+            let applied = apply(connection, database, actor, command).await?;
+            audit::insert(connection, actor, command, replaced).await?;
             Ok(applied)
         })
         .await

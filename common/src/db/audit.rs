@@ -1,35 +1,57 @@
 //! SQL of the audit log.
 
+use serde_json::Value;
 use sqlx::{AnyConnection, AnyPool};
 
 use super::StoreError;
+use super::admin::Actor;
 use super::rows::Columns;
 use crate::clock::Timestamp;
 use crate::command::Command;
 use crate::id::AuditId;
 
 const INSERT_RECORD: &str = "
-    INSERT INTO audit_log (id, at, actor, action, target, detail)
-    VALUES ($1, $2, $3, $4, $5, $6)";
+    INSERT INTO audit_log (id, at, actor, action, target, detail, reason, origin, before)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 
+/// Records a change; `replaced` is what was there before it.
 pub(crate) async fn insert(
     connection: &mut AnyConnection,
-    id: AuditId,
-    actor: &str,
-    at: Timestamp,
+    actor: Actor<'_>,
     command: &Command,
+    replaced: Option<Value>,
 ) -> Result<(), StoreError> {
+    let reason = actor.reason.or_else(|| command.reason());
     sqlx::query(INSERT_RECORD)
-        .bind(id.to_string())
-        .bind(at.as_micros())
-        .bind(actor.to_owned())
+        .bind(AuditId::new(actor.now, actor.random).to_string())
+        .bind(actor.now.as_micros())
+        .bind(actor.name.to_owned())
         .bind(command.action())
         .bind(command.target())
         .bind(command.detail().to_string())
+        .bind(reason.map(str::to_owned))
+        .bind(actor.origin.map(str::to_owned))
+        .bind(replaced.map(|value| value.to_string()))
         .execute(connection)
         .await?;
     Ok(())
 }
+
+/// When administrators last changed something.
+pub const LAST_CHANGE: &str = "
+    SELECT at
+    FROM audit_log
+    WHERE target = $1
+    ORDER BY id DESC
+    LIMIT 1";
+
+/// Who made the change of a moment.
+pub const ACTOR_AT: &str = "
+    SELECT actor
+    FROM audit_log
+    WHERE target = $1 AND at = $2
+    ORDER BY id DESC
+    LIMIT 1";
 
 /// A record of the audit log.
 #[derive(Debug, Clone)]
@@ -46,11 +68,17 @@ pub struct AuditRecord {
     pub target: String,
     /// What changed, as JSON.
     pub detail: String,
+    /// Why, if it was said.
+    pub reason: Option<String>,
+    /// The address that it was asked from, if it is known.
+    pub origin: Option<String>,
+    /// What the change replaced, as JSON with the keys of `detail`, if it replaced something.
+    pub before: Option<String>,
 }
 
 /// The newest records.
 pub const LIST_RECORDS: &str = "
-    SELECT id, at, actor, action, target, detail
+    SELECT id, at, actor, action, target, detail, reason, origin, before
     FROM audit_log
     WHERE id < $1
     ORDER BY id DESC
@@ -58,7 +86,7 @@ pub const LIST_RECORDS: &str = "
 
 /// The newest records about one target.
 pub const LIST_RECORDS_OF: &str = "
-    SELECT id, at, actor, action, target, detail
+    SELECT id, at, actor, action, target, detail, reason, origin, before
     FROM audit_log
     WHERE target = $3 AND id < $1
     ORDER BY id DESC
@@ -86,16 +114,20 @@ pub async fn list(
     }
     let rows = query.fetch_all(pool).await?;
     rows.iter()
-        .map(|row| {
-            let mut columns = Columns::of(row);
-            Ok(AuditRecord {
-                id: columns.parse()?,
-                at: columns.time()?,
-                actor: columns.take()?,
-                action: columns.take()?,
-                target: columns.take()?,
-                detail: columns.take()?,
-            })
-        })
+        .map(|row| read_record(&mut Columns::of(row)))
         .collect()
+}
+
+fn read_record(columns: &mut Columns<'_>) -> Result<AuditRecord, StoreError> {
+    Ok(AuditRecord {
+        id: columns.parse()?,
+        at: columns.time()?,
+        actor: columns.take()?,
+        action: columns.take()?,
+        target: columns.take()?,
+        detail: columns.take()?,
+        reason: columns.take()?,
+        origin: columns.take()?,
+        before: columns.take()?,
+    })
 }

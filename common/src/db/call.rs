@@ -376,16 +376,26 @@ pub struct CallRow {
     pub first_token_ms: Option<i64>,
 }
 
+macro_rules! call_columns {
+    () => {
+        "id, alias, requested_model, provider_name, upstream_model, purpose, state, \
+         input_uncached, input_cache_read, input_cache_write, output_text, output_reasoning, \
+         usage_estimated, provider_cost, client_cost, price_version, finish_reason, error_kind, \
+         error, latency_ms, started_at, ended_at, streamed, cached, first_token_ms"
+    };
+}
+
+pub mod list;
+
 /// The calls of a job in their order.
-pub const SELECT_CALLS_OF_JOB: &str = "
-    SELECT id, alias, requested_model, provider_name, upstream_model, purpose, state,
-           input_uncached, input_cache_read, input_cache_write, output_text, output_reasoning,
-           usage_estimated, provider_cost, client_cost, price_version, finish_reason, error_kind,
-           error, latency_ms, started_at, ended_at, streamed, cached, first_token_ms
-    FROM calls
-    WHERE job_id = $1
-    ORDER BY id
-    LIMIT $2";
+pub const SELECT_CALLS_OF_JOB: &str = concat!(
+    "SELECT ",
+    call_columns!(),
+    " FROM calls
+     WHERE job_id = $1
+     ORDER BY id
+     LIMIT $2"
+);
 
 /// The most calls of one job that are listed in one answer.
 pub const CALLS_LISTED_MAX: i64 = 10_000;

@@ -11,12 +11,21 @@ use crate::money::{CreditRate, Credits, Markup, NanoUsd};
 
 macro_rules! job_columns {
     () => {
-        "id, team_id, org_id, state, job_type, user_id, metadata, error_message, budget_mode, \
-         credits_per_dollar, tokens_per_credit, markup, credits_max, hold, spent_cost, \
-         spent_tokens, reserved_cost, reserved_tokens, charged, credits_remaining, created_at, \
-         started_at, completed_at, active_at, updated_at, single_call"
+        job_columns!("metadata")
+    };
+    ($metadata:literal) => {
+        concat!(
+            "id, team_id, org_id, state, job_type, user_id, ",
+            $metadata,
+            ", error_message, budget_mode, credits_per_dollar, tokens_per_credit, markup, \
+             credits_max, hold, spent_cost, spent_tokens, reserved_cost, reserved_tokens, charged, \
+             credits_remaining, created_at, started_at, completed_at, active_at, updated_at, \
+             single_call"
+        )
     };
 }
+
+pub mod list;
 
 fn read_job(columns: &mut Columns<'_>) -> Result<Job, StoreError> {
     Ok(Job {

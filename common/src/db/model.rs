@@ -246,7 +246,7 @@ pub async fn list(pool: &AnyPool) -> Result<Vec<Model>, StoreError> {
         .collect()
 }
 
-fn read_price(columns: &mut Columns<'_>) -> Result<Option<OwnPrice>, StoreError> {
+pub(crate) fn read_price(columns: &mut Columns<'_>) -> Result<Option<OwnPrice>, StoreError> {
     let mut next = || Ok::<_, StoreError>(columns.take::<Option<i64>>()?.map(NanoUsd));
     let (input, output) = (next()?, next()?);
     let (cache_read, cache_write) = (next()?, next()?);

@@ -171,12 +171,7 @@ impl<'a> Statement<'a> {
 
     fn values(&self) -> Values {
         let mut values = Values::default();
-        for bind in &self.binds {
-            match bind {
-                Bind::Number(number) => values.push(*number),
-                Bind::Text(text) => values.push(text.clone()),
-            }
-        }
+        values.push_binds(&self.binds);
         values
     }
 
@@ -256,8 +251,9 @@ pub(crate) async fn read<R>(
             row,
         });
     }
-    let more = rows.len() as i64 > request.limit;
-    rows.truncate(usize::try_from(request.limit).unwrap_or(0));
+    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
     if reversed {
         rows.reverse();
     }

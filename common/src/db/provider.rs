@@ -62,7 +62,7 @@ pub(crate) async fn apply(
 /// The stored form of "for all organizations".
 const ALL_ORGS: &str = "";
 
-fn org_column(provider: &ProviderRef) -> String {
+pub(crate) fn org_column(provider: &ProviderRef) -> String {
     provider
         .org_id
         .as_ref()

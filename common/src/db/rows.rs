@@ -9,6 +9,7 @@ use sqlx::{AnyConnection, Arguments as _, AssertSqlSafe, Decode, Encode, Row as 
 
 use super::StoreError;
 use crate::clock::Timestamp;
+use crate::filter::Bind;
 
 /// Reads the columns of a row from left to right.
 pub(crate) struct Columns<'r> {
@@ -75,19 +76,27 @@ impl Values {
         self.push(value.to_string());
     }
 
+    /// Adds the values of a filter.
+    pub(crate) fn push_binds(&mut self, binds: &[Bind]) {
+        for bind in binds {
+            match bind {
+                Bind::Number(number) => self.push(*number),
+                Bind::Text(text) => self.push(text.clone()),
+            }
+        }
+    }
+
+    /// The values for a query.
+    pub(crate) fn into_arguments(self) -> AnyArguments {
+        self.0
+    }
+
     pub(crate) fn push_time(&mut self, value: Timestamp) {
         self.push(value.as_micros());
     }
 
     pub(crate) fn push_optional_time(&mut self, value: Option<Timestamp>) {
         self.push(value.map(Timestamp::as_micros));
-    }
-}
-
-impl Values {
-    /// The values, for a statement that is put together elsewhere.
-    pub(crate) fn into_arguments(self) -> AnyArguments {
-        self.0
     }
 }
 

@@ -11,7 +11,7 @@ use tollgate_common::command::Command;
 use tollgate_common::config::Config;
 use tollgate_common::db::admin::{Actor, execute};
 use tollgate_common::db::work::BalanceChange;
-use tollgate_common::db::{Database, migrate, verify};
+use tollgate_common::db::{Access, Database, migrate, verify};
 use tollgate_common::money::Credits;
 use tollgate_common::secret::SealingKey;
 use tollgate_tests::fixture;
@@ -89,7 +89,7 @@ impl Setup {
             database: url.parse().unwrap(),
             ..Config::default()
         };
-        let database = Database::connect(&config, true).await.unwrap();
+        let database = Database::connect(&config, Access::Create).await.unwrap();
         let key_file = folder.path().join("bench.key");
         seed(&database, &key_file, upstream).await;
         let this = std::env::current_exe().unwrap();
@@ -212,11 +212,7 @@ async fn seed(database: &Database, key_file: &std::path::Path, upstream: SocketA
         });
     }
     for command in &commands {
-        let actor = Actor {
-            name: "bench",
-            now: SystemClock.now(),
-            random: &SystemRandom,
-        };
+        let actor = Actor::new("bench", SystemClock.now(), &SystemRandom);
         execute(database, actor, command).await.unwrap();
     }
 }

@@ -1,5 +1,7 @@
 //! Everything that a key, a menu or the palette can start.
 
+use tollgate_common::role::Role;
+
 use super::super::tab::Tab;
 
 macro_rules! actions {
@@ -146,6 +148,8 @@ actions! {
     Fallbacks = "fallbacks",
     /// Remove for good.
     Remove = "remove",
+    /// Show the team of this.
+    ShowTeam = "show_team",
     /// Show the keys of this.
     ShowKeys = "show_keys",
     /// Show the jobs of this.
@@ -164,6 +168,22 @@ impl Action {
         named
             .map(|(_, action)| *action)
             .or_else(|| tab().map(Action::Go))
+    }
+
+    /// The least role that may start it. Of changes that are for some by what they change, the
+    /// lowest; the database's side has the last word.
+    pub(crate) const fn needs(self) -> Role {
+        match self {
+            Self::AddCredits
+            | Self::Refund
+            | Self::Adjust
+            | Self::Price
+            | Self::AddCredential
+            | Self::RemoveCredential
+            | Self::Remove => Role::Owner,
+            _ if self.is_change() => Role::Operator,
+            _ => Role::Viewer,
+        }
     }
 
     /// Whether it changes what is stored, so that it needs a connection that may write.

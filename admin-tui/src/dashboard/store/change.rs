@@ -7,6 +7,7 @@ use tollgate_common::key::PlainKey;
 use super::Source;
 use crate::dashboard::change::{Change, NewKey, Operation, Outcome};
 use crate::dashboard::problem::Problem;
+use crate::session::Grounds;
 
 mod save;
 
@@ -14,12 +15,7 @@ mod save;
 pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Problem> {
     match &change.operation {
         Operation::Command(command) => execute(source, change, command).await,
-        Operation::Commands(commands) => {
-            for command in commands {
-                execute(source, change, command).await?;
-            }
-            Ok(Outcome::good(change.sentence.clone()))
-        }
+        Operation::Commands(commands) => execute_all(source, change, commands).await,
         Operation::CreateKey { .. } | Operation::RotateKey { .. } => make_key(source, change).await,
         Operation::WithSecret { secret, command } => {
             let command = super::providers::sealed(source, secret, command)?;
@@ -35,8 +31,41 @@ pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Pr
     }
 }
 
+async fn execute_all(
+    source: &Source,
+    change: &Change,
+    commands: &[Command],
+) -> Result<Outcome, Problem> {
+    for (done, command) in commands.iter().enumerate() {
+        if let Err(problem) = execute(source, change, command).await {
+            let sentence = format!(
+                "{done} of {} done, then: {}",
+                commands.len(),
+                problem.sentence
+            );
+            return Err(Problem {
+                sentence,
+                ..problem
+            });
+        }
+    }
+    Ok(Outcome::good(change.sentence.clone()))
+}
+
+/// On which grounds a change is made.
+pub(super) fn grounds(change: &Change) -> Grounds<'_> {
+    Grounds {
+        reason: change.reason.as_deref(),
+        expected: change.expected,
+    }
+}
+
 async fn execute(source: &Source, change: &Change, command: &Command) -> Result<Outcome, Problem> {
-    source.session.execute(command).await?;
+    if matches!(command, Command::CancelJob { .. } | Command::FailJob { .. }) {
+        return super::jobs::end(source, change, command).await;
+    }
+    let grounds = grounds(change);
+    source.session.execute_on(grounds, command).await?;
     Ok(Outcome::good(change.sentence.clone()))
 }
 

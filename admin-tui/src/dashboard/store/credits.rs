@@ -162,7 +162,7 @@ pub(super) async fn verify(source: &Source) -> Result<Outcome, Problem> {
     source.check.set(None);
     let report = report?;
     let took = source.now().since(began_at);
-    if source.session.read_only().is_none() {
+    if source.session.rights().read_only.is_none() {
         let check = LastCheck {
             at: source.now(),
             actor: source.session.actor().to_owned(),

@@ -106,6 +106,9 @@ impl<R> Page<R> {
 /// How many rows one page has.
 pub(crate) const PAGE_ROWS: usize = 200;
 
+/// Rows before a page are counted up to this many; then nobody knows the number of a row.
+pub(crate) const COUNTED_MAX: usize = 10_000;
+
 /// The state of a list.
 #[derive(Debug, Clone)]
 pub(crate) struct List<R: Row> {
@@ -118,6 +121,8 @@ pub(crate) struct List<R: Row> {
     marks: BTreeSet<String>,
     last_mark: Option<String>,
     wide: bool,
+    /// Titles of columns that are not shown, as they would say the same in each row.
+    hidden: &'static [&'static str],
     /// The asked part, so that a refresh asks for the same.
     start: Start<R::Cursor>,
     /// How many rows the last drawing had room for: moving by pages needs it.
@@ -135,6 +140,7 @@ impl<R: Row> Default for List<R> {
             marks: BTreeSet::new(),
             last_mark: None,
             wide: false,
+            hidden: &[],
             start: Start::First,
             height: Shared::new(20),
         }
@@ -174,6 +180,39 @@ impl<R: Row> List<R> {
         }
         let marked = |row: &&R| self.marks.contains(&row.id());
         self.page.rows.iter().filter(marked).collect()
+    }
+
+    /// The ids of marked rows, at hand or not.
+    pub(crate) fn marked_ids(&self) -> impl Iterator<Item = &str> {
+        self.marks.iter().map(String::as_str)
+    }
+
+    /// Leaves columns out, by their titles, as a filter makes them say the same in each row.
+    pub(crate) fn hide(&mut self, titles: &'static [&'static str]) {
+        self.hidden = titles;
+    }
+
+    /// How many rows there are before those at hand; counted up to [`COUNTED_MAX`].
+    pub(crate) const fn above(&self) -> usize {
+        self.page.above
+    }
+
+    /// Takes rows as they are now in the place of those with their ids; no row comes or goes.
+    pub(crate) fn renew(&mut self, rows: Vec<R>) {
+        for row in rows {
+            let id = row.id();
+            if let Some(known) = self.page.rows.iter_mut().find(|known| known.id() == id) {
+                *known = row;
+            }
+        }
+    }
+
+    /// Takes further rows that a search has found below those at hand, as many as a page holds.
+    pub(crate) fn extend(&mut self, rows: Vec<R>) {
+        let room = PAGE_ROWS.saturating_sub(self.page.rows.len());
+        self.page.below |= rows.len() > room;
+        self.page.rows.extend(rows.into_iter().take(room));
+        self.hold();
     }
 
     /// How many rows are marked.
@@ -238,6 +277,13 @@ impl<R: Row> List<R> {
             _ => before,
         };
         self.place = self.place.min(self.page.rows.len().saturating_sub(1));
+        // Below the top the rows are held, or so many could come in that the cursor's row is lost.
+        if self.start == Start::First
+            && self.place > 0
+            && let Some(first) = self.page.rows.first()
+        {
+            self.start = Start::At(first.cursor());
+        }
         // The same row stays on the same line of the screen.
         self.offset = (self.offset + self.place).saturating_sub(before);
         self.hold();

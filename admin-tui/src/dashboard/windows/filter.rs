@@ -43,6 +43,15 @@ impl FilterLine {
         }
     }
 
+    /// Begins with the filter in effect and the beginning of a word more.
+    pub(crate) fn adding(text: &str, word: &str) -> Self {
+        let gap = if text.is_empty() { "" } else { " " };
+        Self {
+            field: Field::with(format!("{text}{gap}{word}")),
+            ..Self::new(text)
+        }
+    }
+
     fn take_proposal(&mut self) {
         if let Some(text) = self.proposals.get(self.proposed) {
             self.field = Field::with(text.clone());

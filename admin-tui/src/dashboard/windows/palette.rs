@@ -27,6 +27,8 @@ const SHOWN: u16 = 10;
 enum Choice {
     Go(Tab),
     Act(Action),
+    /// Goes to a place and filters it.
+    Filter(Tab, String),
     Open(Found),
     Theme(ThemeName),
     Quit,
@@ -104,7 +106,9 @@ impl Palette {
             })
             .collect();
         ranked.sort_by_key(|(score, _)| std::cmp::Reverse(*score));
-        self.shown = ranked.into_iter().map(|(_, proposal)| proposal).collect();
+        self.shown = filtered_place(text).into_iter().collect();
+        self.shown
+            .extend(ranked.into_iter().map(|(_, proposal)| proposal));
         self.shown.extend(self.found.iter().cloned());
         self.place = 0;
     }
@@ -120,6 +124,9 @@ impl Palette {
         match &proposal.choice {
             Choice::Go(tab) => steps.push(Step::Go(*tab)),
             Choice::Act(action) => steps.push(Step::Perform(*action)),
+            Choice::Filter(tab, text) => {
+                steps.extend([Step::Go(*tab), Step::Filter(text.clone(), true)]);
+            }
             Choice::Theme(theme) => steps.push(Step::Theme(*theme)),
             Choice::Quit => steps.push(Step::Quit),
             Choice::Open(found) => steps.extend(crate::dashboard::screens::place_of(found)),
@@ -136,6 +143,21 @@ impl Palette {
         }
         vec![Step::Load(0, Query::Search(text))]
     }
+}
+
+/// A place with a filter after it, as `jobs status:failed`; a time is gone to with `jobs at 2h`.
+fn filtered_place(text: &str) -> Option<Proposal> {
+    let (word, filter) = text.trim().split_once(' ')?;
+    let tab = Tab::ALL.into_iter().find(|tab| tab.word() == word)?;
+    let filter = match filter.trim().strip_prefix("at ") {
+        Some(time) => format!("at:{}", time.trim()),
+        None => filter.trim().to_owned(),
+    };
+    Some(proposal(
+        format!("{word} {filter}"),
+        "go".to_owned(),
+        Choice::Filter(tab, filter),
+    ))
 }
 
 fn proposal(text: String, key: String, choice: Choice) -> Proposal {

@@ -120,15 +120,15 @@ pub async fn page(
         _ => return page::read(connection, list, request, (read_listed, place)).await,
     };
     // Entries are numbered without gaps: nothing has to be counted.
-    let last = last_number(connection, whole).await?;
+    let count = last_number(connection, whole).await?;
     let request = Request {
         counted: false,
         ..*request
     };
     let mut part = page::read(connection, list, &request, (read_listed, place)).await?;
-    part.count = last;
+    part.count = count;
     if let Some(first) = part.rows.first() {
-        part.above = last.saturating_sub(first.row.entry.number).max(0);
+        part.above = count.saturating_sub(first.row.entry.number).max(0);
     }
     Ok(part)
 }

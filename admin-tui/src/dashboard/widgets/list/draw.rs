@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::{Cell, List, Row, visible_offset};
+use super::{COUNTED_MAX, Cell, List, Row, visible_offset};
 use crate::dashboard::charset::Charset;
 use crate::dashboard::context::Context;
 use crate::dashboard::format;
@@ -50,7 +50,11 @@ impl<R: Row> List<R> {
     }
 
     fn columns(&self, room: u16) -> Vec<(usize, u16)> {
-        let shown = |index: &usize| self.wide || R::COLUMNS[*index].rank < ONLY_WIDE;
+        let shown = |index: &usize| {
+            let column = &R::COLUMNS[*index];
+            let is_asked_for = self.wide || column.rank < ONLY_WIDE;
+            is_asked_for && !self.hidden.contains(&column.title)
+        };
         let places: Vec<usize> = (0..R::COLUMNS.len()).filter(shown).collect();
         let columns: Vec<Column> = places.iter().map(|&index| R::COLUMNS[index]).collect();
         let fitted = fit(&columns, room).into_iter();
@@ -95,6 +99,9 @@ impl<R: Row> List<R> {
         }
         if self.page.rows.is_empty() {
             return "none".to_owned();
+        }
+        if self.page.above > COUNTED_MAX {
+            return format!("beyond row {}", format::number(COUNTED_MAX as i64));
         }
         let first = self.page.above + self.place + 1;
         if total.is_empty() {
