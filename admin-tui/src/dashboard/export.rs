@@ -3,10 +3,10 @@
 
 use std::io::{self, Write};
 
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AnyPool};
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::Engine;
-use tollgate_common::db::page::{Listed, Part, Place, Request, Start};
+use tollgate_common::db::page::{Part, Place, Request, Start};
 use tollgate_common::filter::{Filter, Vocabulary};
 
 use crate::dashboard::change::Outcome;
@@ -42,9 +42,21 @@ pub(crate) struct Export {
     pub(crate) file_name: String,
 }
 
-/// A kind of row that can be exported. The paging function reads what comes after a place, in an
-/// order that rows do not move in.
+/// Where rows are read from.
+pub(crate) struct Reader<'a> {
+    /// A connection of its own, so that a long export keeps nobody waiting.
+    pub(crate) connection: AnyConnection,
+    /// The connections of everybody, for lists that are read in small parts from these.
+    pub(crate) pool: &'a AnyPool,
+    /// The present moment.
+    pub(crate) now: Timestamp,
+}
+
+/// A kind of row that can be exported, part by part in an order that rows do not move in.
 pub(crate) trait Exported: Sized {
+    /// What a part leaves for the next one to go on from.
+    type Mark;
+
     /// What the rows can be filtered by.
     const VOCABULARY: &'static Vocabulary;
 
@@ -54,12 +66,13 @@ pub(crate) trait Exported: Sized {
     /// One field a column.
     fn csv_row(&self) -> Vec<Field>;
 
-    /// Reads the next rows.
-    async fn read(
-        connection: &mut AnyConnection,
-        request: &Request<'_>,
-        now: Timestamp,
-    ) -> Result<Part<Self>, Problem>;
+    /// Reads at most so many rows after those before; without a mark, these were the last.
+    async fn next(
+        reader: &mut Reader<'_>,
+        filter: &Filter,
+        after: Option<Self::Mark>,
+        limit: i64,
+    ) -> Result<(Vec<Self>, Option<Self::Mark>), Problem>;
 }
 
 /// Writes all rows into a new file.
@@ -99,39 +112,58 @@ pub(crate) async fn stream(
         // A filter that lets few rows through reads far in one statement.
         sqlx::raw_sql(NO_TIMEOUT).execute(&mut connection).await?;
     }
-    nouns::stream(&mut connection, noun, filter, session.now(), out).await
+    let mut reader = Reader {
+        connection,
+        pool: session.database.pool(),
+        now: session.now(),
+    };
+    nouns::stream(&mut reader, noun, filter, out).await
 }
 
 const NO_TIMEOUT: &str = "SET statement_timeout = 0";
 
 async fn stream_rows<R: Exported>(
-    connection: &mut AnyConnection,
+    reader: &mut Reader<'_>,
     filter: &str,
-    now: Timestamp,
     out: &mut impl Write,
 ) -> Result<i64, Problem> {
-    let filter = Filter::parse(R::VOCABULARY, filter, now);
+    let filter = Filter::parse(R::VOCABULARY, filter, reader.now);
     let filter = filter.map_err(|error| Problem::new(error.to_string()))?;
     let failed = |why: io::Error| Problem::new(format!("not written: {why}"));
     csv::headings(out, R::HEADINGS).map_err(failed)?;
-    let mut start = Start::First;
-    let mut count = 0;
+    let (mut count, mut mark) = (0, None);
     loop {
-        let request = Request {
-            filter: &filter,
-            start: &start,
-            limit: ROWS,
-            search: i64::MAX,
-            counted: false,
-        };
-        let part = R::read(connection, &request, now).await?;
-        for Listed { row, .. } in &part.rows {
+        let (rows, next) = R::next(reader, &filter, mark, ROWS).await?;
+        for row in &rows {
             csv::line(out, &row.csv_row()).map_err(failed)?;
             count += 1;
         }
-        match part.rows.last() {
-            Some(last) if part.below => start = Start::After(Place::clone(&last.place)),
-            _ => return Ok(count),
+        if next.is_none() {
+            return Ok(count);
         }
+        mark = next;
     }
+}
+
+/// What is asked of a list for the part after a place.
+pub(super) fn request<'a>(filter: &'a Filter, start: &'a Start, limit: i64) -> Request<'a> {
+    Request {
+        filter,
+        start,
+        limit,
+        search: i64::MAX,
+        counted: false,
+    }
+}
+
+/// From where a part begins.
+pub(super) fn start(after: Option<Place>) -> Start {
+    after.map_or(Start::First, Start::After)
+}
+
+/// The rows of a part, and the place of the last of them if more follow.
+pub(super) fn marked<R>(part: Part<R>) -> (Vec<R>, Option<Place>) {
+    let last = part.rows.last().map(|listed| listed.place.clone());
+    let rows = part.rows.into_iter().map(|listed| listed.row);
+    (rows.collect(), last.filter(|_| part.below))
 }

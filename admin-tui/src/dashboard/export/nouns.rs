@@ -2,32 +2,33 @@
 
 use std::io::Write;
 
-use sqlx::AnyConnection;
-use tollgate_common::clock::Timestamp;
+use tollgate_common::db::job::list::JobEntry;
 use tollgate_common::db::key::{self, KEYS, KeyOrder, ListedKey};
 use tollgate_common::db::ledger::accounts::{self, ACCOUNTS, AccountOrder, ListedAccount};
 use tollgate_common::db::ledger::entries::{self, ENTRIES, EntryOrder, ListedEntry};
-use tollgate_common::db::page::{Part, Request};
-use tollgate_common::filter::Vocabulary;
+use tollgate_common::db::page::Place;
+use tollgate_common::filter::{Filter, Vocabulary};
 
-use super::{Exported, Field, stream_rows};
+use super::{Exported, Field, Reader, marked, request, start, stream_rows};
 use crate::dashboard::problem::Problem;
 
+mod jobs;
+
 /// What can be exported.
-pub(crate) const NOUNS: [&str; 3] = ["keys", "entries", "accounts"];
+pub(crate) const NOUNS: [&str; 4] = ["jobs", "keys", "entries", "accounts"];
 
 /// Writes the rows of a noun.
 pub(super) async fn stream(
-    connection: &mut AnyConnection,
+    reader: &mut Reader<'_>,
     noun: &str,
     filter: &str,
-    now: Timestamp,
     out: &mut impl Write,
 ) -> Result<i64, Problem> {
     match noun {
-        "keys" => stream_rows::<ListedKey>(connection, filter, now, out).await,
-        "entries" => stream_rows::<ListedEntry>(connection, filter, now, out).await,
-        "accounts" => stream_rows::<ListedAccount>(connection, filter, now, out).await,
+        "keys" => stream_rows::<ListedKey>(reader, filter, out).await,
+        "entries" => stream_rows::<ListedEntry>(reader, filter, out).await,
+        "accounts" => stream_rows::<ListedAccount>(reader, filter, out).await,
+        "jobs" => stream_rows::<JobEntry>(reader, filter, out).await,
         other => Err(Problem::new(format!(
             "there is no export of {other}: use {}",
             NOUNS.join(", ")
@@ -36,6 +37,8 @@ pub(super) async fn stream(
 }
 
 impl Exported for ListedKey {
+    type Mark = Place;
+
     const VOCABULARY: &'static Vocabulary = &KEYS;
 
     const HEADINGS: &'static [&'static str] = &[
@@ -69,17 +72,23 @@ impl Exported for ListedKey {
         ]
     }
 
-    async fn read(
-        connection: &mut AnyConnection,
-        request: &Request<'_>,
-        _now: Timestamp,
-    ) -> Result<Part<Self>, Problem> {
+    async fn next(
+        reader: &mut Reader<'_>,
+        filter: &Filter,
+        after: Option<Place>,
+        limit: i64,
+    ) -> Result<(Vec<Self>, Option<Place>), Problem> {
+        let start = start(after);
+        let request = request(filter, &start, limit);
         let order = (KeyOrder::Team, false);
-        Ok(key::page(connection, order, request).await?)
+        let part = key::page(&mut reader.connection, order, &request).await?;
+        Ok(marked(part))
     }
 }
 
 impl Exported for ListedEntry {
+    type Mark = Place;
+
     const VOCABULARY: &'static Vocabulary = &ENTRIES;
 
     const HEADINGS: &'static [&'static str] = &[
@@ -113,16 +122,22 @@ impl Exported for ListedEntry {
         ]
     }
 
-    async fn read(
-        connection: &mut AnyConnection,
-        request: &Request<'_>,
-        _now: Timestamp,
-    ) -> Result<Part<Self>, Problem> {
-        Ok(entries::page(connection, EntryOrder::Account, request).await?)
+    async fn next(
+        reader: &mut Reader<'_>,
+        filter: &Filter,
+        after: Option<Place>,
+        limit: i64,
+    ) -> Result<(Vec<Self>, Option<Place>), Problem> {
+        let (start, order) = (start(after), EntryOrder::Account);
+        let request = request(filter, &start, limit);
+        let part = entries::page(&mut reader.connection, order, &request).await?;
+        Ok(marked(part))
     }
 }
 
 impl Exported for ListedAccount {
+    type Mark = Place;
+
     const VOCABULARY: &'static Vocabulary = &ACCOUNTS;
 
     const HEADINGS: &'static [&'static str] = &[
@@ -165,12 +180,16 @@ impl Exported for ListedAccount {
         ]
     }
 
-    async fn read(
-        connection: &mut AnyConnection,
-        request: &Request<'_>,
-        now: Timestamp,
-    ) -> Result<Part<Self>, Problem> {
+    async fn next(
+        reader: &mut Reader<'_>,
+        filter: &Filter,
+        after: Option<Place>,
+        limit: i64,
+    ) -> Result<(Vec<Self>, Option<Place>), Problem> {
+        let (start, now) = (start(after), reader.now);
+        let request = request(filter, &start, limit);
         let order = (AccountOrder::Team, false);
-        Ok(accounts::page(connection, order, request, now).await?)
+        let part = accounts::page(&mut reader.connection, order, &request, now).await?;
+        Ok(marked(part))
     }
 }

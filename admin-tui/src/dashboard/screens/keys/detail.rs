@@ -88,7 +88,7 @@ impl Screen for KeyDetail {
     }
 
     fn next_look(&self, context: &Context) -> Option<Timestamp> {
-        row::next_look(context)
+        Some(row::next_look(context))
     }
 
     fn status(&self, _context: &Context) -> String {

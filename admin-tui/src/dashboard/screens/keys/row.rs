@@ -22,8 +22,8 @@ const IN_USE: Duration = Duration::from_mins(5);
 const LOOK: Duration = Duration::from_secs(30);
 
 /// When the ages in the list are to be drawn again.
-pub(super) fn next_look(context: &Context) -> Option<Timestamp> {
-    Some(context.now.plus(LOOK))
+pub(super) fn next_look(context: &Context) -> Timestamp {
+    context.now.plus(LOOK)
 }
 
 impl KeyRow {
