@@ -54,5 +54,6 @@ mod real_llm;
 mod routing_admin;
 mod scripted;
 
+mod page;
 mod plans;
 mod tidy;

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::error::Failure;
+use super::every;
 use crate::dashboard::export;
 use crate::session::Session;
 
@@ -30,6 +31,10 @@ pub(crate) struct Export {
 
 /// Writes the rows.
 pub(super) async fn run(session: &Session, asked: Export) -> Result<(), Failure> {
+    // A filter that is not understood must not leave a file behind.
+    if let Some(vocabulary) = export::vocabulary(&asked.noun) {
+        every::filter(vocabulary, &asked.filter, session.now())?;
+    }
     match &asked.output {
         Some(path) => to_file(session, &asked, path).await,
         None => to_stdout(session, &asked).await,

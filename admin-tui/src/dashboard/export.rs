@@ -23,7 +23,7 @@ mod tests;
 
 pub(crate) use csv::Field;
 pub(crate) use file::create_new;
-pub(crate) use nouns::NOUNS;
+pub(crate) use nouns::{NOUNS, vocabulary};
 
 /// How many rows are read at a time.
 #[cfg(not(test))]

@@ -17,6 +17,17 @@ mod jobs;
 /// What can be exported.
 pub(crate) const NOUNS: [&str; 4] = ["jobs", "keys", "entries", "accounts"];
 
+/// What the rows of a noun can be filtered by.
+pub(crate) fn vocabulary(noun: &str) -> Option<&'static Vocabulary> {
+    match noun {
+        "jobs" => Some(JobEntry::VOCABULARY),
+        "keys" => Some(ListedKey::VOCABULARY),
+        "entries" => Some(ListedEntry::VOCABULARY),
+        "accounts" => Some(ListedAccount::VOCABULARY),
+        _ => None,
+    }
+}
+
 /// Writes the rows of a noun.
 pub(super) async fn stream(
     reader: &mut Reader<'_>,
