@@ -8,8 +8,11 @@ mod charset;
 mod clipboard;
 mod context;
 pub(crate) mod export;
+mod crash;
+mod files;
 mod format;
 mod keys;
+mod memory;
 mod message;
 mod model;
 mod open;
@@ -29,5 +32,10 @@ mod view;
 mod widgets;
 mod windows;
 
+pub(crate) use charset::Charset;
+pub(crate) use keys::{KeyLine, key_table};
 pub(crate) use open::{Looks, run};
-pub(crate) use settings_file::SettingsFile;
+pub(crate) use settings_file::{
+    SettingsFile, default_text as default_settings, path as settings_path,
+};
+pub(crate) use theme::ThemeName;

@@ -2,6 +2,7 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use tollgate_common::clock::Timestamp;
+use tollgate_common::db::audit::Place;
 use tollgate_common::db::key::KeyOrder;
 use tollgate_common::db::ledger::accounts::{self, ACCOUNTS as ACCOUNT_WORDS, AccountOrder};
 use tollgate_common::db::ledger::entries::{self, ENTRIES as ENTRY_WORDS, EntryOrder};
@@ -219,16 +220,42 @@ fn hot_statements() -> Vec<Hot> {
         rows(idempotency::SELECT_CLAIMS, "tt", CLAIMS),
         list((idempotency::DELETE_BY_CALL, ""), "idempotency_by_call"),
         single(idempotency::DELETE_OLD, &[time], "idempotency_by_time"),
-        single(audit::LIST_RECORDS, &["'a'", "10"], RECORDS),
-        single(
-            audit::LIST_RECORDS_OF,
-            &["'a'", "10", "'b'"],
-            "audit_log_by_target",
-        ),
         single(audit::LAST_CHANGE, &["'a'"], "audit_log_by_target"),
         single(audit::ACTOR_AT, &["'a'", time], "audit_log_by_target"),
     ]);
+    statements.extend(audit_statements());
     statements
+}
+
+/// Pages of the audit log: of all, of one target, and of what has to be looked for.
+fn audit_statements() -> Vec<Hot> {
+    let places = [Place::Newest, Place::Oldest];
+    let filters = [
+        ("", RECORDS),
+        ("since:1h until:5m", RECORDS),
+        ("target:team:t", "audit_log_by_target"),
+        ("actor:a typo", RECORDS),
+    ];
+    let statement = |place, (filter, index): (&str, &'static str)| {
+        let filter = Filter::parse(&audit::VOCABULARY, filter, Timestamp::default()).unwrap();
+        let predicates = filter.predicates(5);
+        let binds = predicates.binds.iter().map(|bind| match bind {
+            Bind::Text(text) => format!("'{text}'"),
+            Bind::Number(number) => number.to_string(),
+        });
+        let bounds = ["'a'", "'a'", "'b'", "10"].map(str::to_owned);
+        let literals: Vec<String> = bounds.into_iter().chain(binds).collect();
+        let literals: Vec<&str> = literals.iter().map(String::as_str).collect();
+        Hot {
+            may_sort: !predicates.rest.is_empty(),
+            ..single(&audit::page_sql(place, &predicates), &literals, index)
+        }
+    };
+    let all = places
+        .into_iter()
+        .flat_map(|place| filters.map(|filter| (place, filter)));
+    all.map(|(place, filter)| statement(place, filter))
+        .collect()
 }
 
 /// Fails with every statement that is not served as it should be.

@@ -23,6 +23,9 @@ use crate::cli::Options;
 use crate::rights::Rights;
 use crate::session::Session;
 
+pub(crate) mod installation;
+pub(crate) mod stand;
+
 /// 2026-07-01T12:41:11Z: the moment of all tests.
 pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_782_909_671_000_000);
 

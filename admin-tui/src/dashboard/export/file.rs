@@ -1,36 +1,29 @@
 //! New files for their owner only.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use crate::dashboard::files::{self, FILE_MODE};
 use crate::dashboard::problem::Problem;
-
-const FOLDER_MODE: u32 = 0o700;
-const FILE_MODE: u32 = 0o600;
 
 /// How many names are tried: `keys.csv`, `keys-2.csv`, ...
 const NAMES_MAX: u32 = 1_000;
 
 /// Makes a new file in the folder, with a number in its name if there is one of this name already.
 pub(super) fn create(folder: &Path, name: &str) -> Result<(PathBuf, BufWriter<File>), Problem> {
-    let failed = |path: &Path, why: &io::Error| Problem::new(format!("{}: {why}", path.display()));
-    let made = fs::DirBuilder::new()
-        .recursive(true)
-        .mode(FOLDER_MODE)
-        .create(folder);
-    made.map_err(|why| failed(folder, &why))?;
     let (stem, ending) = name.rsplit_once('.').unwrap_or((name, "csv"));
     for number in 1..=NAMES_MAX {
-        let path = match number {
-            1 => folder.join(name),
-            _ => folder.join(format!("{stem}-{number}.{ending}")),
+        let name = match number {
+            1 => name.to_owned(),
+            _ => format!("{stem}-{number}.{ending}"),
         };
-        match create_new(&path) {
+        let path = folder.join(&name);
+        match files::create(folder, &name) {
             Ok(file) => return Ok((path, BufWriter::new(file))),
             Err(why) if why.kind() == ErrorKind::AlreadyExists => {}
-            Err(why) => return Err(failed(&path, &why)),
+            Err(why) => return Err(Problem::new(format!("{}: {why}", path.display()))),
         }
     }
     Err(Problem::new(format!(
@@ -39,7 +32,7 @@ pub(super) fn create(folder: &Path, name: &str) -> Result<(PathBuf, BufWriter<Fi
     )))
 }
 
-/// Makes a new file that only its owner can read.
+/// Makes a new file that only its owner can read, wherever it is.
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .write(true)
@@ -50,6 +43,7 @@ pub(crate) fn create_new(path: &Path) -> io::Result<File> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Write as _;
     use std::os::unix::fs::MetadataExt as _;
 
@@ -66,6 +60,6 @@ mod tests {
         assert!(second.ends_with("keys-2.csv"));
         assert_eq!(fs::read_to_string(&first).unwrap(), "kept");
         assert_eq!(fs::metadata(&first).unwrap().mode() & 0o777, FILE_MODE);
-        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o777, FOLDER_MODE);
+        assert_eq!(fs::metadata(&folder).unwrap().mode() & 0o077, 0);
     }
 }
