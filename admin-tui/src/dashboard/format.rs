@@ -22,6 +22,11 @@ pub(crate) fn number(value: i64) -> String {
     text
 }
 
+/// How many, with thousands set apart.
+pub(crate) fn count(value: u64) -> String {
+    number(i64::try_from(value).unwrap_or(i64::MAX))
+}
+
 /// Credits: never with a currency.
 pub(crate) fn credits(amount: Credits) -> String {
     number(amount.0)

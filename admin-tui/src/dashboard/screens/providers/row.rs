@@ -1,5 +1,7 @@
 //! A provider and its keys as rows, and how they are.
 
+use std::time::Duration;
+
 use ratatui::style::Style;
 use serde_json::json;
 use tollgate_common::db::page::Place;
@@ -138,13 +140,17 @@ impl ProviderRow {
 
     /// The share of tries that failed.
     pub(super) fn error_share(&self) -> String {
-        format::percent(self.traffic.failures as i64, self.traffic.tries as i64)
+        let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        format::percent(whole(self.traffic.failures), whole(self.traffic.tries))
     }
 
     /// The time that 95 of 100 answers took at most.
     pub(super) fn p95(&self) -> String {
         let quantile = self.traffic.total_ms.quantile(950);
-        quantile.map_or_else(|| "-".to_owned(), |ms| format::millis(ms as i64))
+        quantile.map_or_else(
+            || "-".to_owned(),
+            |ms| format::millis(i64::try_from(ms).unwrap_or(i64::MAX)),
+        )
     }
 
     /// Its enabled keys by their ends, or how many there are.
@@ -166,9 +172,8 @@ impl ProviderRow {
 
 /// A rest in words: what, since how many failures, for how long yet.
 pub(super) fn rest_words(rest: &Rest, context: &Context) -> String {
-    let passed = context.now.since(rest.at).as_millis() as u64;
-    let left = rest.key.pause_ms.saturating_sub(passed);
-    let left = format::span(std::time::Duration::from_millis(left));
+    let pause = Duration::from_millis(rest.key.pause_ms);
+    let left = format::span(pause.saturating_sub(context.now.since(rest.at)));
     match rest.key.condition.as_str() {
         OPEN => format!("open after {} failures, {left} left", rest.key.failures),
         "half_open" => "half open: one call is trying it".to_owned(),
@@ -220,7 +225,7 @@ impl Row for ProviderRow {
             listed.kind.word().into(),
             cell(health.word(), health.style(theme)),
             self.keys_cell(context),
-            format::number(self.traffic.tries as i64).into(),
+            format::count(self.traffic.tries).into(),
             cell(self.error_share(), shown),
             self.p95().into(),
             format::number(listed.models).into(),
