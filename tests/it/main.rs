@@ -25,6 +25,7 @@ mod key;
 mod kinds;
 mod large;
 mod limit;
+mod live;
 mod messages_api;
 mod openai_api;
 mod openai_refusals;
@@ -46,6 +47,7 @@ mod stream_leave;
 mod stream_repeat;
 
 mod admin_cli;
+mod audit;
 mod migrations;
 mod provider_keys;
 mod python_clients;
@@ -53,6 +55,7 @@ mod quickstart;
 mod real_llm;
 mod routing_admin;
 mod scripted;
+mod team_list;
 
 mod plans;
 mod tidy;
