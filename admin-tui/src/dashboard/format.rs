@@ -22,9 +22,9 @@ pub(crate) fn number(value: i64) -> String {
     text
 }
 
-/// So many things, with thousands set apart.
-pub(crate) fn count(things: usize) -> String {
-    number(i64::try_from(things).unwrap_or(i64::MAX))
+/// A count of any type, with thousands set apart.
+pub(crate) fn count(things: impl TryInto<i64>) -> String {
+    number(things.try_into().unwrap_or(i64::MAX))
 }
 
 /// Credits: never with a currency.

@@ -38,7 +38,6 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(Action::Edit, &["e"], "edit"),
     bind(Action::Remove, &["D"], "remove"),
     bind(Action::ShowProvider, &["o"], "provider"),
-    bind(Action::ShowJobs, &["J"], "jobs"),
     bind(Action::Sort, &["s"], "sort"),
     bind(Action::ReverseSort, &["S"], "reverse"),
     bind(Action::SearchOn, &["."], "search on"),

@@ -30,7 +30,7 @@ pub(crate) const MINUTES: i64 = 15;
 const SILENT: Duration = Duration::from_secs(15);
 
 /// How many models that use a provider are named.
-const NAMED_MAX: i64 = 8;
+const NAMED_MAX: u8 = 8;
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -161,18 +161,18 @@ pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer,
 }
 
 async fn impact(source: &Source, provider: &ProviderRef) -> Result<Vec<(String, String)>, Problem> {
-    let users = list::users(source.pool(), &provider.name, NAMED_MAX + 1).await?;
+    let users = list::users(source.pool(), &provider.name, i64::from(NAMED_MAX) + 1).await?;
     if users.is_empty() {
         return Ok(vec![("Models".to_owned(), "none names it".to_owned())]);
     }
-    let more = if users.len() as i64 > NAMED_MAX {
+    let more = if users.len() > usize::from(NAMED_MAX) {
         ", ..."
     } else {
         ""
     };
     let named: Vec<String> = users
         .iter()
-        .take(NAMED_MAX as usize)
+        .take(NAMED_MAX.into())
         .map(ToString::to_string)
         .collect();
     let mut lines = vec![("! Models".to_owned(), named.join(", ") + more)];

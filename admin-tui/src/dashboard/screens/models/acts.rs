@@ -57,10 +57,6 @@ pub(super) fn act(action: Action, row: &ModelRow, context: &Context) -> Vec<Step
             let filter = format!("provider:{}", row.listed.model.provider);
             vec![Step::Go(Tab::Providers), Step::Filter(filter, true)]
         }
-        Action::ShowJobs => {
-            let filter = format!("model:{alias}");
-            vec![Step::Go(Tab::Jobs), Step::Filter(filter, true)]
-        }
         _ => Vec::new(),
     }
 }
@@ -92,7 +88,7 @@ fn remove(row: &ModelRow, context: &Context) -> Confirm {
         format!("{} at {}", model.upstream_model, model.provider),
     )];
     if row.calls > 0 {
-        let calls = format::number(row.calls as i64);
+        let calls = format::count(row.calls);
         let text = format!("{calls} calls in the last 15 minutes");
         facts.push(styled("! In use", text, theme.bad));
     }

@@ -26,7 +26,6 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(Action::Edit, &["e"], "edit"),
     bind(Action::Remove, &["D"], "remove"),
     bind(Action::ShowProvider, &["o"], "provider"),
-    bind(Action::ShowJobs, &["J"], "jobs"),
     bind(Action::CopyId, &["y"], "copy alias"),
     bind(Action::CopyRow, &["Y"], "copy as JSON"),
 ];
@@ -178,7 +177,7 @@ fn lines(row: &ModelRow, context: &Context) -> Vec<Fact> {
         (None, Some(tokens)) => format!("{} tokens, shipped table", format::number(tokens)),
         (None, None) => "nobody knows: the request must say".to_owned(),
     };
-    let calls = format::number(row.calls as i64);
+    let calls = format::count(row.calls);
     facts.extend([
         fact("longest answer", output),
         fact("15 minutes", format!("{calls} answered calls")),

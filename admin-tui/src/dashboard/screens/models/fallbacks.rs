@@ -79,7 +79,7 @@ pub(super) fn order_of(alias: &ModelAlias, weight: i64, fallbacks: &[Fallback]) 
     priorities.dedup();
     let mut facts = Vec::new();
     for (place, priority) in priorities.iter().enumerate() {
-        let own = (*priority == 0).then(|| (alias, weight));
+        let own = (*priority == 0).then_some((alias, weight));
         let others = fallbacks.iter().filter(|other| other.priority == *priority);
         let others = others.map(|other| (&other.alias, other.weight));
         let tried: Vec<(&ModelAlias, i64)> = own.into_iter().chain(others).collect();

@@ -109,7 +109,7 @@ impl Groups {
             fact("models", "a call to the group tries them in this order"),
         ];
         for (place, (alias, calls)) in group.models.iter().zip(&row.calls).enumerate() {
-            let calls = format::number(*calls as i64);
+            let calls = format::count(*calls);
             let text = format!("{alias}  ({calls} calls in 15 min)");
             facts.push(fact(format!("{:>6}", place + 1), text));
         }
@@ -125,7 +125,7 @@ impl Groups {
             && *name == group.name
         {
             facts.extend(teams.iter().map(|team| fact("", team.to_string())));
-            let more = group.teams - teams.len() as i64;
+            let more = group.teams - i64::try_from(teams.len()).unwrap_or(i64::MAX);
             if more > 0 {
                 facts.push(fact("", format!("and {} more", format::number(more))));
             }

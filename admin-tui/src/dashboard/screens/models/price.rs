@@ -82,8 +82,14 @@ pub(super) fn form(desk: &Desk) -> Option<Form> {
     let line = |label, price: Option<NanoUsd>, hint| {
         Entry::line(label, typed(price), hint).checked(PRICE_CHECK)
     };
-    let read = own.map_or(unit.map(|unit| unit.cache_read), |own| own.cache_read);
-    let write = own.map_or(unit.map(|unit| unit.cache_write), |own| own.cache_write);
+    let read = match own {
+        Some(own) => own.cache_read,
+        None => unit.map(|unit| unit.cache_read),
+    };
+    let write = match own {
+        Some(own) => own.cache_write,
+        None => unit.map(|unit| unit.cache_write),
+    };
     let entries = vec![
         Entry::one(SOURCE, &[OWN, SHIPPED], 0),
         line(INPUT, unit.map(|unit| unit.input), "$ per million"),
@@ -220,7 +226,7 @@ fn share(old: NanoUsd, new: NanoUsd) -> String {
         return String::new();
     }
     let sign = if new >= old { "+" } else { "-" };
-    let by = new.0.abs_diff(old.0) as i64;
+    let by = new.0.saturating_sub(old.0).saturating_abs();
     format!("({sign}{})", format::percent(by, old.0))
 }
 

@@ -142,7 +142,7 @@ impl Row for ModelRow {
             price(|unit| unit.input),
             price(|unit| unit.output),
             cell(origin.short(context.now), origin.style(context)),
-            format::number(self.calls as i64).into(),
+            format::count(self.calls).into(),
             joined(model.fallbacks.iter().map(|fallback| &fallback.alias)).into(),
             joined(self.listed.groups.iter()).into(),
             output.map_or_else(|| "-".into(), |tokens| format::number(tokens).into()),

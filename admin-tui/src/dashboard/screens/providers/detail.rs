@@ -243,8 +243,8 @@ fn lines(row: &ProviderRow, context: &Context) -> Vec<Fact> {
     };
     let traffic = format!(
         "{} tries, {} failed ({}), p95 {}",
-        format::number(row.traffic.tries as i64),
-        format::number(row.traffic.failures as i64),
+        format::count(row.traffic.tries),
+        format::count(row.traffic.failures),
         row.error_share(),
         row.p95()
     );

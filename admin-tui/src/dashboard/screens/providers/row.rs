@@ -139,13 +139,17 @@ impl ProviderRow {
 
     /// The share of tries that failed.
     pub(super) fn error_share(&self) -> String {
-        format::percent(self.traffic.failures as i64, self.traffic.tries as i64)
+        let whole = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        format::percent(whole(self.traffic.failures), whole(self.traffic.tries))
     }
 
     /// The time that 95 of 100 answers took at most.
     pub(super) fn p95(&self) -> String {
         let quantile = self.traffic.total_ms.quantile(950);
-        quantile.map_or_else(|| "-".to_owned(), |ms| format::millis(ms as i64))
+        quantile.map_or_else(
+            || "-".to_owned(),
+            |ms| format::millis(i64::try_from(ms).unwrap_or(i64::MAX)),
+        )
     }
 
     /// Its enabled keys by their ends, or how many there are.
@@ -220,7 +224,7 @@ impl Row for ProviderRow {
             listed.kind.word().into(),
             cell(health.word(), health.style(theme)),
             self.keys_cell(context),
-            format::number(self.traffic.tries as i64).into(),
+            format::count(self.traffic.tries).into(),
             cell(self.error_share(), shown),
             self.p95().into(),
             format::number(listed.models).into(),

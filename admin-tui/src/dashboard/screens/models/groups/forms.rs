@@ -34,7 +34,7 @@ const ALIAS_CHECK: Check = |text| {
 fn aliases(text: &str) -> Result<Vec<ModelAlias>, String> {
     let words = text.split([',', ' ']).filter(|word| !word.is_empty());
     words
-        .map(|word| word.parse())
+        .map(str::parse)
         .collect::<Result<_, tollgate_common::id::InvalidId>>()
         .map_err(|error| error.to_string())
 }
@@ -173,7 +173,7 @@ pub(super) fn remove(row: &GroupRow, context: &Context) -> Form {
             ),
             fact(
                 "15 minutes",
-                format!("{} calls of it", format::number(calls as i64)),
+                format!("{} calls of it", format::count(calls)),
             ),
         ];
         let sentence = format!("model {alias} taken out of group {name}");

@@ -40,7 +40,7 @@ impl Row for GroupRow {
         vec![
             self.id().into(),
             format::number(group.teams).into(),
-            format::number(calls as i64).into(),
+            format::count(calls).into(),
             models,
             format::moment(group.created_at).into(),
         ]
