@@ -3,7 +3,7 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::audit::Place;
-use tollgate_common::db::{audit, call, idempotency, job, ledger, usage};
+use tollgate_common::db::{audit, call, idempotency, job, ledger, search, usage};
 use tollgate_common::filter::{Bind, Filter};
 use tollgate_common::job::JobState;
 use tollgate_tests::{Store, World};
@@ -131,6 +131,7 @@ fn hot_statements() -> Vec<Hot> {
         rows(idempotency::SELECT_CLAIMS, "tt", CLAIMS),
         list((idempotency::DELETE_BY_CALL, ""), "idempotency_by_call"),
         single(idempotency::DELETE_OLD, &[time], "idempotency_by_time"),
+        single(search::FIND_JOBS, &["'a'", "'b'"], JOBS),
         single(audit::LAST_CHANGE, &["'a'"], "audit_log_by_target"),
         single(audit::ACTOR_AT, &["'a'", time], "audit_log_by_target"),
     ]);
