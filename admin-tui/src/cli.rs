@@ -21,11 +21,11 @@ mod job;
 mod key;
 pub(crate) mod limit;
 mod local;
-mod model;
+pub(crate) mod model;
 mod org;
 mod output;
-mod provider;
-mod team;
+pub(crate) mod provider;
+pub(crate) mod team;
 pub(crate) mod value;
 
 /// Above the options that every subcommand takes.

@@ -50,7 +50,9 @@ pub struct Word {
     pub name: &'static str,
     /// What follows it.
     pub kind: Kind,
-    /// The column that it is about; not used by choices.
+    /// The column that it is about; not used by choices. Where one row has many such texts, it is a
+    /// condition with the column in braces: `EXISTS (SELECT 1 FROM t WHERE t.id = s.id AND {t.a})`,
+    /// in which `s` is the row.
     pub column: &'static str,
     /// Whether an index serves it, so that no row is read in vain.
     pub is_indexed: bool,
@@ -145,6 +147,19 @@ impl Filter {
             vocabulary,
             terms: Vec::new(),
             now: Timestamp::from_micros(0),
+        }
+    }
+
+    /// A filter that one word narrows to one text, which stands as it is.
+    pub fn only_word(vocabulary: &'static Vocabulary, name: &str, text: &str) -> Self {
+        let place = vocabulary.words.iter().position(|word| word.name == name);
+        Self {
+            terms: vec![Term {
+                is_negated: false,
+                word: place,
+                test: Test::Names(vec![(text.to_owned(), false)]),
+            }],
+            ..Self::all(vocabulary)
         }
     }
 
