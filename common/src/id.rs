@@ -166,8 +166,8 @@ macro_rules! uuid_id {
             /// Sorts before all ids that are made from this moment's millisecond on, and after all
             /// that were made earlier.
             pub fn least_at(moment: Timestamp) -> Self {
-                let builder = uuid::Builder::from_unix_timestamp_millis(moment.as_millis(), &[0; 10]);
-                Self(builder.into_uuid())
+                let millis = moment.as_millis();
+                Self(uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid())
             }
 
             /// The underlying UUID.

@@ -12,7 +12,7 @@ use tollgate_common::db::ledger::holds::{self, HOLDS};
 use tollgate_common::db::org::list as orgs;
 use tollgate_common::db::page::{Request, Start};
 use tollgate_common::db::team::list as teams;
-use tollgate_common::db::{audit, call, idempotency, job, key, ledger, usage};
+use tollgate_common::db::{audit, call, idempotency, job, key, ledger, search, usage};
 use tollgate_common::filter::{Bind, Filter};
 use tollgate_common::job::JobState;
 use tollgate_tests::{Store, World};
@@ -324,6 +324,7 @@ fn hot_statements() -> Vec<Hot> {
         rows(idempotency::SELECT_CLAIMS, "tt", CLAIMS),
         list((idempotency::DELETE_BY_CALL, ""), "idempotency_by_call"),
         single(idempotency::DELETE_OLD, &[time], "idempotency_by_time"),
+        single(search::FIND_JOBS, &["'a'", "'b'"], JOBS),
         single(audit::LAST_CHANGE, &["'a'"], "audit_log_by_target"),
         single(audit::ACTOR_AT, &["'a'", time], "audit_log_by_target"),
     ]);

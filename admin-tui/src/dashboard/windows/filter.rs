@@ -227,3 +227,39 @@ fn draw_error(area: Rect, buffer: &mut Buffer, context: &Context, error: &str) {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dashboard::testing::context;
+
+    fn typed(line: &mut FilterLine, text: &str) {
+        for character in text.chars() {
+            let _ = line.key(Key::plain(KeyCode::Char(character)), &context());
+        }
+    }
+
+    #[test]
+    fn a_filter_is_saved_under_a_name() {
+        let context = context();
+        let mut line = FilterLine::new("");
+        assert!(line.key(Key::control('s'), &context).is_empty());
+        typed(&mut line, "status:failed");
+        let _ = line.key(Key::control('s'), &context);
+        assert!(
+            line.key(Key::plain(KeyCode::Enter), &context).is_empty(),
+            "it needs a name"
+        );
+        typed(&mut line, "bad jobs");
+        let steps = line.key(Key::plain(KeyCode::Enter), &context);
+        assert!(
+            matches!(&steps[..], [Step::SaveFilter(name, text)]
+                if name == "bad jobs" && text == "status:failed"),
+            "{steps:?}"
+        );
+        let _ = line.key(Key::control('s'), &context);
+        assert!(line.key(Key::plain(KeyCode::Esc), &context).is_empty());
+        let steps = line.key(Key::plain(KeyCode::Enter), &context);
+        assert!(matches!(&steps[..], [Step::Filter(text, true)] if text == "status:failed"));
+    }
+}

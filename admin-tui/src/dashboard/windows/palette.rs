@@ -156,9 +156,8 @@ impl Palette {
             return Vec::new();
         };
         let name = name.clone();
-        let is_kept = |proposal: &Proposal| !matches!(&proposal.choice, Choice::Saved(_, _, known) if *known == name);
-        self.all.retain(is_kept);
-        self.shown.retain(is_kept);
+        self.all.retain(|proposal| !proposal.is_saved_as(&name));
+        self.shown.retain(|proposal| !proposal.is_saved_as(&name));
         self.place = self.place.min(self.shown.len().saturating_sub(1));
         vec![Step::ForgetFilter(name)]
     }

@@ -53,6 +53,11 @@ impl Proposal {
         }
     }
 
+    /// Whether it is the saved filter of this name.
+    pub(super) fn is_saved_as(&self, name: &str) -> bool {
+        matches!(&self.choice, Choice::Saved(_, _, known) if known == name)
+    }
+
     /// An object that was found.
     pub(super) fn object(found: Found) -> Self {
         let text = format!("{} {}", found.noun, found.id);
