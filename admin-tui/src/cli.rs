@@ -15,14 +15,16 @@ mod audit;
 mod call;
 mod credits;
 pub(crate) mod error;
+pub(crate) mod forced;
 mod group;
 mod job;
 mod key;
 pub(crate) mod limit;
-mod model;
+pub(crate) mod model;
+mod local;
 mod org;
 mod output;
-mod provider;
+pub(crate) mod provider;
 pub(crate) mod team;
 pub(crate) mod value;
 
@@ -113,6 +115,16 @@ pub(crate) enum Noun {
     /// The record of administrative changes
     #[command(subcommand)]
     Audit(audit::Verb),
+    #[command(flatten)]
+    Local(local::Local),
+}
+
+/// Does what a subcommand says that needs no database; gives others back.
+pub(crate) fn run_local(options: &Options, noun: Noun) -> Result<Option<Noun>, Failure> {
+    match noun {
+        Noun::Local(local) => local::run(Output::new(options.json), local).map(|()| None),
+        other => Ok(Some(other)),
+    }
 }
 
 /// Does what one subcommand says.
@@ -130,6 +142,7 @@ pub(crate) async fn run(options: &Options, rights: Rights, noun: Noun) -> Result
         Noun::Job(verb) => job::run(&session, output, verb).await,
         Noun::Call(verb) => call::run(&session, output, verb).await,
         Noun::Audit(verb) => audit::run(&session, output, verb).await,
+        Noun::Local(local) => local::run(output, local),
     }
 }
 

@@ -12,6 +12,7 @@ use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _};
 
 use crate::config::Config;
 
+pub mod about;
 pub mod admin;
 pub mod audit;
 pub mod batch;
@@ -27,10 +28,12 @@ pub mod migrate;
 pub mod model;
 pub mod node;
 pub mod org;
+pub mod overview;
 pub mod page;
 pub mod policy;
 pub mod provider;
 mod rows;
+pub mod search;
 pub mod team;
 pub mod usage;
 pub mod verify;

@@ -21,9 +21,6 @@ pub use sql::{Bind, Predicates};
 pub enum Kind {
     /// A text: `word:one,other`, `word:~part`.
     Name,
-    /// A text that one of several belonging rows has: this is the beginning of a condition that
-    /// such a row exists, without its closing parenthesis.
-    Member(&'static str),
     /// One of some words; each stands for a condition.
     Choice(&'static [Choice]),
     /// At or after a moment: `since:1h`, `since:2026-07-01`.
@@ -53,7 +50,9 @@ pub struct Word {
     pub name: &'static str,
     /// What follows it.
     pub kind: Kind,
-    /// The column that it is about; not used by choices.
+    /// The column that it is about; not used by choices. Where one row has many such texts, it is a
+    /// condition with the column in braces: `EXISTS (SELECT 1 FROM t WHERE t.id = s.id AND {t.a})`,
+    /// in which `s` is the row.
     pub column: &'static str,
     /// Whether an index serves it, so that no row is read in vain.
     pub is_indexed: bool,
@@ -199,6 +198,16 @@ impl Filter {
         single && !term.is_negated && word.is_some_and(|word| word.is_indexed)
     }
 
+    /// The moment that a word gives, if it is there.
+    pub fn moment(&self, name: &str) -> Option<Timestamp> {
+        let place = self.vocabulary.words.iter().position(|w| w.name == name)?;
+        let mut of_word = self.terms.iter().filter(|t| t.word == Some(place));
+        of_word.find_map(|term| match &term.test {
+            Test::Moment(moment, _) if !term.is_negated => Some(*moment),
+            _ => None,
+        })
+    }
+
     /// The part of it that indexes serve.
     #[must_use]
     pub fn indexed_part(&self) -> Self {
@@ -318,7 +327,7 @@ pub fn complete(
     let values = match word.kind {
         Kind::Choice(choices) => choices.iter().map(|c| c.word.to_owned()).collect(),
         Kind::Since | Kind::Until => ["15m", "1h", "24h", "7d"].map(str::to_owned).to_vec(),
-        Kind::Name | Kind::Member(_) => names(name),
+        Kind::Name => names(name),
         Kind::Count | Kind::Dollars => Vec::new(),
     };
     let fitting = values.into_iter().filter(|v| v.starts_with(value));

@@ -8,6 +8,7 @@ use tollgate_common::limit::Limits;
 use tollgate_common::secret::Secret;
 
 use super::export::Export;
+use super::memory::SavedFilter;
 
 /// Something to be done outside the screen, and what to say when it is.
 #[derive(Debug)]
@@ -131,6 +132,10 @@ pub(crate) enum Operation {
     },
     /// The check of the whole ledger.
     Verify,
+    /// Keeps a filter for the next time.
+    SaveFilter(SavedFilter),
+    /// Forgets the saved filter of this name.
+    ForgetFilter(String),
 }
 
 /// Commands that store a provider's secret.

@@ -117,7 +117,10 @@ pub(crate) const TABLES: &[(&str, &[Binding])] = &[
     ("Keys", keys::BINDINGS),
     ("Credits", credits::BINDINGS),
     ("Models", models::BINDINGS),
+    ("Groups", models::groups::BINDINGS),
+    ("Model", models::detail::BINDINGS),
     ("Providers", providers::BINDINGS),
+    ("Provider", providers::detail::BINDINGS),
     ("Audit", audit::BINDINGS),
     ("Settings", settings::BINDINGS),
 ];
@@ -132,5 +135,17 @@ pub(crate) fn place_of(found: &Found) -> Vec<Step> {
         "provider" => Tab::Providers,
         _ => Tab::Jobs,
     };
-    vec![Step::Go(tab), Step::Filter(found.id.clone(), true)]
+    // Free text would find others too whose names hold this one.
+    let screen = root(tab);
+    let exact = ["id:", &format!("{}:", found.noun)]
+        .into_iter()
+        .find(|word| {
+            screen
+                .complete_filter(word.trim_end_matches(':'))
+                .iter()
+                .any(|w| w == word)
+        })
+        .map(|word| format!("{word}{}", found.id));
+    let text = exact.unwrap_or_else(|| found.id.clone());
+    vec![Step::Go(tab), Step::Filter(text, true)]
 }

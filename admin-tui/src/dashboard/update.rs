@@ -136,6 +136,9 @@ impl Model {
                 }
                 Step::CopySecret(secret) => effects.push(Effect::Copy(secret)),
                 Step::Theme(theme) => self.context.theme = Theme::of(theme),
+                Step::Remember(text) => self.memory.remember(text),
+                Step::SaveFilter(name, text) => self.save_filter(owner, name, text, effects),
+                Step::ForgetFilter(name) => self.forget_filter(name, effects),
                 Step::Quit => {
                     self.finished = true;
                     effects.push(Effect::Quit);
@@ -178,7 +181,7 @@ impl Model {
         }
     }
 
-    fn change(&mut self, owner: Owner, change: Box<Change>, effects: &mut Vec<Effect>) {
+    pub(super) fn change(&mut self, owner: Owner, change: Box<Change>, effects: &mut Vec<Effect>) {
         let request = self.next_number();
         let ticket = Ticket {
             owner,

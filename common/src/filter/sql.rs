@@ -66,21 +66,21 @@ impl Filter {
                 let columns = self.vocabulary.text.iter();
                 any(columns.map(|column| format!("{}", Like(column, &placeholder))))
             }
-            (Test::Names(names), Some(word)) => {
-                let condition = any(names.iter().map(|(text, is_part)| {
+            (Test::Names(names), Some(word)) => any(names.iter().map(|(text, is_part)| {
+                let value = if *is_part {
+                    contains(text)
+                } else {
+                    text.clone()
+                };
+                let placeholder = predicates.placeholder(first, Bind::Text(value));
+                within(word.column, |column| {
                     if *is_part {
-                        let placeholder = predicates.placeholder(first, Bind::Text(contains(text)));
-                        Like(word.column, &placeholder).to_string()
+                        Like(column, &placeholder).to_string()
                     } else {
-                        let placeholder = predicates.placeholder(first, Bind::Text(text.clone()));
-                        format!("{} = {placeholder}", word.column)
+                        format!("{column} = {placeholder}")
                     }
-                }));
-                match word.kind {
-                    Kind::Member(exists) => format!("{exists} AND {condition})"),
-                    _ => condition,
-                }
-            }
+                })
+            })),
             (Test::Choices(places), Some(word)) => {
                 let known = choices(word);
                 let chosen = places.iter().filter_map(|place| known.get(*place));
@@ -127,6 +127,15 @@ fn any(conditions: impl Iterator<Item = String>) -> String {
         [one] => one.clone(),
         more => format!("({})", more.join(" OR ")),
     }
+}
+
+/// A condition on a column; on the one in braces if the text around it is a condition of its own.
+fn within(text: &str, condition: impl Fn(&str) -> String) -> String {
+    let braced = text.split_once('{').and_then(|(before, rest)| {
+        let (column, after) = rest.split_once('}')?;
+        Some(format!("{before}{}{after}", condition(column)))
+    });
+    braced.unwrap_or_else(|| condition(text))
 }
 
 /// The pattern for texts that contain this one.

@@ -148,6 +148,10 @@ actions! {
     Price = "price",
     /// Change fallbacks.
     Fallbacks = "fallbacks",
+    /// Add a model to a group.
+    AddMember = "add_member",
+    /// Take a model out of a group.
+    RemoveMember = "remove_member",
     /// Remove for good.
     Remove = "remove",
     /// Show the teams of this.
@@ -160,8 +164,18 @@ actions! {
     ShowJobs = "show_jobs",
     /// Show the credits of this.
     ShowCredits = "show_credits",
+    /// Show the models of this.
+    ShowModels = "show_models",
+    /// Show the provider of this.
+    ShowProvider = "show_provider",
+    /// Show the teams of this.
+    ShowTeams = "show_teams",
     /// Show what was done to this.
     ShowAudit = "show_audit",
+    /// Show what this is about.
+    ShowObject = "show_object",
+    /// Take other colours.
+    Theme = "theme",
 }
 
 impl Action {
@@ -213,6 +227,8 @@ impl Action {
                 | Self::Enable
                 | Self::Price
                 | Self::Fallbacks
+                | Self::AddMember
+                | Self::RemoveMember
                 | Self::Remove
                 | Self::Undo
         )

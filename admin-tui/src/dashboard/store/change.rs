@@ -6,6 +6,7 @@ use tollgate_common::key::PlainKey;
 
 use super::Source;
 use crate::dashboard::change::{Change, NewKey, Operation, Outcome};
+use crate::dashboard::memory;
 use crate::dashboard::problem::Problem;
 use crate::session::Grounds;
 
@@ -31,6 +32,8 @@ pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Pr
         Operation::Export(export) => super::super::export::write(source, export).await,
         Operation::Save { secret, name } => save::save(&source.files, name, secret),
         Operation::Verify => super::credits::verify(source).await,
+        Operation::SaveFilter(filter) => remembered(change, memory::save(&source.files, filter)),
+        Operation::ForgetFilter(name) => remembered(change, memory::forget(&source.files, name)),
     }
 }
 
@@ -61,6 +64,11 @@ pub(super) fn grounds(change: &Change) -> Grounds<'_> {
         reason: change.reason.as_deref(),
         expected: change.expected,
     }
+}
+
+fn remembered(change: &Change, result: std::io::Result<()>) -> Result<Outcome, Problem> {
+    result.map_err(|why| Problem::new(format!("the file of saved filters: {why}")))?;
+    Ok(Outcome::good(change.sentence.clone()))
 }
 
 /// Makes one change in the name of whoever sits at the dashboard.

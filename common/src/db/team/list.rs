@@ -86,13 +86,12 @@ const fn word(name: &'static str, kind: Kind, column: &'static str, is_indexed: 
     }
 }
 
-const IN_GROUP: Kind = Kind::Member("EXISTS (SELECT 1 FROM team_groups AS g WHERE g.team_id = id");
+const IN_GROUP: &str =
+    "EXISTS (SELECT 1 FROM team_groups AS g WHERE g.team_id = id AND {g.group_name})";
 
-const MAY_USE: Kind = Kind::Member(
-    "EXISTS (SELECT 1 FROM team_groups AS g
+const MAY_USE: &str = "EXISTS (SELECT 1 FROM team_groups AS g
      JOIN model_group_members AS m ON m.group_name = g.group_name
-     WHERE g.team_id = id",
-);
+     WHERE g.team_id = id AND {m.alias})";
 
 /// What teams can be filtered by.
 pub const TEAMS: Vocabulary = Vocabulary {
@@ -102,8 +101,8 @@ pub const TEAMS: Vocabulary = Vocabulary {
         word("org", Kind::Name, "org_id", true),
         word("status", Kind::Choice(STATUS), "", false),
         word("mode", Kind::Choice(MODE), "", false),
-        word("group", IN_GROUP, "g.group_name", false),
-        word("model", MAY_USE, "m.alias", false),
+        word("group", Kind::Name, IN_GROUP, false),
+        word("model", Kind::Name, MAY_USE, false),
         word("balance", Kind::Count, "balance", false),
         word("available", Kind::Count, "available", false),
         word("held", Kind::Count, "held", false),
