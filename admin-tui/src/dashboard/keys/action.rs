@@ -154,8 +154,6 @@ actions! {
     RemoveMember = "remove_member",
     /// Remove for good.
     Remove = "remove",
-    /// Show the teams of this.
-    ShowTeams = "show_teams",
     /// Show the team of this.
     ShowTeam = "show_team",
     /// Show the keys of this.

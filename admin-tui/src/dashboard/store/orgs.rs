@@ -56,7 +56,7 @@ pub(crate) struct Detail {
 
 /// How many teams and records of an organization are read.
 const TEAMS_SHOWN: i64 = 20;
-const RECORDS_SHOWN: i64 = 20;
+const RECORDS_SHOWN: usize = 20;
 
 /// Reads it.
 pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer, Problem> {
@@ -85,10 +85,13 @@ async fn detail(source: &Source, id: &OrgId) -> Result<Option<Detail>, Problem> 
         return Ok(None);
     };
     let target = format!("org:{id}");
+    let of_target = Filter::only_word(&audit::VOCABULARY, "target", &target);
     Ok(Some(Detail {
         listed,
         teams: teams_of(source, id).await?,
-        records: audit::list(pool, Some(&target), None, RECORDS_SHOWN).await?,
+        records: audit::page(pool, &of_target, audit::Place::Newest, RECORDS_SHOWN)
+            .await?
+            .records,
     }))
 }
 

@@ -6,6 +6,7 @@ use tollgate_common::db::live::{self, Told};
 use tollgate_common::db::page::Place;
 use tollgate_common::db::team::list::{self, ListedTeam, TEAMS, TeamKey, TeamOrder, Today};
 use tollgate_common::db::{model, org};
+use tollgate_common::filter::Filter;
 use tollgate_common::id::TeamId;
 use tollgate_common::live::LiveCall;
 use tollgate_common::money::Credits;
@@ -81,7 +82,7 @@ pub(crate) struct Names {
 
 /// How many keys and records of a team are read.
 const KEYS_SHOWN: i64 = 50;
-const RECORDS_SHOWN: i64 = 20;
+const RECORDS_SHOWN: usize = 20;
 
 /// Reads it.
 pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer, Problem> {
@@ -111,6 +112,7 @@ async fn detail(source: &Source, id: &TeamId) -> Result<Option<Detail>, Problem>
         return Ok(None);
     };
     let target = format!("team:{id}");
+    let of_target = Filter::only_word(&audit::VOCABULARY, "target", &target);
     let told = live::list(pool).await?.into_iter();
     let calls = told.flat_map(|node| node.figures.calls);
     Ok(Some(Detail {
@@ -118,7 +120,9 @@ async fn detail(source: &Source, id: &TeamId) -> Result<Option<Detail>, Problem>
         keys: list::keys(pool, id, KEYS_SHOWN).await?,
         today: list::today(pool, id, now).await?,
         open_jobs: list::open_jobs(pool, id).await?,
-        records: audit::list(pool, Some(&target), None, RECORDS_SHOWN).await?,
+        records: audit::page(pool, &of_target, audit::Place::Newest, RECORDS_SHOWN)
+            .await?
+            .records,
         calls: calls.filter(|call| call.team_id == id.as_str()).collect(),
     }))
 }
