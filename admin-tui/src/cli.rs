@@ -15,6 +15,8 @@ mod audit;
 mod call;
 mod credits;
 pub(crate) mod error;
+mod every;
+mod export;
 pub(crate) mod forced;
 mod group;
 mod job;
@@ -115,6 +117,8 @@ pub(crate) enum Noun {
     /// The record of administrative changes
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Write rows as comma-separated values
+    Export(export::Export),
     #[command(flatten)]
     Local(local::Local),
 }
@@ -142,6 +146,7 @@ pub(crate) async fn run(options: &Options, rights: Rights, noun: Noun) -> Result
         Noun::Job(verb) => job::run(&session, output, verb).await,
         Noun::Call(verb) => call::run(&session, output, verb).await,
         Noun::Audit(verb) => audit::run(&session, output, verb).await,
+        Noun::Export(asked) => export::run(&session, asked).await,
         Noun::Local(local) => local::run(output, local),
     }
 }

@@ -154,6 +154,8 @@ actions! {
     RemoveMember = "remove_member",
     /// Remove for good.
     Remove = "remove",
+    /// Show the teams of this.
+    ShowTeams = "show_teams",
     /// Show the team of this.
     ShowTeam = "show_team",
     /// Show the keys of this.
@@ -166,8 +168,6 @@ actions! {
     ShowModels = "show_models",
     /// Show the provider of this.
     ShowProvider = "show_provider",
-    /// Show the teams of this.
-    ShowTeams = "show_teams",
     /// Show what was done to this.
     ShowAudit = "show_audit",
     /// Show what this is about.

@@ -1,6 +1,6 @@
 //! Reads what the screen of organizations shows.
 
-use tollgate_common::db::audit::{self, AuditRecord};
+use tollgate_common::db::audit::AuditRecord;
 use tollgate_common::db::live;
 use tollgate_common::db::org::list::{self, ListedOrg, ORGS, OrgOrder};
 use tollgate_common::db::page::{Place, Request, SEARCH, Start as PageStart};
@@ -85,13 +85,10 @@ async fn detail(source: &Source, id: &OrgId) -> Result<Option<Detail>, Problem> 
         return Ok(None);
     };
     let target = format!("org:{id}");
-    let of_target = Filter::only_word(&audit::VOCABULARY, "target", &target);
     Ok(Some(Detail {
         listed,
         teams: teams_of(source, id).await?,
-        records: audit::page(pool, &of_target, audit::Place::Newest, RECORDS_SHOWN)
-            .await?
-            .records,
+        records: super::audit::latest_of(source, &target, RECORDS_SHOWN).await?,
     }))
 }
 

@@ -1,12 +1,11 @@
 //! Reads what the screen of teams shows.
 
 use tollgate_common::command::Command;
-use tollgate_common::db::audit::{self, AuditRecord};
+use tollgate_common::db::audit::AuditRecord;
 use tollgate_common::db::live::{self, Told};
 use tollgate_common::db::page::Place;
 use tollgate_common::db::team::list::{self, ListedTeam, TEAMS, TeamKey, TeamOrder, Today};
 use tollgate_common::db::{model, org};
-use tollgate_common::filter::Filter;
 use tollgate_common::id::TeamId;
 use tollgate_common::live::LiveCall;
 use tollgate_common::money::Credits;
@@ -112,7 +111,6 @@ async fn detail(source: &Source, id: &TeamId) -> Result<Option<Detail>, Problem>
         return Ok(None);
     };
     let target = format!("team:{id}");
-    let of_target = Filter::only_word(&audit::VOCABULARY, "target", &target);
     let told = live::list(pool).await?.into_iter();
     let calls = told.flat_map(|node| node.figures.calls);
     Ok(Some(Detail {
@@ -120,9 +118,7 @@ async fn detail(source: &Source, id: &TeamId) -> Result<Option<Detail>, Problem>
         keys: list::keys(pool, id, KEYS_SHOWN).await?,
         today: list::today(pool, id, now).await?,
         open_jobs: list::open_jobs(pool, id).await?,
-        records: audit::page(pool, &of_target, audit::Place::Newest, RECORDS_SHOWN)
-            .await?
-            .records,
+        records: super::audit::latest_of(source, &target, RECORDS_SHOWN).await?,
         calls: calls.filter(|call| call.team_id == id.as_str()).collect(),
     }))
 }
