@@ -217,11 +217,16 @@ impl Model {
         let window = self.windows.iter_mut().find(|w| w.number == ticket.owner);
         if let Some(window) = window {
             window.waiting.remove(&ticket.request);
-            if window.requests.get(&ticket.slot) == Some(&ticket.request)
-                && let Ok(answer) = result
-            {
-                let steps = window.item.receive(ticket.slot, answer, &self.context);
-                self.follow(ticket.owner, steps, effects);
+            if window.requests.get(&ticket.slot) != Some(&ticket.request) {
+                return;
+            }
+            match result {
+                Ok(answer) => {
+                    let steps = window.item.receive(ticket.slot, answer, &self.context);
+                    self.follow(ticket.owner, steps, effects);
+                }
+                Err(problem) if problem.is_offline => {}
+                Err(problem) => self.say(Tone::Bad, problem.sentence),
             }
             return;
         }

@@ -93,7 +93,8 @@ async fn make_key(source: &Source, change: &Change) -> Result<Outcome, Problem> 
         id: plain.id().clone(),
         hash: plain.hash(),
     };
-    // Whose key it is must be known before: once it is stored, nothing may keep it from being shown.
+    // Whose key it is must be known before: once it is stored, nothing may keep it from being
+    // shown.
     let (team_id, command) = match &change.operation {
         Operation::CreateKey {
             team_id,

@@ -53,6 +53,8 @@ pub(crate) struct Confirm {
     change: Option<Box<Change>>,
     /// Reads what the change will touch.
     query: Option<Query>,
+    /// Whether what it will touch is still being read.
+    is_reading: bool,
     opened_at: Option<Timestamp>,
     error: Option<String>,
     /// Whether nobody knows what became of the change.
@@ -102,6 +104,7 @@ impl Confirm {
             focus,
             change: Some(Box::new(change)),
             query: None,
+            is_reading: false,
             opened_at: None,
             error: None,
             is_lost: false,
@@ -131,6 +134,7 @@ impl Confirm {
     /// The same with a query whose `Answer::Impact` is added to the facts when it arrives.
     pub(crate) fn reading(mut self, query: Query) -> Self {
         self.query = Some(query);
+        self.is_reading = true;
         self
     }
 
@@ -219,6 +223,7 @@ impl Window for Confirm {
 
     fn receive(&mut self, _slot: Slot, answer: Answer, _context: &Context) -> Vec<Step> {
         if let Answer::Impact(impact) = answer {
+            self.is_reading = false;
             let found = impact.into_iter();
             self.facts
                 .extend(found.map(|(label, value)| facts::fact(label, value)));
@@ -305,7 +310,10 @@ impl Window for Confirm {
         let around = self.asked() + AROUND;
         let room = (count as u16).min(area.height.saturating_sub(around));
         let skip = self.skip.min(count.saturating_sub(room.into()));
-        let remark = scrolled((skip, room.into(), count));
+        let remark = match scrolled((skip, room.into(), count)) {
+            "" if self.is_reading => "numbers are being read",
+            remark => remark,
+        };
         let size = (WIDTH, room + around);
         let inside = framed(area, buffer, context, (&title, remark), size);
         let facts_area = Rect {

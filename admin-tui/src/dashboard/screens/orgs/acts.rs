@@ -56,7 +56,7 @@ pub(super) fn act(action: Action, org: Option<&ListedOrg>, context: &Context) ->
         },
         Action::ShowTeams => show(Tab::Teams, "org", listed),
         Action::ShowJobs => show(Tab::Jobs, "org", listed),
-        Action::ShowAudit => show(Tab::Audit, "org", listed),
+        Action::ShowAudit => show(Tab::Audit, "target:org", listed),
         _ => Vec::new(),
     }
 }

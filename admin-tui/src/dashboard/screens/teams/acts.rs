@@ -68,10 +68,10 @@ pub(super) fn act(
         Action::NewKey => open(keys::forms::new(Some(first.team.id.to_string()))),
         Action::Pause => open(standing::pause(teams)),
         Action::Standing => standing::turn(teams, context),
-        Action::ShowKeys => show(Tab::Keys, first),
-        Action::ShowJobs => show(Tab::Jobs, first),
-        Action::ShowCredits => show(Tab::Credits, first),
-        Action::ShowAudit => show(Tab::Audit, first),
+        Action::ShowKeys => show(Tab::Keys, "", first),
+        Action::ShowJobs => show(Tab::Jobs, "", first),
+        Action::ShowCredits => show(Tab::Credits, "", first),
+        Action::ShowAudit => show(Tab::Audit, "target:", first),
         _ => Vec::new(),
     }
 }
@@ -100,7 +100,7 @@ pub(super) fn receive(found: store::credits::Answer) -> Vec<Step> {
 }
 
 /// Goes to another list, narrowed to a team.
-fn show(tab: Tab, listed: &ListedTeam) -> Vec<Step> {
-    let filter = format!("team:{}", listed.team.id);
+fn show(tab: Tab, word: &str, listed: &ListedTeam) -> Vec<Step> {
+    let filter = format!("{word}team:{}", listed.team.id);
     vec![Step::Go(tab), Step::Filter(filter, true)]
 }

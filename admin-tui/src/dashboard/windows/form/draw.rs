@@ -191,17 +191,12 @@ fn draw_entry(
         context.charset.ellipsis(),
     );
     line(row.x, row.y, row.right(), buffer, &label, label_style);
-    let hint_room = row.right().saturating_sub(start) / 2;
-    let hint = format::cut(entry.hint, hint_room.into(), context.charset.ellipsis());
-    let hint_width = hint.width() as u16;
-    let hint_at = row.right().saturating_sub(hint_width);
-    line(hint_at, row.y, row.right(), buffer, &hint, theme.dim);
-    let gap = if hint_width == 0 { 0 } else { hint_width + 2 };
     let room = Rect {
         x: start,
-        width: row.right().saturating_sub(start + gap),
+        width: row.right().saturating_sub(start),
         ..row
     };
+    let room = draw_hint(room, buffer, context, entry.hint);
     match &entry.input {
         Input::Line(field) => Some(field.draw(room, buffer, context)),
         Input::One { options, chosen } => {
@@ -237,6 +232,20 @@ fn draw_entry(
             draw_words(room, buffer, context, &words, (*place, focused));
             at_start(room, focused)
         }
+    }
+}
+
+/// Draws what stands beside a field; returns the room that is left for the field.
+fn draw_hint(area: Rect, buffer: &mut Buffer, context: &Context, hint: &str) -> Rect {
+    let room = usize::from(area.width / 2);
+    let hint = format::cut(hint, room, context.charset.ellipsis());
+    let width = hint.width() as u16;
+    let at = area.right().saturating_sub(width);
+    line(at, area.y, area.right(), buffer, &hint, context.theme.dim);
+    let gap = if width == 0 { 0 } else { width + 2 };
+    Rect {
+        width: area.width.saturating_sub(gap),
+        ..area
     }
 }
 
