@@ -26,6 +26,7 @@ mod key;
 mod kinds;
 mod large;
 mod limit;
+mod live;
 mod messages_api;
 mod openai_api;
 mod openai_refusals;
@@ -47,6 +48,7 @@ mod stream_leave;
 mod stream_repeat;
 
 mod admin_cli;
+mod audit;
 mod migrations;
 mod provider_keys;
 mod python_clients;
@@ -54,6 +56,8 @@ mod quickstart;
 mod real_llm;
 mod routing_admin;
 mod scripted;
+mod team_list;
 
+mod page;
 mod plans;
 mod tidy;
