@@ -22,7 +22,7 @@ const INSERT_JOBS: &str = "
          spent_tokens, reserved_cost, reserved_tokens, charged, credits_remaining, total_calls,
          total_cost, created_at, started_at, completed_at, active_at, updated_at)
     WITH RECURSIVE numbers (n) AS (
-        SELECT 1
+        SELECT CAST(1 AS BIGINT)
         UNION ALL
         SELECT n + 1 FROM numbers WHERE n < 25000
     ), states AS (
@@ -62,7 +62,7 @@ const INSERT_CALLS: &str = "
          upstream_model, state, reserved_cost, reserved_tokens, input_uncached, output_text,
          client_cost, error_kind, started_at, ended_at, latency_ms)
     WITH RECURSIVE numbers (n) AS (
-        SELECT 1
+        SELECT CAST(1 AS BIGINT)
         UNION ALL
         SELECT n + 1 FROM numbers WHERE n < 3
     )
@@ -209,8 +209,8 @@ async fn counts_are_capped_and_say_how_far_they_went(world: &World) {
 
 async fn open_jobs_have_the_totals_of_their_calls(world: &World) {
     let pool = world.database().pool();
-    let found = jobs::page(pool, &filter("status:running"), Start::First, 1);
-    let found = found.await.unwrap();
+    let running = filter("status:running");
+    let found = jobs::page(pool, &running, Start::First, 1).await.unwrap();
     let entry = &found.jobs[0];
     let totals = entry.totals;
     assert_eq!((totals.calls, totals.succeeded, totals.failed), (3, 1, 1));
@@ -221,6 +221,27 @@ async fn open_jobs_have_the_totals_of_their_calls(world: &World) {
     let again = jobs::by_ids(pool, &[entry.job.id]).await.unwrap();
     assert_eq!(&again[0], entry);
     assert_eq!(all(world, "calls>=3 status:open", 50).await, [24_993]);
+}
+
+async fn the_last_hour_is_added_up_by_minutes(world: &World) {
+    let pool = world.database().pool();
+    // The newest job was created at 12,500 s; two jobs come in each second.
+    let now = Timestamp::from_micros(12_501_000_000);
+    let sums = async |text: &str| {
+        jobs::recent::recent(pool, &filter(text), now)
+            .await
+            .unwrap()
+    };
+    let all = sums("").await;
+    assert_eq!(all.created[1..59], [120; 58]);
+    assert_eq!(all.states.iter().sum::<u64>(), 7_199);
+    assert_eq!(all.took, Some(std::time::Duration::from_micros(5)));
+    assert_eq!(all.failed[30], 12);
+    assert!(!all.is_part);
+    let rare = sums("user:user-1 status:open").await;
+    assert_eq!((rare.states[0], rare.states[1]), (0, 0));
+    assert_eq!(sums("status:open").await.states, [5, 5, 0, 0, 0]);
+    assert_eq!(sums("team:zeta status:failed").await.states[3], 360);
 }
 
 async fn calls_are_listed(world: &World) {
@@ -266,6 +287,7 @@ async fn story(store: Store) {
     pages_are_read_in_both_directions(&world).await;
     counts_are_capped_and_say_how_far_they_went(&world).await;
     open_jobs_have_the_totals_of_their_calls(&world).await;
+    the_last_hour_is_added_up_by_minutes(&world).await;
     calls_are_listed(&world).await;
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tollgate_common::clock::Timestamp;
+use tollgate_common::db::job::list::recent::Recent;
 use tollgate_common::db::job::list::{Place, VOCABULARY};
 use tollgate_common::filter::{self, Filter};
 use tollgate_common::id::JobId;
@@ -30,6 +31,7 @@ mod draw;
 mod facts;
 pub(crate) mod job;
 mod links;
+mod recent;
 pub(crate) mod row;
 #[cfg(test)]
 mod tests;
@@ -55,6 +57,7 @@ const LIST: Slot = 0;
 const COUNT: Slot = 1;
 const MORE: Slot = 2;
 const DETAIL: Slot = 3;
+const RECENT: Slot = 4;
 
 /// How often rows are counted.
 const COUNT_AGAIN: Duration = Duration::from_secs(10);
@@ -87,6 +90,8 @@ pub(crate) struct Jobs {
     /// How many jobs have come in since.
     newer: usize,
     detail: Option<Box<Detail>>,
+    /// What came in during the last hour.
+    recent: Option<Box<Recent>>,
     /// Which jobs were to be ended: once they are, they lose their marks.
     ending: Vec<JobId>,
     /// Whether the rows are still those of another filter.
@@ -108,6 +113,7 @@ impl Default for Jobs {
             seen: None,
             newer: 0,
             detail: None,
+            recent: None,
             ending: Vec::new(),
             is_outdated: false,
         }
@@ -144,14 +150,20 @@ impl Jobs {
         )
     }
 
-    fn load_count(&mut self, context: &Context) -> Option<Step> {
+    /// Counts anew, from time to time.
+    fn load_sums(&mut self, context: &Context) -> Vec<Step> {
         let is_due = self
             .counted_at
             .is_none_or(|at| context.now.since(at) >= COUNT_AGAIN);
-        is_due.then(|| {
-            self.counted_at = Some(context.now);
-            load(COUNT, Query::Count(self.filter.clone()))
-        })
+        if !is_due {
+            return Vec::new();
+        }
+        self.counted_at = Some(context.now);
+        let mut steps = vec![load(COUNT, Query::Count(self.filter.clone()))];
+        if context.class() >= Class::Normal {
+            steps.push(load(RECENT, Query::Recent(self.filter.clone())));
+        }
+        steps
     }
 
     /// The job under the cursor, where there is room for it beside the list.
@@ -305,10 +317,11 @@ impl Jobs {
         self.seen = None;
         self.newer = 0;
         self.count.clear();
+        self.recent = None;
         self.counted_at = None;
         let page = self.load_page();
         std::iter::once(page)
-            .chain(self.load_count(context))
+            .chain(self.load_sums(context))
             .collect()
     }
 }
@@ -373,7 +386,7 @@ impl Screen for Jobs {
             self.load_page()
         };
         let mut steps = vec![rows];
-        steps.extend(self.load_count(context));
+        steps.extend(self.load_sums(context));
         steps.extend(self.load_detail(context));
         steps
     }
@@ -386,6 +399,7 @@ impl Screen for Jobs {
             JobsAnswer::Page(page) => return self.receive_page(*page, context),
             JobsAnswer::More(rows, reach) => return self.receive_more(rows, reach),
             JobsAnswer::Count(count) => self.count = count,
+            JobsAnswer::Recent(recent) => self.recent = Some(recent),
             JobsAnswer::Again(rows) => self.list.renew(rows),
             JobsAnswer::Detail(detail) => self.detail = Some(detail),
             JobsAnswer::Calls(_) | JobsAnswer::Call(_) => {}

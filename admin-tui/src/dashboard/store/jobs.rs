@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::command::{Applied, Command};
 use tollgate_common::db::call::{self, AttemptRow, list as calls};
+use tollgate_common::db::job::list::recent::{Recent, recent};
 use tollgate_common::db::job::list::{self as jobs, JobEntry, Place};
 use tollgate_common::db::{job, live};
 use tollgate_common::filter::Filter;
@@ -36,6 +37,8 @@ pub(crate) enum Query {
     },
     /// How many jobs there are.
     Count(Filter),
+    /// What came in during the last hour.
+    Recent(Filter),
     /// One step further of a search, below a moment.
     More(Filter, Timestamp),
     /// The same jobs as they are now.
@@ -57,6 +60,8 @@ pub(crate) enum Answer {
     Page(Box<JobsPage>),
     /// How many there are, in words.
     Count(String),
+    /// What came in during the last hour.
+    Recent(Box<Recent>),
     /// What a further step of a search has found, and how far it went if not to the end.
     More(Vec<JobRow>, Option<Timestamp>),
     /// Jobs as they are now.
@@ -112,6 +117,10 @@ pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer,
         Query::Count(filter) => {
             let (count, reach) = jobs::count(pool, &filter).await?;
             Answer::Count(counted(count, reach.is_some()))
+        }
+        Query::Recent(filter) => {
+            let recent = recent(pool, &filter, source.now()).await?;
+            Answer::Recent(Box::new(recent))
         }
         Query::More(filter, below) => {
             let start = jobs::Start::At(Place {

@@ -17,6 +17,8 @@ use crate::id::JobId;
 use crate::job::Job;
 use crate::money::NanoUsd;
 
+pub mod recent;
+
 /// How many jobs are looked at in one step of a search that no index serves: some tens of
 /// milliseconds of reading.
 pub const SEARCHED_MAX: i64 = 20_000;

@@ -114,7 +114,14 @@ impl Jobs {
         };
         let inside = pane(left, buffer, context, (title, following), true);
         self.draw_list(inside, buffer, context);
-        self.draw_detail(right, buffer, context);
+        let height = super::recent::HEIGHT.min(right.height / 3);
+        let above = Rect {
+            height: right.height - height,
+            ..right
+        };
+        self.draw_detail(above, buffer, context);
+        let below = lowered(right, above.height);
+        super::recent::draw(below, buffer, context, self.recent.as_deref());
     }
 
     fn draw_list(&self, area: Rect, buffer: &mut Buffer, context: &Context) {

@@ -282,6 +282,17 @@ impl Desk {
         Answer::Jobs(match query {
             Query::Page { start, seen, .. } => JobsAnswer::Page(Box::new(self.page(*start, *seen))),
             Query::Count(_) => JobsAnswer::Count("10,000+".to_owned()),
+            Query::Recent(_) => {
+                let mut failed = vec![0; 60];
+                failed[40] = 3;
+                JobsAnswer::Recent(Box::new(Recent {
+                    created: (0..60).map(|minute| minute % 9 + 4).collect(),
+                    failed,
+                    states: [212, 9, 1_301, 33, 2],
+                    took: Some(Duration::from_millis(4_200)),
+                    is_part: false,
+                }))
+            }
             Query::More(..) => {
                 self.steps_left -= 1;
                 let rows = if self.steps_left % 2 == 1 {
