@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use tollgate_common::db::audit::AuditRecord;
 use tollgate_common::db::job::list::JobEntry;
 use tollgate_common::db::key::{self, KEYS, KeyOrder, ListedKey};
 use tollgate_common::db::ledger::accounts::{self, ACCOUNTS, AccountOrder, ListedAccount};
@@ -12,10 +13,11 @@ use tollgate_common::filter::{Filter, Vocabulary};
 use super::{Exported, Field, Reader, marked, request, start, stream_rows};
 use crate::dashboard::problem::Problem;
 
+mod audit;
 mod jobs;
 
 /// What can be exported.
-pub(crate) const NOUNS: [&str; 4] = ["jobs", "keys", "entries", "accounts"];
+pub(crate) const NOUNS: [&str; 5] = ["jobs", "keys", "entries", "accounts", "audit"];
 
 /// What the rows of a noun can be filtered by.
 pub(crate) fn vocabulary(noun: &str) -> Option<&'static Vocabulary> {
@@ -24,6 +26,7 @@ pub(crate) fn vocabulary(noun: &str) -> Option<&'static Vocabulary> {
         "keys" => Some(ListedKey::VOCABULARY),
         "entries" => Some(ListedEntry::VOCABULARY),
         "accounts" => Some(ListedAccount::VOCABULARY),
+        "audit" => Some(AuditRecord::VOCABULARY),
         _ => None,
     }
 }
@@ -40,6 +43,7 @@ pub(super) async fn stream(
         "entries" => stream_rows::<ListedEntry>(reader, filter, out).await,
         "accounts" => stream_rows::<ListedAccount>(reader, filter, out).await,
         "jobs" => stream_rows::<JobEntry>(reader, filter, out).await,
+        "audit" => stream_rows::<AuditRecord>(reader, filter, out).await,
         other => Err(Problem::new(format!(
             "there is no export of {other}: use {}",
             NOUNS.join(", ")
