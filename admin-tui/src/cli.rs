@@ -27,7 +27,7 @@ pub(crate) mod model;
 mod org;
 mod output;
 pub(crate) mod provider;
-mod team;
+pub(crate) mod team;
 pub(crate) mod value;
 
 /// Above the options that every subcommand takes.

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom, Timestamp};
-use tollgate_common::command::{Applied, Command};
+use tollgate_common::command::{Applied, Command, CommandError};
 use tollgate_common::config::Config;
 use tollgate_common::db::admin::{self, Actor};
+use tollgate_common::db::team::list;
 use tollgate_common::db::{Access, Database, migrate};
+use tollgate_common::id::TeamId;
 use tollgate_common::role::Role;
 use tollgate_common::secret::SealingKey;
 
@@ -181,6 +183,32 @@ impl Session {
             ..Actor::new(&self.actor, self.now(), &SystemRandom)
         };
         Ok(admin::execute(&self.database, actor, command).await?)
+    }
+
+    /// Cancels the open jobs of a team that is suspended, each by a command of its own, and says how
+    /// many. Jobs that have ended meanwhile are left alone.
+    pub(crate) async fn cancel_open_jobs(
+        &self,
+        team: &TeamId,
+        why: Option<&str>,
+    ) -> Result<usize, Failure> {
+        let grounds = Grounds {
+            reason: why,
+            expected: None,
+        };
+        let jobs = list::open_job_ids(self.database.pool(), team).await?;
+        let mut cancelled = 0;
+        for id in jobs {
+            let reason = why.unwrap_or("the team is suspended").to_owned();
+            let command = Command::CancelJob { id, reason };
+            match self.execute_on(grounds, &command).await {
+                Ok(_) => cancelled += 1,
+                Err(Failure::Command(CommandError::Refused(_) | CommandError::NotFound { .. })) => {
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(cancelled)
     }
 
     /// The installation's key for what must rest encrypted.

@@ -150,6 +150,19 @@ impl Filter {
         }
     }
 
+    /// A filter that one word narrows to one text, which stands as it is.
+    pub fn only_word(vocabulary: &'static Vocabulary, name: &str, text: &str) -> Self {
+        let place = vocabulary.words.iter().position(|word| word.name == name);
+        Self {
+            terms: vec![Term {
+                is_negated: false,
+                word: place,
+                test: Test::Names(vec![(text.to_owned(), false)]),
+            }],
+            ..Self::all(vocabulary)
+        }
+    }
+
     /// Reads a filter; spans as `1h` are counted back from `now`.
     pub fn parse(
         vocabulary: &'static Vocabulary,

@@ -21,6 +21,7 @@ mod health;
 mod idempotency;
 mod job;
 mod job_input;
+mod job_list;
 mod key;
 mod kinds;
 mod large;
@@ -55,6 +56,7 @@ mod quickstart;
 mod real_llm;
 mod routing_admin;
 mod scripted;
+mod team_list;
 
 mod page;
 mod plans;

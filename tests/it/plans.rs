@@ -3,11 +3,15 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::audit::Place;
+use tollgate_common::db::call::list as calls;
+use tollgate_common::db::job::list as jobs;
 use tollgate_common::db::key::KeyOrder;
 use tollgate_common::db::ledger::accounts::{self, ACCOUNTS as ACCOUNT_WORDS, AccountOrder};
 use tollgate_common::db::ledger::entries::{self, ENTRIES as ENTRY_WORDS, EntryOrder};
 use tollgate_common::db::ledger::holds::{self, HOLDS};
+use tollgate_common::db::org::list as orgs;
 use tollgate_common::db::page::{Request, Start};
+use tollgate_common::db::team::list as teams;
 use tollgate_common::db::{audit, call, idempotency, job, key, ledger, usage};
 use tollgate_common::filter::{Bind, Filter};
 use tollgate_common::job::JobState;
@@ -33,6 +37,7 @@ const ACCOUNTS: &str = "sqlite_autoindex_accounts_1";
 const ENTRIES: &str = "sqlite_autoindex_ledger_entries_1";
 const CLAIMS: &str = "sqlite_autoindex_idempotency_1";
 const RECORDS: &str = "sqlite_autoindex_audit_log_1";
+const TEAMS: &str = "sqlite_autoindex_teams_1";
 const DAYS: &str = "sqlite_autoindex_usage_daily_1";
 
 /// Indexes of the few rows that are at work: reading one of them whole is cheap.
@@ -108,6 +113,103 @@ fn usage_statements() -> Vec<Hot> {
         let literals = ["'a'", time, "'b'", "10", "0"];
         single(job::list_team_jobs_sql(state), &literals, index)
     }));
+    statements
+}
+
+/// Lists of teams, and what their pages and the questions before a suspension read. An order other
+/// than that of ids sorts all teams, of which there are some thousands.
+fn team_statements() -> Vec<Hot> {
+    let filter = Filter::parse(&teams::TEAMS, "org:acme", Timestamp::default()).unwrap();
+    let request = Request {
+        filter: &filter,
+        start: &Start::First,
+        limit: 10,
+        search: 10,
+        counted: false,
+    };
+    let order = (teams::TeamOrder::Id, false);
+    let (sql, _) = teams::page_statement(order, &request);
+    let page = Hot {
+        may_sort: true,
+        ..single(&sql, &["'acme'", "11"], "teams_by_org")
+    };
+    vec![
+        page,
+        list((teams::SELECT_LISTED, ""), TEAMS),
+        list(teams::SELECT_GRANTS, "sqlite_autoindex_team_groups_1"),
+        list((teams::SELECT_KEY_ENDS, ""), "virtual_keys_by_team"),
+        single(teams::SUM_OPEN_JOBS, &["'a'", "10"], "jobs_open_by_team"),
+        single(teams::SELECT_OPEN_JOBS, &["'a'", "10"], "jobs_open_by_team"),
+        single(orgs::SUM_OPEN_JOBS, &["'a'", "10"], "jobs_open"),
+        single(teams::SUM_DAY, &["'a'", "1"], "usage_daily_by_day"),
+        Hot {
+            may_sort: true,
+            ..single(teams::SELECT_KEYS, &["'a'", "10"], "virtual_keys_by_team")
+        },
+    ]
+}
+
+/// Filters of jobs, the literals of their values, and the index that serves each. What no index
+/// serves is looked for among a bounded number of jobs, in the order of time.
+const JOB_FILTERS: [(&str, &[&str], &str); 11] = [
+    ("", &[], "jobs_by_time"),
+    ("since:1h", &["1"], "jobs_by_time"),
+    ("status:failed", &[], "jobs_failed"),
+    ("status:cancelled until:1h", &["1"], "jobs_cancelled"),
+    ("status:open", &[], "jobs_open"),
+    ("team:a", &["'a'"], "jobs_by_team"),
+    (
+        "team:a since:1h until:5m",
+        &["'a'", "1", "2"],
+        "jobs_by_team",
+    ),
+    ("team:a status:running", &["'a'"], "jobs_open_by_team"),
+    ("team:a status:failed", &["'a'"], "jobs_failed_by_team"),
+    (
+        "type:chat calls>3 \"some text\"",
+        &["'a'", "3", "'%a%'"],
+        "jobs_by_time",
+    ),
+    ("id:a", &["'a'"], JOBS),
+];
+
+/// What administrators ask about jobs and calls.
+fn job_list_statements() -> Vec<Hot> {
+    let time = "1000000";
+    let filter = |words, text| Filter::parse(words, text, Timestamp::from_micros(0)).unwrap();
+    let mut statements = Vec::new();
+    for (text, values, index) in JOB_FILTERS {
+        let literals: Vec<&str> = [time, "'b'", time, "10"]
+            .into_iter()
+            .chain(values.iter().copied())
+            .collect();
+        for sql in jobs::statements(&filter(&jobs::VOCABULARY, text)) {
+            statements.push(Hot {
+                // Open jobs over all teams are few, and are read by another order.
+                may_sort: text == "status:open",
+                ..single(&sql, &literals, index)
+            });
+        }
+    }
+    for (text, index) in [("", CALLS), ("model:m", CALLS), ("job:j", "calls_by_job")] {
+        for sql in calls::statements(&filter(&calls::VOCABULARY, text)) {
+            statements.push(single(&sql, &["'b'", "'a'", "10", "'c'"], index));
+        }
+    }
+    for sql in [
+        calls::SELECT_FROM,
+        calls::SELECT_BEFORE,
+        calls::COUNT_BEFORE,
+    ] {
+        statements.push(single(sql, &["'a'", "'b'", "10"], "calls_by_job"));
+    }
+    statements.extend([
+        list((jobs::SELECT_ENTRIES, ""), JOBS),
+        list(jobs::ADD_UP_OPEN, "calls_by_job"),
+        list((calls::SELECT_ENTRIES, ""), CALLS),
+        list((calls::SELECT_ENDED, ""), CALLS),
+        single(calls::SELECT_BEGUN, &["'a'", "10"], CALLS),
+    ]);
     statements
 }
 
@@ -196,6 +298,8 @@ fn list_statements() -> Vec<Hot> {
 fn hot_statements() -> Vec<Hot> {
     let time = "1000000";
     let mut statements = usage_statements();
+    statements.extend(team_statements());
+    statements.extend(job_list_statements());
     statements.extend(list_statements());
     statements.extend(vec![
         single(job::SELECT_JOB, &["'a'"], JOBS),

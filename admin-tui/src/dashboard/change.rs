@@ -82,6 +82,13 @@ pub(crate) enum Operation {
     Command(Box<Command>),
     /// Several commands, one after the other; the first failure ends them.
     Commands(Vec<Command>),
+    /// Suspends teams, one after the other.
+    StopTeams {
+        /// Which.
+        ids: Vec<TeamId>,
+        /// Whether their open jobs are cancelled too.
+        cancel_jobs: bool,
+    },
     /// A new key, made on the way so that no message holds it.
     CreateKey {
         /// Whose.

@@ -21,6 +21,7 @@ pub(crate) mod models;
 pub(crate) mod orgs;
 pub(crate) mod overview;
 pub(crate) mod providers;
+mod sections;
 pub(crate) mod settings;
 pub(crate) mod teams;
 
@@ -63,6 +64,11 @@ pub(crate) trait Screen: fmt::Debug + Send {
     /// Takes a filter text. An error is shown where it is typed.
     fn set_filter(&mut self, _text: &str, _context: &Context) -> Result<Vec<Step>, String> {
         Err("this screen has nothing to filter".to_owned())
+    }
+
+    /// Sorts its list by the order of this place in its menu of orders.
+    fn sort(&mut self, _order: usize, _context: &Context) -> Vec<Step> {
+        Vec::new()
     }
 
     /// What Tab would complete a filter to: the text before the cursor, changed.

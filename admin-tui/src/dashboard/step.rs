@@ -32,6 +32,8 @@ pub(crate) enum Step {
     Close,
     /// Give the screen a filter text; `true` if it stays.
     Filter(String, bool),
+    /// Sort the screen's list: by the order of this place in its menu.
+    Sort(usize),
     /// Do what a key of the screen would.
     Perform(Action),
     /// Change something.

@@ -118,6 +118,7 @@ impl Store for Source {
                     READ_TIME.as_secs()
                 ),
                 is_offline: true,
+                is_lost: false,
             }),
         }
     }

@@ -101,5 +101,6 @@ pub(crate) async fn source(folder: &Path) -> Source {
         session: Session::open(&options, rights).await.unwrap(),
         files: folder.join("state"),
         check: Cell::new(None),
+        is_checked: Cell::new(true),
     }
 }

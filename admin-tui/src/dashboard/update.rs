@@ -122,6 +122,7 @@ impl Model {
                 Step::Open(window) => self.open(window, effects),
                 Step::Close => self.windows.retain(|window| window.number != owner),
                 Step::Filter(text, stays) => self.filter(owner, &text, stays, effects),
+                Step::Sort(order) => self.sort(order, effects),
                 Step::Perform(action) => self.perform(action, effects),
                 Step::Change(change) => self.change(owner, change, effects),
                 Step::Say(tone, text) => self.say(tone, text),

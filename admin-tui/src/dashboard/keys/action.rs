@@ -126,6 +126,8 @@ actions! {
     Limits = "limits",
     /// Change which groups of models are granted.
     Groups = "groups",
+    /// Make a key of a team.
+    NewKey = "new_key",
     /// Put a new key in the place of one.
     Rotate = "rotate",
     /// End a key.
@@ -152,6 +154,8 @@ actions! {
     RemoveMember = "remove_member",
     /// Remove for good.
     Remove = "remove",
+    /// Show the teams of this.
+    ShowTeams = "show_teams",
     /// Show the team of this.
     ShowTeam = "show_team",
     /// Show the keys of this.
@@ -164,8 +168,6 @@ actions! {
     ShowModels = "show_models",
     /// Show the provider of this.
     ShowProvider = "show_provider",
-    /// Show the teams of this.
-    ShowTeams = "show_teams",
     /// Show what was done to this.
     ShowAudit = "show_audit",
     /// Show what this is about.
@@ -213,6 +215,7 @@ impl Action {
                 | Self::Adjust
                 | Self::Limits
                 | Self::Groups
+                | Self::NewKey
                 | Self::Rotate
                 | Self::Revoke
                 | Self::CancelJob

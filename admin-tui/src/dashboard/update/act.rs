@@ -162,6 +162,15 @@ impl Model {
         }
     }
 
+    /// Sorts the list of the screen.
+    pub(super) fn sort(&mut self, order: usize, effects: &mut Vec<Effect>) {
+        if let Some(top) = self.place.last_mut() {
+            let owner = top.number;
+            let steps = top.item.sort(order, &self.context);
+            self.follow(owner, steps, effects);
+        }
+    }
+
     /// Gives the screen a filter text. The line in which it is typed closes if the text was
     /// understood and stays, and says what is wrong otherwise.
     pub(super) fn filter(

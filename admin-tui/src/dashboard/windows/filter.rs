@@ -8,13 +8,15 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::{Clear, Widget as _};
 use tollgate_common::clock::Timestamp;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::Window;
 use super::field::Field;
 use crate::dashboard::context::Context;
+use crate::dashboard::format;
 use crate::dashboard::keys::Key;
 use crate::dashboard::step::Step;
-use crate::dashboard::widgets::pane::line;
+use crate::dashboard::widgets::pane::{line, rows};
 
 /// How long after the last key the filter takes effect.
 const PAUSE: Duration = Duration::from_millis(150);
@@ -183,20 +185,45 @@ impl Window for FilterLine {
             ..row
         };
         if let Some(error) = &self.error {
-            let above = Rect {
-                y: row.y.saturating_sub(1),
-                ..row
-            };
-            Clear.render(above, buffer);
-            line(
-                above.x + 1,
-                above.y,
-                above.right(),
-                buffer,
-                error,
-                context.theme.bad,
-            );
+            draw_error(area, buffer, context, error);
         }
         Some(field.draw(room, buffer, context))
+    }
+}
+
+/// Says what is wrong in as many lines as it needs, above the last line of an area.
+fn draw_error(area: Rect, buffer: &mut Buffer, context: &Context, error: &str) {
+    let width = usize::from(area.width.saturating_sub(2)).max(1);
+    let mut lines = vec![String::new()];
+    for word in error.split_whitespace() {
+        let fits = lines
+            .last()
+            .is_some_and(|line| line.width() + word.width() < width);
+        match lines.last_mut() {
+            Some(line) if fits && !line.is_empty() => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(line) if line.is_empty() => line.push_str(word),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    let height = (lines.len() as u16).min(area.height.saturating_sub(1));
+    let above = Rect {
+        y: area.bottom().saturating_sub(1 + height),
+        height,
+        ..area
+    };
+    Clear.render(above, buffer);
+    for (row, text) in rows(above).zip(lines) {
+        let text = format::cut(&text, width, context.charset.ellipsis());
+        line(
+            row.x + 1,
+            row.y,
+            row.right(),
+            buffer,
+            &text,
+            context.theme.bad,
+        );
     }
 }
