@@ -2,20 +2,24 @@
 
 use std::io::Write;
 
+use tollgate_common::db::audit::AuditRecord;
 use tollgate_common::db::job::list::JobEntry;
 use tollgate_common::db::key::{self, KEYS, KeyOrder, ListedKey};
 use tollgate_common::db::ledger::accounts::{self, ACCOUNTS, AccountOrder, ListedAccount};
 use tollgate_common::db::ledger::entries::{self, ENTRIES, EntryOrder, ListedEntry};
 use tollgate_common::db::page::Place;
+use tollgate_common::db::team::list::ListedTeam;
 use tollgate_common::filter::{Filter, Vocabulary};
 
 use super::{Exported, Field, Reader, marked, request, start, stream_rows};
 use crate::dashboard::problem::Problem;
 
+mod audit;
 mod jobs;
+mod teams;
 
 /// What can be exported.
-pub(crate) const NOUNS: [&str; 4] = ["jobs", "keys", "entries", "accounts"];
+pub(crate) const NOUNS: [&str; 6] = ["jobs", "teams", "keys", "entries", "accounts", "audit"];
 
 /// What the rows of a noun can be filtered by.
 pub(crate) fn vocabulary(noun: &str) -> Option<&'static Vocabulary> {
@@ -24,6 +28,8 @@ pub(crate) fn vocabulary(noun: &str) -> Option<&'static Vocabulary> {
         "keys" => Some(ListedKey::VOCABULARY),
         "entries" => Some(ListedEntry::VOCABULARY),
         "accounts" => Some(ListedAccount::VOCABULARY),
+        "teams" => Some(ListedTeam::VOCABULARY),
+        "audit" => Some(AuditRecord::VOCABULARY),
         _ => None,
     }
 }
@@ -40,6 +46,8 @@ pub(super) async fn stream(
         "entries" => stream_rows::<ListedEntry>(reader, filter, out).await,
         "accounts" => stream_rows::<ListedAccount>(reader, filter, out).await,
         "jobs" => stream_rows::<JobEntry>(reader, filter, out).await,
+        "teams" => stream_rows::<ListedTeam>(reader, filter, out).await,
+        "audit" => stream_rows::<AuditRecord>(reader, filter, out).await,
         other => Err(Problem::new(format!(
             "there is no export of {other}: use {}",
             NOUNS.join(", ")

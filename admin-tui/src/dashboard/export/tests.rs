@@ -70,6 +70,13 @@ async fn every_row_is_exported_once_however_many_pages_there_are() {
     let entries = text(&source, "entries", "").await;
     assert_eq!(entries.lines().count(), 3, "{entries}");
     assert!(entries.contains("search,1,"), "{entries}");
+    let teams = text(&source, "teams", "org:acme").await;
+    assert_eq!(teams.lines().count(), 3, "{teams}");
+    assert!(teams.contains("search,acme,search,active,"), "{teams}");
+    let audit = text(&source, "audit", "actor:alice").await;
+    assert_eq!(audit.lines().count(), 7, "{audit}");
+    assert!(audit.contains("key.create,key:"), "{audit}");
+    assert_eq!(text(&source, "jobs", "").await.lines().count(), 1);
     let accounts = text(&source, "accounts", "balance>4 team:other").await;
     assert_eq!(accounts.lines().count(), 2);
     assert!(
