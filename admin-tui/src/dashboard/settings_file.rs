@@ -218,8 +218,15 @@ pub(crate) fn default_text() -> String {
             let _ = writeln!(text, "# # {place}");
         }
         for binding in new {
-            let keys: Vec<String> = binding.keys.iter().map(|key| format!("{key:?}")).collect();
             let action = binding.action.word();
+            let mut same = screens::TABLES.iter().flat_map(|(_, table)| table.iter());
+            // A line holds for all screens, which would take other screens' keys away.
+            if same.any(|other| other.action == binding.action && other.keys != binding.keys) {
+                let _ = writeln!(text, "# # {action} has a key of its own on some screens");
+                known.push(binding.action);
+                continue;
+            }
+            let keys: Vec<String> = binding.keys.iter().map(|key| format!("{key:?}")).collect();
             let _ = writeln!(
                 text,
                 "# {action} = [{}]  # {}",
