@@ -49,6 +49,10 @@ pub(super) struct Toast {
 }
 
 /// The dashboard's whole state.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that may hold beside any other"
+)]
 #[derive(Debug)]
 pub(crate) struct Model {
     /// What screens and windows may look at.

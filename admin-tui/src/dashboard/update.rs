@@ -43,13 +43,13 @@ impl Model {
             Message::Changed => self.changed = true,
             Message::Answer(ticket, result) => self.answer(ticket, *result, &mut effects),
             Message::Done(ticket, change, result) => {
-                self.done(ticket, change, result, &mut effects)
+                self.done(ticket, change, result, &mut effects);
             }
             Message::Quit => {
                 self.finished = true;
                 effects.push(Effect::Quit);
             }
-            Message::Tick(_) => {}
+            Message::Tick => {}
         }
         self.expire(&mut effects);
         self.refresh_if_due(&mut effects);

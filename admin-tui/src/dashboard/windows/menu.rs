@@ -29,8 +29,6 @@ pub(crate) struct Entry {
 pub(crate) enum Choice {
     /// What a key of the screen does.
     Action(Action),
-    /// Gives the screen another filter.
-    Filter(String),
     /// Sorts the screen's list by the order of this place.
     Sort(usize),
 }
@@ -75,7 +73,6 @@ impl Menu {
         }
         let step = match &entry.choice {
             Choice::Action(action) => Step::Perform(*action),
-            Choice::Filter(text) => Step::Filter(text.clone(), true),
             Choice::Sort(order) => Step::Sort(*order),
         };
         vec![Step::Close, step]

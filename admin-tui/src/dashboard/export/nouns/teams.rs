@@ -3,6 +3,7 @@
 use tollgate_common::db::page::Place;
 use tollgate_common::db::team::list::{self, ListedTeam, TEAMS, TeamOrder};
 use tollgate_common::filter::{Filter, Vocabulary};
+use tollgate_common::id::GroupName;
 use tollgate_common::money::Credits;
 
 use crate::dashboard::export::{Exported, Field, Reader, marked, request, start};
@@ -39,7 +40,7 @@ impl Exported for ListedTeam {
     fn csv_row(&self) -> Vec<Field> {
         let (team, account) = (&self.team, &self.account);
         let budget = |limit: Option<Credits>| Field::number(limit.map(|credits| credits.0));
-        let groups: Vec<&str> = team.groups.iter().map(|group| group.as_str()).collect();
+        let groups: Vec<&str> = team.groups.iter().map(GroupName::as_str).collect();
         vec![
             Field::text(&team.id),
             Field::text(&team.org_id),
