@@ -308,14 +308,15 @@ impl<R: Row> List<R> {
     /// Does what an action asks of a list. Says whether another page is needed, or `None` if the
     /// action is none of a list's.
     pub(crate) fn act(&mut self, action: Action) -> Option<bool> {
-        let page = self.height.get().max(2) - 1;
+        let page = isize::try_from(self.height.get().max(2) - 1).unwrap_or(1);
+        let half = (page + 1) / 2;
         match action {
             Action::Down => Some(self.move_by(1)),
             Action::Up => Some(self.move_by(-1)),
-            Action::HalfDown => Some(self.move_by(page.div_ceil(2) as isize)),
-            Action::HalfUp => Some(self.move_by(-(page.div_ceil(2) as isize))),
-            Action::PageDown => Some(self.move_by(page as isize)),
-            Action::PageUp => Some(self.move_by(-(page as isize))),
+            Action::HalfDown => Some(self.move_by(half)),
+            Action::HalfUp => Some(self.move_by(-half)),
+            Action::PageDown => Some(self.move_by(page)),
+            Action::PageUp => Some(self.move_by(-page)),
             Action::Top => Some(self.jump_to_top()),
             Action::Bottom => Some(self.jump_to_bottom()),
             Action::Mark => {

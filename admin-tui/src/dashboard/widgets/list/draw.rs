@@ -45,7 +45,7 @@ impl<R: Row> List<R> {
         for (row, (place, item)) in lines.zip(shown) {
             let selected = place == self.place;
             let marked = self.marks.contains(&item.id());
-            self.draw_row(row, buffer, context, &columns, (item, selected, marked));
+            Self::draw_row(row, buffer, context, &columns, (item, selected, marked));
         }
     }
 
@@ -64,7 +64,6 @@ impl<R: Row> List<R> {
     }
 
     fn draw_row(
-        &self,
         area: Rect,
         buffer: &mut Buffer,
         context: &Context,
