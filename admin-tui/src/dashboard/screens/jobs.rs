@@ -41,7 +41,7 @@ mod timeline;
 pub(crate) const BINDINGS: &[Binding] = &[
     bind(Action::Open, &["enter"], "calls"),
     bind(Action::Filter, &["/"], "filter"),
-    bind(Action::SearchOn, &["o"], "search on"),
+    bind(Action::SearchOn, &["."], "search on"),
     bind(Action::CancelJob, &["K"], "cancel"),
     bind(Action::FailJob, &["F"], "fail"),
     bind(Action::Range, &["t"], "go to a time"),

@@ -211,7 +211,8 @@ fn flow(events: &[Event], width: usize, context: &Context) -> Vec<Vec<(String, S
     let mut lines: Vec<Vec<(String, Style)>> = Vec::new();
     let mut used = width;
     for event in events {
-        let text = format!("{} {}", format::millis(event.at_ms), event.text);
+        let sign = if event.turn == Turn::Bad { "! " } else { "" };
+        let text = format!("{} {sign}{}", format::millis(event.at_ms), event.text);
         let text = format::cut(&text, width, context.charset.ellipsis());
         let style = turn_style(event.turn, context);
         let needed = text.chars().count();
