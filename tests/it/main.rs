@@ -46,6 +46,7 @@ mod stream_leave;
 mod stream_repeat;
 
 mod admin_cli;
+mod demo;
 mod migrations;
 mod provider_keys;
 mod python_clients;
