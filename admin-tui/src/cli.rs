@@ -16,15 +16,17 @@ mod call;
 mod credits;
 mod dev;
 pub(crate) mod error;
+pub(crate) mod forced;
 mod group;
 mod job;
 mod key;
 pub(crate) mod limit;
-mod model;
+pub(crate) mod model;
+mod local;
 mod org;
 mod output;
-mod provider;
-mod team;
+pub(crate) mod provider;
+pub(crate) mod team;
 pub(crate) mod value;
 
 /// Above the options that every subcommand takes.
@@ -117,6 +119,16 @@ pub(crate) enum Noun {
     /// Trying Tollgate out: a made-up business
     #[command(subcommand)]
     Dev(dev::Verb),
+    #[command(flatten)]
+    Local(local::Local),
+}
+
+/// Does what a subcommand says that needs no database; gives others back.
+pub(crate) fn run_local(options: &Options, noun: Noun) -> Result<Option<Noun>, Failure> {
+    match noun {
+        Noun::Local(local) => local::run(Output::new(options.json), local).map(|()| None),
+        other => Ok(Some(other)),
+    }
 }
 
 /// Does what one subcommand says.
@@ -135,6 +147,7 @@ pub(crate) async fn run(options: &Options, rights: Rights, noun: Noun) -> Result
         Noun::Call(verb) => call::run(&session, output, verb).await,
         Noun::Audit(verb) => audit::run(&session, output, verb).await,
         Noun::Dev(verb) => dev::run(&session, output, verb).await,
+        Noun::Local(local) => local::run(output, local),
     }
 }
 

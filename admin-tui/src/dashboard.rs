@@ -6,9 +6,12 @@
 mod change;
 mod charset;
 mod context;
+mod crash;
 mod export;
+mod files;
 mod format;
 mod keys;
+mod memory;
 mod message;
 mod model;
 mod open;
@@ -28,5 +31,10 @@ mod view;
 mod widgets;
 mod windows;
 
+pub(crate) use charset::Charset;
+pub(crate) use keys::{KeyLine, key_table};
 pub(crate) use open::{Looks, run};
-pub(crate) use settings_file::SettingsFile;
+pub(crate) use settings_file::{
+    SettingsFile, default_text as default_settings, path as settings_path,
+};
+pub(crate) use theme::ThemeName;

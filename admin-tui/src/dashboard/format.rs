@@ -22,6 +22,11 @@ pub(crate) fn number(value: i64) -> String {
     text
 }
 
+/// So many things, with thousands set apart.
+pub(crate) fn count(things: usize) -> String {
+    number(i64::try_from(things).unwrap_or(i64::MAX))
+}
+
 /// Credits: never with a currency.
 pub(crate) fn credits(amount: Credits) -> String {
     number(amount.0)

@@ -14,6 +14,9 @@ use super::context::{Context, Link};
 use super::keys::Keymap;
 use super::theme::{Theme, ThemeName};
 
+pub(crate) mod installation;
+pub(crate) mod stand;
+
 /// 2026-07-01T12:41:11Z: the moment of all tests.
 pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_782_909_671_000_000);
 

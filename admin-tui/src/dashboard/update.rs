@@ -122,6 +122,7 @@ impl Model {
                 Step::Open(window) => self.open(window, effects),
                 Step::Close => self.windows.retain(|window| window.number != owner),
                 Step::Filter(text, stays) => self.filter(owner, &text, stays, effects),
+                Step::Sort(order) => self.sort(order, effects),
                 Step::Perform(action) => self.perform(action, effects),
                 Step::Change(change) => self.change(owner, change, effects),
                 Step::Say(tone, text) => self.say(tone, text),
@@ -135,6 +136,9 @@ impl Model {
                 }
                 Step::CopySecret(secret) => effects.push(Effect::Copy(secret)),
                 Step::Theme(theme) => self.context.theme = Theme::of(theme),
+                Step::Remember(text) => self.memory.remember(text),
+                Step::SaveFilter(name, text) => self.save_filter(owner, name, text, effects),
+                Step::ForgetFilter(name) => self.forget_filter(name, effects),
                 Step::Quit => {
                     self.finished = true;
                     effects.push(Effect::Quit);
@@ -177,7 +181,7 @@ impl Model {
         }
     }
 
-    fn change(&mut self, owner: Owner, change: Box<Change>, effects: &mut Vec<Effect>) {
+    pub(super) fn change(&mut self, owner: Owner, change: Box<Change>, effects: &mut Vec<Effect>) {
         let request = self.next_number();
         let ticket = Ticket {
             owner,

@@ -60,7 +60,7 @@ const DETAIL: Slot = 3;
 const COUNT_AGAIN: Duration = Duration::from_secs(10);
 
 /// How many steps one key searches on for, unless something is found before.
-const STEPS: u8 = 10;
+const STEPS: u8 = 25;
 
 /// What is written in place of a filter word to go to a time.
 const AT: &str = "at:";
@@ -78,6 +78,8 @@ pub(crate) struct Jobs {
     reach: Option<Timestamp>,
     /// How many steps are still to be searched.
     steps: u8,
+    /// Whether the answer of a step is waited for; one of another search is dropped.
+    is_searching: bool,
     /// Whether rows beyond the first step of a search are shown: then they are renewed in place.
     is_extended: bool,
     /// The newest job that was shown while the list followed.
@@ -85,6 +87,8 @@ pub(crate) struct Jobs {
     /// How many jobs have come in since.
     newer: usize,
     detail: Option<Box<Detail>>,
+    /// Which jobs were to be ended: once they are, they lose their marks.
+    ending: Vec<JobId>,
     /// Whether the rows are still those of another filter.
     is_outdated: bool,
 }
@@ -99,10 +103,12 @@ impl Default for Jobs {
             counted_at: None,
             reach: None,
             steps: 0,
+            is_searching: false,
             is_extended: false,
             seen: None,
             newer: 0,
             detail: None,
+            ending: Vec::new(),
             is_outdated: false,
         }
     }
@@ -119,6 +125,7 @@ impl Jobs {
 
     fn load_page(&mut self) -> Step {
         self.is_extended = false;
+        self.is_searching = false;
         self.steps = 0;
         let query = Query::Page {
             filter: self.filter.clone(),
@@ -160,13 +167,30 @@ impl Jobs {
         self.is_outdated = false;
         self.reach = answer.reach;
         self.list.receive(answer.page);
+        self.unmark_ended();
         if self.list.is_following() {
-            self.seen = self.list.rows().first().map(|row| row.cursor());
+            self.seen = self.list.rows().first().map(JobRow::cursor);
             self.newer = 0;
         } else {
             self.newer = answer.newer;
         }
         self.follow_cursor(was, context)
+    }
+
+    /// Takes the marks of jobs that were to be ended and are, or have left the list.
+    fn unmark_ended(&mut self) {
+        if self.ending.is_empty() {
+            return;
+        }
+        let rows = self.list.rows().iter();
+        let open: Vec<JobId> = rows
+            .filter(|row| row.entry.job.state.is_open())
+            .map(|row| row.entry.job.id)
+            .collect();
+        let over = self.ending.iter().filter(|id| !open.contains(id));
+        let over: Vec<String> = over.map(ToString::to_string).collect();
+        self.list.unmark(over);
+        self.ending.retain(|id| open.contains(id));
     }
 
     /// Reads the job under the cursor if that has become another one.
@@ -180,6 +204,9 @@ impl Jobs {
     }
 
     fn receive_more(&mut self, rows: Vec<JobRow>, reach: Option<Timestamp>) -> Vec<Step> {
+        if !std::mem::take(&mut self.is_searching) {
+            return Vec::new();
+        }
         let found = !rows.is_empty();
         self.is_extended = true;
         self.reach = reach;
@@ -191,6 +218,7 @@ impl Jobs {
     fn search_step(&mut self) -> Option<Step> {
         let reach = self.reach.filter(|_| self.steps > 0)?;
         self.steps -= 1;
+        self.is_searching = true;
         Some(load(MORE, Query::More(self.filter.clone(), reach)))
     }
 
@@ -242,7 +270,7 @@ impl Jobs {
         vec![Step::Push(Box::new(job::JobScreen::new(row.clone())))]
     }
 
-    fn end(&self, action: Action) -> Vec<Step> {
+    fn end(&mut self, action: Action) -> Vec<Step> {
         let marked = self.list.marked_ids().filter_map(|id| id.parse().ok());
         let marked: Vec<JobId> = marked.collect();
         let known: Vec<&JobRow> = self.list.rows().iter().collect();
@@ -251,7 +279,9 @@ impl Jobs {
         } else {
             marked
         };
-        vec![Step::Open(Box::new(ask::ending(action, &ids, &known)))]
+        let question = ask::ending(action, &ids, &known);
+        self.ending = ids;
+        vec![Step::Open(Box::new(question))]
     }
 
     fn set_text(&mut self, text: String, filter: Filter) {
@@ -337,8 +367,7 @@ impl Screen for Jobs {
         if let Ok(filter) = Filter::parse(&VOCABULARY, &self.text, context.now) {
             self.filter = filter;
         }
-        let is_searching = self.is_extended || self.steps > 0;
-        let rows = if is_searching {
+        let rows = if self.is_extended || self.is_searching {
             self.load_again()
         } else {
             self.load_page()
@@ -367,6 +396,7 @@ impl Screen for Jobs {
     fn fail(&mut self, slot: Slot, _problem: &Problem) {
         if slot == MORE {
             self.steps = 0;
+            self.is_searching = false;
         }
     }
 

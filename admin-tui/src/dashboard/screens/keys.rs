@@ -22,7 +22,7 @@ use crate::dashboard::widgets::pane::pane;
 
 mod acts;
 mod detail;
-mod forms;
+pub(super) mod forms;
 mod rotate;
 mod row;
 #[cfg(test)]

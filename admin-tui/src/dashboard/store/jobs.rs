@@ -118,7 +118,7 @@ pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer,
                 created_at: below,
                 id: None,
             });
-            let found = jobs::page(pool, &filter, start, PAGE_ROWS as i64).await?;
+            let found = jobs::page(pool, &filter, start, page_rows()).await?;
             Answer::More(with_live(source, found.jobs).await?, found.reach)
         }
         Query::Again(ids) => {
@@ -131,6 +131,10 @@ pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer,
         Query::Impact(ids) => return impact(source, &ids).await.map(super::Answer::Impact),
     };
     Ok(super::Answer::Jobs(answer))
+}
+
+fn page_rows() -> i64 {
+    i64::try_from(PAGE_ROWS).unwrap_or(i64::MAX)
 }
 
 fn counted(count: i64, is_part: bool) -> String {
@@ -149,7 +153,7 @@ async fn page(
     seen: Option<Place>,
 ) -> Result<JobsPage, Problem> {
     let pool = source.pool();
-    let limit = PAGE_ROWS as i64;
+    let limit = page_rows();
     let asked = match &start {
         Start::First => jobs::Start::First,
         Start::At(place) => jobs::Start::At(*place),
@@ -234,7 +238,7 @@ async fn detail(source: &Source, id: JobId) -> Result<Detail, Problem> {
         return Err(Problem::new(format!("job {id} is gone")));
     };
     let (latest, _) = calls::of_job(pool, id, calls::Start::Last, DETAIL_CALLS).await?;
-    let earlier = (job.entry.totals.calls - latest.len() as i64).max(0);
+    let earlier = (job.entry.totals.calls - i64::try_from(latest.len()).unwrap_or(0)).max(0);
     let calls = lines(source, latest, earlier).await?;
     Ok(Detail {
         job,
@@ -278,7 +282,7 @@ async fn calls_of(
         Start::Before(id) => calls::Start::Before(id),
         Start::Last => calls::Start::Last,
     };
-    let limit = PAGE_ROWS as i64;
+    let limit = page_rows();
     let (mut entries, mut more) = calls::of_job(pool, job, asked, limit).await?;
     if matches!(start, Start::Before(_)) && !more {
         (entries, more) = calls::of_job(pool, job, calls::Start::First, limit).await?;

@@ -187,6 +187,13 @@ impl<R: Row> List<R> {
         self.marks.iter().map(String::as_str)
     }
 
+    /// Takes the marks of these ids away.
+    pub(crate) fn unmark(&mut self, ids: impl IntoIterator<Item = String>) {
+        for id in ids {
+            self.marks.remove(&id);
+        }
+    }
+
     /// Leaves columns out, by their titles, as a filter makes them say the same in each row.
     pub(crate) fn hide(&mut self, titles: &'static [&'static str]) {
         self.hidden = titles;
@@ -309,8 +316,8 @@ impl<R: Row> List<R> {
             Action::HalfUp => Some(self.move_by(-(page.div_ceil(2) as isize))),
             Action::PageDown => Some(self.move_by(page as isize)),
             Action::PageUp => Some(self.move_by(-(page as isize))),
-            Action::Top => Some(self.to_top()),
-            Action::Bottom => Some(self.to_bottom()),
+            Action::Top => Some(self.jump_to_top()),
+            Action::Bottom => Some(self.jump_to_bottom()),
             Action::Mark => {
                 self.mark();
                 Some(self.move_by(1))
@@ -378,7 +385,7 @@ impl<R: Row> List<R> {
         true
     }
 
-    fn to_top(&mut self) -> bool {
+    fn jump_to_top(&mut self) -> bool {
         let known = self.page.above == 0;
         self.start = Start::First;
         self.place = 0;
@@ -390,7 +397,7 @@ impl<R: Row> List<R> {
         !known
     }
 
-    fn to_bottom(&mut self) -> bool {
+    fn jump_to_bottom(&mut self) -> bool {
         self.place = self.page.rows.len().saturating_sub(1);
         let more = self.page.below;
         if more {

@@ -101,13 +101,13 @@ impl<R: Row> List<R> {
             return "none".to_owned();
         }
         if self.page.above > COUNTED_MAX {
-            return format!("beyond row {}", format::number(COUNTED_MAX as i64));
+            return format!("beyond row {}", format::count(COUNTED_MAX));
         }
         let first = self.page.above + self.place + 1;
         if total.is_empty() {
-            format!("row {}", format::number(first as i64))
+            format!("row {}", format::count(first))
         } else {
-            format!("row {} of {total}", format::number(first as i64))
+            format!("row {} of {total}", format::count(first))
         }
     }
 
