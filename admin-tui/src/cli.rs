@@ -16,13 +16,15 @@ mod call;
 mod credits;
 mod dev;
 pub(crate) mod error;
+mod every;
+mod export;
 pub(crate) mod forced;
 mod group;
 mod job;
 mod key;
 pub(crate) mod limit;
-pub(crate) mod model;
 mod local;
+pub(crate) mod model;
 mod org;
 mod output;
 pub(crate) mod provider;
@@ -119,6 +121,8 @@ pub(crate) enum Noun {
     /// Trying Tollgate out: a made-up business
     #[command(subcommand)]
     Dev(dev::Verb),
+    /// Write rows as comma-separated values
+    Export(export::Export),
     #[command(flatten)]
     Local(local::Local),
 }
@@ -147,6 +151,7 @@ pub(crate) async fn run(options: &Options, rights: Rights, noun: Noun) -> Result
         Noun::Call(verb) => call::run(&session, output, verb).await,
         Noun::Audit(verb) => audit::run(&session, output, verb).await,
         Noun::Dev(verb) => dev::run(&session, output, verb).await,
+        Noun::Export(asked) => export::run(&session, asked).await,
         Noun::Local(local) => local::run(output, local),
     }
 }

@@ -5,9 +5,10 @@
 
 mod change;
 mod charset;
+mod clipboard;
 mod context;
 mod crash;
-mod export;
+pub(crate) mod export;
 mod files;
 mod format;
 mod keys;

@@ -182,6 +182,11 @@ impl Filter {
         self.terms.is_empty()
     }
 
+    /// Whether it has a single condition.
+    pub const fn has_one_term(&self) -> bool {
+        self.terms.len() == 1
+    }
+
     /// Whether an index serves every condition, so that no row is read in vain.
     pub fn is_indexed(&self) -> bool {
         self.terms.iter().all(|term| self.term_is_indexed(term))

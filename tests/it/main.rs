@@ -60,5 +60,6 @@ mod routing_admin;
 mod scripted;
 mod team_list;
 
+mod page;
 mod plans;
 mod tidy;

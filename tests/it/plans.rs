@@ -5,16 +5,20 @@ use tollgate_common::clock::Timestamp;
 use tollgate_common::db::audit::Place;
 use tollgate_common::db::call::list as calls;
 use tollgate_common::db::job::list as jobs;
+use tollgate_common::db::key::KeyOrder;
+use tollgate_common::db::ledger::accounts::{self, ACCOUNTS as ACCOUNT_WORDS, AccountOrder};
+use tollgate_common::db::ledger::entries::{self, ENTRIES as ENTRY_WORDS, EntryOrder};
+use tollgate_common::db::ledger::holds::{self, HOLDS};
 use tollgate_common::db::org::list as orgs;
 use tollgate_common::db::page::{Request, Start};
 use tollgate_common::db::team::list as teams;
-use tollgate_common::db::{audit, call, idempotency, job, ledger, usage};
+use tollgate_common::db::{audit, call, idempotency, job, key, ledger, usage};
 use tollgate_common::filter::{Bind, Filter};
 use tollgate_common::job::JobState;
 use tollgate_tests::{Store, World};
 
 /// Tables that grow with use; nothing hot may read one of them from end to end.
-const GROWING: [&str; 7] = [
+const GROWING: [&str; 8] = [
     "accounts",
     "audit_log",
     "calls",
@@ -22,6 +26,7 @@ const GROWING: [&str; 7] = [
     "jobs",
     "ledger_entries",
     "usage_daily",
+    "virtual_keys",
 ];
 
 // What SQLite calls the indexes of primary keys.
@@ -208,11 +213,94 @@ fn job_list_statements() -> Vec<Hot> {
     statements
 }
 
+/// A part of a list with literals in place of its values. What is read of it is put in order
+/// again, which is short.
+fn part((sql, binds): (String, Vec<Bind>), index: &'static str) -> Hot {
+    let literals: Vec<String> = binds
+        .iter()
+        .map(|bind| match bind {
+            Bind::Number(number) => number.to_string(),
+            Bind::Text(text) => format!("'{text}'"),
+        })
+        .collect();
+    let literals: Vec<&str> = literals.iter().map(String::as_str).collect();
+    Hot {
+        may_sort: true,
+        ..single(&sql, &literals, index)
+    }
+}
+
+/// The lists of keys, accounts, entries and holds, from some place on.
+fn list_statements() -> Vec<Hot> {
+    let number = || Bind::Number(1_000_000);
+    let text = |text: &str| Bind::Text(text.to_owned());
+    let at = Start::At;
+    let mut statements = Vec::new();
+    let mut add = |filter: &Filter, start: &Start, index, read: &dyn Fn(&Request<'_>) -> _| {
+        let request = Request {
+            filter,
+            start,
+            limit: 200,
+            search: 20_000,
+            counted: false,
+        };
+        statements.push(part(read(&request), index));
+    };
+    let keys = Filter::all(&key::KEYS);
+    for (order, index) in [
+        (KeyOrder::Created, "virtual_keys_by_time"),
+        (KeyOrder::Used, "virtual_keys_by_use"),
+        (KeyOrder::Expires, "virtual_keys_by_end"),
+    ] {
+        for reversed in [false, true] {
+            let start = at(vec![number(), text("a")]);
+            add(&keys, &start, index, &|request| {
+                key::page_statement((order, reversed), request)
+            });
+        }
+    }
+    let start = at(vec![text("a"), text("b")]);
+    add(&keys, &start, "virtual_keys_by_team", &|request| {
+        key::page_statement((KeyOrder::Team, false), request)
+    });
+    add(
+        &Filter::all(&ACCOUNT_WORDS),
+        &at(vec![text("a")]),
+        ACCOUNTS,
+        &|request| accounts::page_statement((AccountOrder::Team, false), request),
+    );
+    let now = Timestamp::from_micros(0);
+    let entries_of = Filter::parse(&ENTRY_WORDS, "team:a", now).unwrap();
+    let start = at(vec![text("a"), Bind::Number(7)]);
+    add(&entries_of, &start, ENTRIES, &|request| {
+        entries::page_statement(EntryOrder::Newest, request)
+    });
+    add(&Filter::all(&ENTRY_WORDS), &start, ENTRIES, &|request| {
+        entries::page_statement(EntryOrder::Account, request)
+    });
+    let holds_of = Filter::parse(&HOLDS, "team:a", now).unwrap();
+    let start = at(vec![number(), text("b")]);
+    add(
+        &holds_of,
+        &start,
+        "jobs_open_by_team",
+        &holds::page_statement,
+    );
+    statements.extend([
+        single(holds::FIND_HOLD, &["'a'"], JOBS),
+        single(holds::SUM_HOLDS, &["'a'"], "jobs_open_by_team"),
+        single(entries::LAST_NUMBER, &["'a'"], ENTRIES),
+        single(usage::SELECT_CREDITS_PER_DAY, &["'a'", "1"], DAYS),
+    ]);
+    statements
+}
+
 fn hot_statements() -> Vec<Hot> {
     let time = "1000000";
     let mut statements = usage_statements();
     statements.extend(team_statements());
     statements.extend(job_list_statements());
+    statements.extend(list_statements());
     statements.extend(vec![
         single(job::SELECT_JOB, &["'a'"], JOBS),
         single(job::SELECT_STALE, &[time, "10"], "jobs_open"),

@@ -15,6 +15,7 @@ use tollgate_common::clock::{Clock as _, SystemClock};
 use tollgate_common::db::Engine;
 
 use super::charset::Charset;
+use super::clipboard::{self, Clipboard};
 use super::context::{Context, Link};
 use super::message::Message;
 use super::model::Model;
@@ -112,7 +113,8 @@ pub(crate) async fn run(
         )));
     }
     let session = Session::open_later(options, rights)?;
-    let context = context(&session, looks, file);
+    let mut context = context(&session, looks, file);
+    context.clipboard = clipboard::find_out().await;
     let source = Source {
         session,
         files: files::state_folder(),
@@ -173,6 +175,7 @@ fn context(session: &Session, looks: &Looks, file: &SettingsFile) -> Context {
         read_only: rights.read_only,
         link: Link::Connecting,
         frozen: false,
+        clipboard: Clipboard::Terminal,
     }
 }
 

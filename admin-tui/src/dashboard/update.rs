@@ -293,6 +293,10 @@ impl Model {
             None => {}
         }
         if let Some(key) = outcome.key {
+            // What is shown once must be selectable with the mouse.
+            if std::mem::take(&mut self.mouse) {
+                effects.push(Effect::Mouse(false));
+            }
             self.open(Box::new(KeyWindow::new(key.team_id, key.plain)), effects);
         }
         if !outcome.lines.is_empty() {

@@ -263,8 +263,9 @@ pub(crate) async fn read<R>(
             row,
         });
     }
-    let more = rows.len() as i64 > request.limit;
-    rows.truncate(usize::try_from(request.limit).unwrap_or(0));
+    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
     if reversed {
         rows.reverse();
     }

@@ -168,8 +168,6 @@ actions! {
     ShowModels = "show_models",
     /// Show the provider of this.
     ShowProvider = "show_provider",
-    /// Show the teams of this.
-    ShowTeams = "show_teams",
     /// Show what was done to this.
     ShowAudit = "show_audit",
     /// Show what this is about.

@@ -36,6 +36,17 @@ pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer,
     Ok(super::Answer::Audit(Answer::Page(shown(page))))
 }
 
+/// The newest records of one target.
+pub(super) async fn latest_of(
+    source: &Source,
+    target: &str,
+    count: usize,
+) -> Result<Vec<AuditRecord>, Problem> {
+    let filter = Filter::only_word(&audit::VOCABULARY, "target", target);
+    let page = audit::page(source.pool(), &filter, Place::Newest, count).await?;
+    Ok(page.records)
+}
+
 fn shown(page: AuditPage) -> Page<AuditRecord> {
     let count = page.count.map(|count| {
         let count = i64::try_from(count).unwrap_or(i64::MAX);

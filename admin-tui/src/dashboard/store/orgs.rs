@@ -1,6 +1,6 @@
 //! Reads what the screen of organizations shows.
 
-use tollgate_common::db::audit::{self, AuditRecord};
+use tollgate_common::db::audit::AuditRecord;
 use tollgate_common::db::live;
 use tollgate_common::db::org::list::{self, ListedOrg, ORGS, OrgOrder};
 use tollgate_common::db::page::{Place, Request, SEARCH, Start as PageStart};
@@ -56,7 +56,7 @@ pub(crate) struct Detail {
 
 /// How many teams and records of an organization are read.
 const TEAMS_SHOWN: i64 = 20;
-const RECORDS_SHOWN: i64 = 20;
+const RECORDS_SHOWN: usize = 20;
 
 /// Reads it.
 pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer, Problem> {
@@ -88,7 +88,7 @@ async fn detail(source: &Source, id: &OrgId) -> Result<Option<Detail>, Problem> 
     Ok(Some(Detail {
         listed,
         teams: teams_of(source, id).await?,
-        records: audit::list(pool, Some(&target), None, RECORDS_SHOWN).await?,
+        records: super::audit::latest_of(source, &target, RECORDS_SHOWN).await?,
     }))
 }
 

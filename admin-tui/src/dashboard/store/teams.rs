@@ -1,7 +1,7 @@
 //! Reads what the screen of teams shows.
 
 use tollgate_common::command::Command;
-use tollgate_common::db::audit::{self, AuditRecord};
+use tollgate_common::db::audit::AuditRecord;
 use tollgate_common::db::live::{self, Told};
 use tollgate_common::db::page::Place;
 use tollgate_common::db::team::list::{self, ListedTeam, TEAMS, TeamKey, TeamOrder, Today};
@@ -81,7 +81,7 @@ pub(crate) struct Names {
 
 /// How many keys and records of a team are read.
 const KEYS_SHOWN: i64 = 50;
-const RECORDS_SHOWN: i64 = 20;
+const RECORDS_SHOWN: usize = 20;
 
 /// Reads it.
 pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer, Problem> {
@@ -118,7 +118,7 @@ async fn detail(source: &Source, id: &TeamId) -> Result<Option<Detail>, Problem>
         keys: list::keys(pool, id, KEYS_SHOWN).await?,
         today: list::today(pool, id, now).await?,
         open_jobs: list::open_jobs(pool, id).await?,
-        records: audit::list(pool, Some(&target), None, RECORDS_SHOWN).await?,
+        records: super::audit::latest_of(source, &target, RECORDS_SHOWN).await?,
         calls: calls.filter(|call| call.team_id == id.as_str()).collect(),
     }))
 }

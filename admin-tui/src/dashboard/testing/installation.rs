@@ -41,5 +41,6 @@ pub(crate) async fn source(folder: &Path) -> Source {
         session,
         files: folder.to_owned(),
         check: Cell::new(None),
+        is_checked: Cell::new(true),
     }
 }

@@ -2,6 +2,7 @@
 
 use ratatui::style::Style;
 use serde_json::json;
+use tollgate_common::clock::Timestamp;
 use tollgate_common::db::page::Place;
 use tollgate_common::db::provider::list::ListedKey;
 
@@ -166,9 +167,8 @@ impl ProviderRow {
 
 /// A rest in words: what, since how many failures, for how long yet.
 pub(super) fn rest_words(rest: &Rest, context: &Context) -> String {
-    let passed = context.now.since(rest.at).as_millis() as u64;
-    let left = rest.key.pause_ms.saturating_sub(passed);
-    let left = format::span(std::time::Duration::from_millis(left));
+    let until = Timestamp::from_micros(rest.key.rests_until);
+    let left = format::span(until.since(context.now));
     match rest.key.condition.as_str() {
         OPEN => format!("open after {} failures, {left} left", rest.key.failures),
         "half_open" => "half open: one call is trying it".to_owned(),

@@ -78,7 +78,7 @@ fn rest(key: &ListedKey, node: &str, condition: &str) -> Rest {
             credential_id: key.id.to_string(),
             condition: condition.to_owned(),
             failures: 5,
-            pause_ms: 42_000,
+            rests_until: NOW.as_micros() + 42_000_000,
         },
         at: NOW,
     }
