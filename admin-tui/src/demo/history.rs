@@ -371,8 +371,9 @@ impl<'a> History<'a> {
         }
         let flying = open.iter().filter_map(|running| running.call.as_ref());
         let flying: Vec<&Call> = flying.map(|(call, _)| call).collect();
-        let present = (self.node.1, self.cast.resting);
-        let figures = figures(self.dice, &flying, &self.minutes, present);
+        let times = (self.node.1, self.size.now);
+        let resting = self.cast.resting;
+        let figures = figures(self.dice, &flying, &self.minutes, times, resting);
         let mut rows = std::mem::take(&mut self.rows);
         for mut running in open {
             rows.calls.append(&mut running.ended);

@@ -1,6 +1,7 @@
 //! What the one node of a demonstration tells: the calls in flight and the minutes of the last day.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::demo::Call;
@@ -92,7 +93,8 @@ pub(crate) fn figures(
     dice: &Dice,
     in_flight: &[&Call],
     minutes: &Minutes,
-    (started_at, resting): (Timestamp, CredentialId),
+    (started_at, now): (Timestamp, Timestamp),
+    resting: CredentialId,
 ) -> NodeFigures {
     let told = |call: &&Call| LiveCall {
         id: call.id.to_string(),
@@ -118,7 +120,7 @@ pub(crate) fn figures(
             credential_id: resting.to_string(),
             condition: "rate_limited".to_owned(),
             failures: 3,
-            pause_ms: 24_000,
+            rests_until: now.plus(Duration::from_secs(24)).as_micros(),
         }],
     }
 }

@@ -343,9 +343,19 @@ pub async fn finish(
             execute_tuples(connection, UPDATE_USES, 2, &ending.uses, bind).await?;
             let (id, started_at) = ending.node;
             node::beat(connection, id, started_at, now).await?;
-            live::tell(connection, id, now, &ending.figures).await?;
+            let mut news = live::News {
+                node_id: id,
+                now,
+                figures: Some(&ending.figures),
+                traffic: None,
+                used_keys: &[],
+                forget_before: None,
+            };
+            live::write(connection, &news).await?;
+            news.figures = None;
             for (minute, traffic) in &ending.traffic {
-                live::tell_traffic(connection, id, *minute, traffic).await?;
+                news.traffic = Some((*minute, traffic));
+                live::write(connection, &news).await?;
             }
             Ok(())
         })
