@@ -14,6 +14,7 @@ use output::Output;
 mod audit;
 mod call;
 mod credits;
+mod dev;
 pub(crate) mod error;
 mod every;
 mod export;
@@ -117,6 +118,9 @@ pub(crate) enum Noun {
     /// The record of administrative changes
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Trying Tollgate out: a made-up business
+    #[command(subcommand)]
+    Dev(dev::Verb),
     /// Write rows as comma-separated values
     Export(export::Export),
     #[command(flatten)]
@@ -146,6 +150,7 @@ pub(crate) async fn run(options: &Options, rights: Rights, noun: Noun) -> Result
         Noun::Job(verb) => job::run(&session, output, verb).await,
         Noun::Call(verb) => call::run(&session, output, verb).await,
         Noun::Audit(verb) => audit::run(&session, output, verb).await,
+        Noun::Dev(verb) => dev::run(&session, output, verb).await,
         Noun::Export(asked) => export::run(&session, asked).await,
         Noun::Local(local) => local::run(output, local),
     }

@@ -10,6 +10,7 @@ use rights::Rights;
 
 mod cli;
 mod dashboard;
+mod demo;
 mod rights;
 mod session;
 

@@ -17,6 +17,7 @@ pub mod admin;
 pub mod audit;
 pub mod batch;
 pub mod call;
+pub mod demo;
 pub mod idempotency;
 pub mod job;
 pub mod key;

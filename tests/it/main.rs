@@ -48,7 +48,9 @@ mod stream_leave;
 mod stream_repeat;
 
 mod admin_cli;
+mod admin_tui;
 mod audit;
+mod demo;
 mod migrations;
 mod provider_keys;
 mod python_clients;

@@ -49,7 +49,11 @@ pub async fn tell(database: &Database, news: &News<'_>) -> Result<(), StoreError
     Ok(transaction.commit().await?)
 }
 
-async fn write(connection: &mut AnyConnection, news: &News<'_>) -> Result<(), StoreError> {
+/// Writes what a node has to tell, inside the caller's transaction.
+pub(super) async fn write(
+    connection: &mut AnyConnection,
+    news: &News<'_>,
+) -> Result<(), StoreError> {
     if let Some(figures) = news.figures {
         sqlx::query(UPSERT_FIGURES)
             .bind(news.node_id.to_string())
