@@ -39,6 +39,7 @@ const CLAIMS: &str = "sqlite_autoindex_idempotency_1";
 const RECORDS: &str = "sqlite_autoindex_audit_log_1";
 const TEAMS: &str = "sqlite_autoindex_teams_1";
 const DAYS: &str = "sqlite_autoindex_usage_daily_1";
+const TRAFFIC: &str = "sqlite_autoindex_traffic_1";
 
 /// Indexes of the few rows that are at work: reading one of them whole is cheap.
 const PARTIAL: [&str; 2] = ["calls_in_flight", "jobs_open"];
@@ -298,9 +299,26 @@ fn list_statements() -> Vec<Hot> {
     statements
 }
 
+/// What administrators see first.
+fn overview_statements() -> Vec<Hot> {
+    let time = "1000000";
+    vec![
+        single(overview::SUM_DAY, &["20000"], "usage_daily_by_day"),
+        single(overview::LIST_FAILED, &[time, "10"], "jobs_failed"),
+        single(overview::LIST_IDLE, &[time, "10"], "jobs_open"),
+        single(
+            overview::LIST_ENDING,
+            &[time, time, "10"],
+            "virtual_keys_by_end",
+        ),
+        single(live::LIST_TRAFFIC, &["1"], TRAFFIC),
+    ]
+}
+
 fn hot_statements() -> Vec<Hot> {
     let time = "1000000";
     let mut statements = usage_statements();
+    statements.extend(overview_statements());
     statements.extend(team_statements());
     statements.extend(job_list_statements());
     statements.extend(list_statements());

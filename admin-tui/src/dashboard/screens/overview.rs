@@ -1,4 +1,4 @@
-//! The overview: what goes on now, what it costs, and what asks for attention.
+//! The screen of overview: what goes on, what it costs, and what may need a look.
 
 use std::time::Duration;
 
@@ -6,142 +6,148 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tollgate_common::clock::Timestamp;
 
+use self::draw::Pane;
+use self::figures::{Figures, Range};
+use self::lines::Line;
 use super::Screen;
 use crate::dashboard::context::Context;
 use crate::dashboard::keys::{Action, Binding, bind};
-use crate::dashboard::step::{Slot, Step};
-use crate::dashboard::store::overview::{Answer as Read, Books, Past, Present, Query as Ask};
+use crate::dashboard::problem::Problem;
+use crate::dashboard::step::{Slot, Step, Tone};
+use crate::dashboard::store::overview::{Answer as Read, Query as Ask, Standing};
 use crate::dashboard::store::{Answer, Query};
 use crate::dashboard::tab::Tab;
 
 mod attention;
 mod draw;
-mod health;
+mod facts;
+mod figures;
+mod lines;
 #[cfg(test)]
 mod tests;
-
-use attention::Line;
 
 /// What keys do here.
 pub(crate) const BINDINGS: &[Binding] = &[
     bind(Action::NextPane, &["tab"], "pane"),
-    bind(Action::PreviousPane, &["shift-tab"], "pane before"),
     bind(Action::Open, &["enter"], "open"),
     bind(Action::Range, &["t"], "range"),
-    bind(Action::Verify, &["V"], "verify"),
+    bind(Action::PreviousPane, &["shift-tab"], "pane before"),
 ];
 
 const PRESENT: Slot = 0;
-const PAST: Slot = 1;
-const BOOKS: Slot = 2;
+const STANDING: Slot = 1;
 
-/// The ranges that `t` goes through: minutes, their name, and how often they are read again. A
-/// longer range takes longer to add up and changes less by a minute more.
-const RANGES: [(i64, &str, Duration); 3] = [
-    (15, "15m", Duration::from_secs(1)),
-    (60, "1h", Duration::from_secs(3)),
-    (24 * 60, "24h", Duration::from_secs(30)),
-];
+/// How old sums and lists of what changes slowly may become.
+const STANDING_FOR: Duration = Duration::from_secs(10);
 
-/// How often money and attention are read again.
-const BOOKS_PERIOD: Duration = Duration::from_secs(3);
+/// How often ages are drawn anew.
+const LOOK: Duration = Duration::from_secs(1);
 
-/// How long a node may be silent before its figures are doubted; it says that it lives every 3 s.
-const SILENT_AFTER: Duration = Duration::from_secs(10);
-
-/// A part of the screen that has a cursor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-enum Pane {
-    #[default]
-    Attention,
-    Providers,
-    Teams,
-}
-
-impl Pane {
-    const ALL: [Self; 3] = [Self::Attention, Self::Providers, Self::Teams];
-
-    fn step(self, forward: bool) -> Self {
-        let place = Self::ALL.iter().position(|pane| *pane == self).unwrap_or(0);
-        let count = Self::ALL.len();
-        Self::ALL[(place + if forward { 1 } else { count - 1 }) % count]
-    }
-}
-
-/// The overview.
-#[derive(Debug, Default)]
+/// The screen of overview.
+#[derive(Debug)]
 pub(crate) struct Overview {
-    present: Option<Box<Present>>,
-    past: Option<Box<Past>>,
-    books: Option<Box<Books>>,
-    range: usize,
-    past_asked_at: Option<Timestamp>,
-    books_asked_at: Option<Timestamp>,
-    pane: Pane,
-    /// The cursor of the pane that has the keys.
-    place: usize,
+    range: Range,
+    figures: Figures,
+    standing: Option<Box<Standing>>,
+    standing_asked_at: Option<Timestamp>,
+    chosen: Pane,
+    /// The line under the cursor by its id, so that it stays when others come and go, and where it
+    /// was.
+    line: (Option<String>, usize),
+}
+
+impl Default for Overview {
+    fn default() -> Self {
+        Self {
+            range: Range::default(),
+            figures: Figures::default(),
+            standing: None,
+            standing_asked_at: None,
+            chosen: Pane::Attention,
+            line: (None, 0),
+        }
+    }
 }
 
 impl Overview {
-    const fn range(&self) -> (i64, &'static str, Duration) {
-        RANGES[self.range]
+    fn read_present(&self, context: &Context) -> Step {
+        let since = self.figures.since(self.range, context.now);
+        Step::Load(PRESENT, Query::Overview(Ask::Present(since)))
     }
 
-    /// What asks for attention, the most urgent first.
-    fn lines(&self, now: Timestamp) -> Vec<Line> {
-        attention::lines(self.present.as_deref(), self.books.as_deref(), now)
+    /// Whether everything has been read once.
+    fn is_read(&self) -> bool {
+        self.figures.at.is_some() && self.standing.is_some()
     }
 
-    /// The busiest teams of the last minutes, by their calls.
-    fn busiest(&self) -> Vec<(&str, tollgate_common::live::TeamTraffic)> {
-        let Some(past) = &self.past else {
-            return Vec::new();
-        };
-        let teams = past.recent.teams.iter();
-        let mut teams: Vec<_> = teams.map(|(id, team)| (id.as_str(), *team)).collect();
-        teams.sort_by_key(|(_, team)| std::cmp::Reverse(team.calls));
-        teams
-    }
-
-    /// How many rows the pane with the keys has.
-    fn count(&self, now: Timestamp) -> usize {
-        match self.pane {
-            Pane::Attention => self.lines(now).len(),
-            Pane::Providers => self.present.as_ref().map_or(0, |p| p.providers.len()),
-            Pane::Teams => self.busiest().len(),
+    /// The pane that has the keys: one that is shown at this size.
+    fn focus(&self, context: &Context) -> Pane {
+        let mut shown = draw::panes(context.class());
+        match shown.any(|pane| pane == self.chosen) {
+            true => self.chosen,
+            false => Pane::Attention,
         }
     }
 
-    /// Where Enter leads.
-    fn target(&self, now: Timestamp) -> Option<(Tab, String)> {
-        match self.pane {
-            Pane::Attention => self.lines(now).get(self.place)?.target.clone(),
-            Pane::Providers => {
-                let present = self.present.as_ref()?;
-                let (name, _) = present.providers.get(self.place)?;
-                Some((Tab::Providers, name.clone()))
-            }
-            Pane::Teams => {
-                let teams = self.busiest();
-                let (id, _) = teams.get(self.place)?;
-                Some((Tab::Teams, (*id).to_owned()))
+    fn lines(&self, pane: Pane, context: &Context) -> Vec<Line> {
+        let figures = &self.figures;
+        match pane {
+            Pane::Traffic | Pane::Latency | Pane::Money => Vec::new(),
+            Pane::Errors => lines::of_errors(&figures.sum),
+            Pane::Teams => lines::of_teams(&figures.recent),
+            Pane::Models => lines::of_models(&figures.sum),
+            Pane::Nodes => lines::of_nodes(&figures.nodes, context.now),
+            Pane::Calls => lines::of_calls(figures, context.now),
+            Pane::Providers => lines::of_providers(&self.providers()),
+            Pane::Attention => {
+                let standing = self.standing.as_deref();
+                attention::of(figures, &self.providers(), standing, context.now)
             }
         }
     }
 
-    fn move_to(&mut self, place: usize, context: &Context) -> Vec<Step> {
-        let last = self.count(context.now).saturating_sub(1);
-        self.place = place.min(last);
-        Vec::new()
+    fn providers(&self) -> Vec<lines::Provider> {
+        let standing = self.standing.as_ref();
+        let keys = standing.map_or(&[][..], |standing| &standing.credentials);
+        lines::providers(&self.figures, keys)
     }
 
-    /// Asks again for what has grown old enough.
-    fn due(asked_at: &mut Option<Timestamp>, period: Duration, now: Timestamp) -> bool {
-        let is_due = asked_at.is_none_or(|at| now.since(at) >= period);
-        if is_due {
-            *asked_at = Some(now);
+    /// Where the cursor is among these lines.
+    fn cursor(&self, lines: &[Line]) -> usize {
+        let (id, place) = &self.line;
+        let found = lines.iter().position(|line| Some(&line.id) == id.as_ref());
+        found.unwrap_or((*place).min(lines.len().saturating_sub(1)))
+    }
+
+    fn go_to(&mut self, place: usize, lines: &[Line]) {
+        let place = place.min(lines.len().saturating_sub(1));
+        self.line = (lines.get(place).map(|line| line.id.clone()), place);
+    }
+
+    fn change_pane(&mut self, forward: bool, context: &Context) {
+        let shown: Vec<Pane> = draw::panes(context.class()).collect();
+        let focus = self.focus(context);
+        let at = shown.iter().position(|pane| *pane == focus).unwrap_or(0);
+        let by = if forward { 1 } else { shown.len() - 1 };
+        self.chosen = shown[(at + by) % shown.len()];
+        self.line = (None, 0);
+    }
+
+    fn open(&self, context: &Context) -> Vec<Step> {
+        let pane = self.focus(context);
+        let lines = self.lines(pane, context);
+        if let Some(line) = lines.get(self.cursor(&lines)) {
+            return line.open();
         }
-        is_due
+        match pane {
+            Pane::Traffic => vec![
+                Step::Go(Tab::Jobs),
+                Step::Filter("status:open".to_owned(), true),
+            ],
+            Pane::Latency => vec![Step::Go(Tab::Jobs)],
+            Pane::Money => vec![Step::Go(Tab::Credits)],
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -154,75 +160,79 @@ impl Screen for Overview {
         BINDINGS
     }
 
-    fn refusal(&self, action: Action, context: &Context) -> Option<String> {
-        let leads = self.target(context.now).is_some();
-        (action == Action::Open && !leads).then(|| "there is nothing to open here".to_owned())
-    }
-
     fn refresh(&mut self, context: &Context) -> Vec<Step> {
-        let (minutes, _, period) = self.range();
-        let mut steps = vec![Step::Load(PRESENT, Query::Overview(Ask::Present))];
-        if Self::due(&mut self.past_asked_at, period, context.now) {
-            steps.push(Step::Load(PAST, Query::Overview(Ask::Past(minutes))));
-        }
-        if Self::due(&mut self.books_asked_at, BOOKS_PERIOD, context.now) {
-            steps.push(Step::Load(BOOKS, Query::Overview(Ask::Books)));
+        let mut steps = vec![self.read_present(context)];
+        let is_due = |at: Timestamp| context.now.since(at) >= STANDING_FOR;
+        if self.standing_asked_at.is_none_or(is_due) {
+            self.standing_asked_at = Some(context.now);
+            steps.push(Step::Load(STANDING, Query::Overview(Ask::Standing)));
         }
         steps
     }
 
     fn receive(&mut self, _slot: Slot, answer: Answer, context: &Context) -> Vec<Step> {
-        if let Answer::Overview(answer) = answer {
-            match answer {
-                Read::Present(present) => self.present = Some(present),
-                Read::Past(past) => self.past = Some(past),
-                Read::Books(books) => self.books = Some(books),
+        match answer {
+            Answer::Overview(Read::Present(present)) => {
+                self.figures.receive(*present, self.range);
             }
+            Answer::Overview(Read::Standing(standing)) => {
+                self.standing = Some(standing);
+            }
+            _ => {}
         }
-        self.move_to(self.place, context)
+        if self.line.0.is_none() {
+            let lines = self.lines(self.focus(context), context);
+            self.go_to(self.line.1, &lines);
+        }
+        Vec::new()
+    }
+
+    fn fail(&mut self, slot: Slot, _problem: &Problem) {
+        if slot == STANDING {
+            self.standing_asked_at = None;
+        }
     }
 
     fn act(&mut self, action: Action, context: &Context) -> Vec<Step> {
+        let lines = self.lines(self.focus(context), context);
+        let at = self.cursor(&lines);
         match action {
             Action::NextPane | Action::PreviousPane => {
-                self.pane = self.pane.step(action == Action::NextPane);
-                self.place = 0;
-                Vec::new()
+                self.change_pane(action == Action::NextPane, context);
             }
-            Action::Down => self.move_to(self.place + 1, context),
-            Action::Up => self.move_to(self.place.saturating_sub(1), context),
-            Action::Top => self.move_to(0, context),
-            Action::Bottom => self.move_to(usize::MAX, context),
+            Action::Down => self.go_to(at + 1, &lines),
+            Action::Up => self.go_to(at.saturating_sub(1), &lines),
+            Action::HalfDown | Action::PageDown => self.go_to(at + 5, &lines),
+            Action::HalfUp | Action::PageUp => self.go_to(at.saturating_sub(5), &lines),
+            Action::Top => self.go_to(0, &lines),
+            Action::Bottom => self.go_to(lines.len(), &lines),
+            Action::Open => return self.open(context),
+            Action::CopyId => {
+                let line = lines.get(at).map(|line| line.target.1.clone());
+                return line.map(Step::Copy).into_iter().collect();
+            }
             Action::Range => {
-                self.range = (self.range + 1) % RANGES.len();
-                self.past_asked_at = Some(context.now);
-                let (minutes, ..) = self.range();
-                vec![Step::Load(PAST, Query::Overview(Ask::Past(minutes)))]
+                self.range = self.range.next();
+                self.figures.widen(self.range);
+                let said = format!("sums of the last {}", self.range.word());
+                return vec![self.read_present(context), Step::Say(Tone::Good, said)];
             }
-            Action::Verify => vec![Step::Go(Tab::Credits), Step::Perform(Action::Verify)],
-            Action::Open => match self.target(context.now) {
-                Some((tab, filter)) if filter.is_empty() => vec![Step::Go(tab)],
-                Some((tab, filter)) => vec![Step::Go(tab), Step::Filter(filter, true)],
-                None => Vec::new(),
-            },
-            _ => Vec::new(),
+            _ => {}
         }
+        Vec::new()
+    }
+
+    fn next_look(&self, context: &Context) -> Option<Timestamp> {
+        Some(context.now.plus(LOOK))
     }
 
     fn status(&self, context: &Context) -> String {
-        let Some(present) = &self.present else {
-            return String::new();
-        };
-        let read = |at: Option<Timestamp>| {
-            at.map_or_else(String::new, |at| {
-                format!(
-                    "   money read {} ago",
-                    crate::dashboard::format::age(at, context.now)
-                )
-            })
-        };
-        let books = read(self.books.as_ref().map(|books| books.at));
-        format!("{}{books}", health::nodes(&present.nodes, context.now))
+        let told = facts::proxies(&self.figures);
+        let why = facts::untold(&self.figures, context.now);
+        match why {
+            Some(why) => format!("{told}   {why}"),
+            None => format!("{told}   range {}", self.range.word()),
+        }
     }
 
     fn draw(&self, area: Rect, buffer: &mut Buffer, context: &Context) {

@@ -1,218 +1,156 @@
-//! Reads what the overview shows.
+//! Reads what the screen of overview shows: what nodes tell of the present, often, and what changes
+//! slowly, seldom.
 
-use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use tollgate_common::clock::Timestamp;
-use tollgate_common::db::job::{self, JobFilter};
 use tollgate_common::db::live::{self, Told};
-use tollgate_common::db::overview::{self, DaySums, LowBalance, OddJob};
+use tollgate_common::db::overview::{self, DaySums, EndingKey, FailedJob, IdleHold, LowBalance};
 use tollgate_common::db::verify::{self, LastCheck};
 use tollgate_common::db::{model, node, provider};
-use tollgate_common::id::{KeyId, ModelAlias, NodeId, TeamId};
-use tollgate_common::job::Job;
-use tollgate_common::live::{Traffic, minute_of};
+use tollgate_common::id::{ModelAlias, NodeId};
+use tollgate_common::live::Traffic;
 
 use super::Source;
 use crate::dashboard::problem::Problem;
 
-/// How many lines of each kind ask for attention at most.
-const LINES_MAX: i64 = 5;
+/// How many objects of each kind are listed; more are not looked at one by one.
+const LISTED: i64 = 20;
 
-/// How long ago a job may have failed to ask for attention.
-const FAILED_SINCE: Duration = Duration::from_mins(30);
+/// For how long a failed job needs a look.
+const FAILED_LATELY: Duration = Duration::from_hours(1);
 
-/// After what time without work an open job's hold asks for attention.
-const STUCK_AFTER: Duration = Duration::from_hours(1);
+/// How long a hold may wait for a call before it needs a look.
+const IDLE_LONG: Duration = Duration::from_mins(10);
 
-/// How long before their end keys ask for attention.
-const EXPIRES_WITHIN: Duration = Duration::from_hours(7 * 24);
-
-/// How many minutes the busiest teams are looked for in.
-pub(crate) const RECENT_MINUTES: i64 = 5;
-
-/// How many of the newest jobs are shown.
-const JOBS_SHOWN: i64 = 30;
+/// How long before its end a key needs a look.
+const ENDS_SOON: Duration = Duration::from_hours(7 * 24);
 
 /// What can be asked.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Query {
-    /// The present of all nodes, and the newest jobs.
-    Present,
-    /// What passed in so many minutes.
-    Past(i64),
-    /// Money of the day, and what asks for attention.
-    Books,
+    /// What nodes tell, with the traffic from this minute on.
+    Present(i64),
+    /// What changes slowly.
+    Standing,
 }
 
 /// What is answered.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Answer {
-    /// See [`Query::Present`].
+    /// What nodes tell.
     Present(Box<Present>),
-    /// See [`Query::Past`].
-    Past(Box<Past>),
-    /// See [`Query::Books`].
-    Books(Box<Books>),
+    /// What changes slowly.
+    Standing(Box<Standing>),
 }
 
-/// A node: when it last said that it lives, and what it told.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct NodeLine {
-    /// The node.
-    pub(crate) id: NodeId,
-    /// When it last said that it lives, by its own clock.
-    pub(crate) seen_at: Timestamp,
-    /// What it told last.
-    pub(crate) told: Option<Told>,
-}
-
-/// A provider's keys that may be used.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(crate) struct ProviderKeys {
-    /// Whether the provider may be used.
-    pub(crate) enabled: bool,
-    /// The ids of its enabled keys.
-    pub(crate) keys: Vec<String>,
-}
-
-/// The present of all nodes.
+/// What nodes tell of the present.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Present {
-    /// The nodes.
-    pub(crate) nodes: Vec<NodeLine>,
-    /// The providers by name, in their order.
-    pub(crate) providers: Vec<(String, ProviderKeys)>,
-    /// The newest jobs.
-    pub(crate) jobs: Vec<Job>,
-}
-
-/// What passed in the range that is shown.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Past {
-    /// How many minutes the range has.
-    pub(crate) minutes: i64,
-    /// The minute that was current when this was read.
-    pub(crate) until: i64,
-    /// Calls and errors of each minute, the latest last; as many as the range has.
-    pub(crate) calls: Vec<u64>,
-    /// All minutes together.
-    pub(crate) all: Traffic,
-    /// The last [`RECENT_MINUTES`] together.
-    pub(crate) recent: Traffic,
-}
-
-/// Money of the day, and what asks for attention.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Books {
     /// When it was read.
     pub(crate) at: Timestamp,
-    /// Sums of the day.
-    pub(crate) day: DaySums,
-    /// The poorest teams.
-    pub(crate) low: Vec<LowBalance>,
-    /// How many teams are poor.
-    pub(crate) low_count: i64,
-    /// The last check of the ledger.
-    pub(crate) check: Option<LastCheck>,
-    /// Jobs that failed.
-    pub(crate) failed: Vec<OddJob>,
-    /// Jobs with stuck holds.
-    pub(crate) stuck: Vec<OddJob>,
+    /// All nodes, each with its last heartbeat.
+    pub(crate) nodes: Vec<(NodeId, Timestamp)>,
+    /// What each has told last; a node that never had anything to tell is not here.
+    pub(crate) told: Vec<Told>,
+    /// From which minute on traffic was read.
+    pub(crate) since: i64,
+    /// The traffic of each minute in which there was some.
+    pub(crate) minutes: Vec<(i64, Traffic)>,
+}
+
+/// A provider's key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Credential {
+    /// Its id.
+    pub(crate) id: String,
+    /// The provider's name.
+    pub(crate) provider: String,
+    /// The last characters of the key.
+    pub(crate) hint: String,
+}
+
+/// What changes slowly.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Standing {
+    /// When it was read.
+    pub(crate) at: Timestamp,
+    /// Today's sums.
+    pub(crate) today: DaySums,
+    /// Yesterday's.
+    pub(crate) yesterday: DaySums,
+    /// Teams with little left, and how many they are.
+    pub(crate) low: (Vec<LowBalance>, i64),
+    /// Jobs that failed lately.
+    pub(crate) failed: Vec<FailedJob>,
+    /// Credits that are held though nothing goes on.
+    pub(crate) idle: Vec<IdleHold>,
     /// Keys that end soon.
-    pub(crate) expiring: Vec<(KeyId, TeamId, Timestamp)>,
-    /// Models without a price that need one.
+    pub(crate) ending: Vec<EndingKey>,
+    /// Models that cannot be charged for where they are granted.
     pub(crate) unpriced: Vec<ModelAlias>,
+    /// The latest check of the ledger.
+    pub(crate) check: Option<LastCheck>,
+    /// Keys of providers that may be used.
+    pub(crate) credentials: Vec<Credential>,
 }
 
 /// Reads it.
 pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer, Problem> {
     let answer = match query {
-        Query::Present => Answer::Present(Box::new(present(source).await?)),
-        Query::Past(minutes) => Answer::Past(Box::new(past(source, minutes).await?)),
-        Query::Books => Answer::Books(Box::new(books(source).await?)),
+        Query::Present(since) => Answer::Present(Box::new(present(source, since).await?)),
+        Query::Standing => Answer::Standing(Box::new(standing(source).await?)),
     };
     Ok(super::Answer::Overview(answer))
 }
 
-async fn present(source: &Source) -> Result<Present, Problem> {
+async fn present(source: &Source, since: i64) -> Result<Present, Problem> {
     let pool = source.pool();
-    let told = live::list(pool).await?;
-    let mut told: HashMap<NodeId, Told> =
-        told.into_iter().map(|told| (told.node_id, told)).collect();
-    let nodes = node::list(pool).await?.into_iter();
-    let nodes = nodes.map(|(id, seen_at)| NodeLine {
-        id,
-        seen_at,
-        told: told.remove(&id),
-    });
-    let filter = JobFilter::default();
     Ok(Present {
-        nodes: nodes.collect(),
-        providers: providers(source).await?,
-        jobs: job::list_jobs(pool, &filter, JOBS_SHOWN).await?,
+        nodes: node::list(pool).await?,
+        told: live::list(pool).await?,
+        since,
+        minutes: live::traffic(pool, since).await?,
+        at: source.now(),
     })
 }
 
-async fn providers(source: &Source) -> Result<Vec<(String, ProviderKeys)>, Problem> {
-    // Organizations may have accounts of the same name; traffic is told by name.
-    let mut found: BTreeMap<String, ProviderKeys> = BTreeMap::new();
-    for provider in provider::list(source.pool()).await? {
-        let known = found.entry(provider.name.to_string()).or_default();
-        known.enabled |= provider.enabled;
-        let keys = provider.credentials.iter().map(|key| key.id.to_string());
-        known.keys.extend(keys);
-    }
-    Ok(found.into_iter().collect())
-}
-
-async fn past(source: &Source, minutes: i64) -> Result<Past, Problem> {
-    let until = minute_of(source.now());
-    let first = until - minutes + 1;
-    let mut past = Past {
-        minutes,
-        until,
-        calls: vec![0; usize::try_from(minutes).unwrap_or(0)],
-        all: Traffic::default(),
-        recent: Traffic::default(),
-    };
-    for (minute, traffic) in live::traffic(source.pool(), first).await? {
-        let place = usize::try_from(minute - first).unwrap_or(0);
-        if let Some(calls) = past.calls.get_mut(place) {
-            *calls = traffic.calls;
-        }
-        past.all.add(&traffic);
-        if minute > until - RECENT_MINUTES {
-            past.recent.add(&traffic);
-        }
-    }
-    Ok(past)
-}
-
-async fn books(source: &Source) -> Result<Books, Problem> {
-    let (pool, now) = (source.pool(), source.now());
-    let (low, low_count) = overview::low_balances(pool, LINES_MAX).await?;
-    let soon = (now, now.plus(EXPIRES_WITHIN));
-    Ok(Books {
+async fn standing(source: &Source) -> Result<Standing, Problem> {
+    let pool = source.pool();
+    let now = source.now();
+    let soon = (now, now.plus(ENDS_SOON));
+    Ok(Standing {
         at: now,
-        day: overview::day(pool, now).await?,
-        low,
-        low_count,
-        check: verify::last(pool).await?,
-        failed: overview::failed_jobs(pool, now.minus(FAILED_SINCE), LINES_MAX).await?,
-        stuck: overview::stuck_jobs(pool, now.minus(STUCK_AFTER), LINES_MAX).await?,
-        expiring: overview::expiring_keys(pool, soon, LINES_MAX).await?,
+        today: overview::day(pool, now.day()).await?,
+        yesterday: overview::day(pool, now.day() - 1).await?,
+        low: overview::low_balances(pool, LISTED).await?,
+        failed: overview::failed_jobs(pool, now.minus(FAILED_LATELY), LISTED).await?,
+        idle: overview::idle_holds(pool, now.minus(IDLE_LONG), LISTED).await?,
+        ending: overview::ending_keys(pool, soon, LISTED).await?,
         unpriced: unpriced(source).await?,
+        check: verify::last(pool).await?,
+        credentials: credentials(source).await?,
     })
 }
 
 async fn unpriced(source: &Source) -> Result<Vec<ModelAlias>, Problem> {
-    let charged = overview::models_charged_by_cost(source.pool()).await?;
-    let models = model::list(source.pool()).await?.into_iter();
-    let unpriced = models.filter(|model| model.price().is_none());
-    Ok(unpriced
+    let charged = overview::charged_by_cost(source.pool()).await?;
+    let models = model::list(source.pool()).await?;
+    let without = models.into_iter().filter(|model| model.price().is_none());
+    Ok(without
         .map(|model| model.alias)
         .filter(|alias| charged.contains(alias))
-        .take(usize::try_from(LINES_MAX).unwrap_or(0))
+        .collect())
+}
+
+async fn credentials(source: &Source) -> Result<Vec<Credential>, Problem> {
+    let rows = provider::list_credentials(source.pool()).await?;
+    let usable = rows.into_iter().filter(|row| row.enabled);
+    Ok(usable
+        .map(|row| Credential {
+            id: row.sealed.id.to_string(),
+            provider: row.provider.name.to_string(),
+            hint: row.hint,
+        })
         .collect())
 }
