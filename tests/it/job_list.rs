@@ -209,8 +209,8 @@ async fn counts_are_capped_and_say_how_far_they_went(world: &World) {
 
 async fn open_jobs_have_the_totals_of_their_calls(world: &World) {
     let pool = world.database().pool();
-    let found = jobs::page(pool, &filter("status:running"), Start::First, 1);
-    let found = found.await.unwrap();
+    let running = filter("status:running");
+    let found = jobs::page(pool, &running, Start::First, 1).await.unwrap();
     let entry = &found.jobs[0];
     let totals = entry.totals;
     assert_eq!((totals.calls, totals.succeeded, totals.failed), (3, 1, 1));
