@@ -26,6 +26,8 @@ mod surface;
 mod tab;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod theme;
 mod update;
 mod view;
