@@ -12,7 +12,9 @@ use tollgate_common::db::ledger::holds::{self, HOLDS};
 use tollgate_common::db::org::list as orgs;
 use tollgate_common::db::page::{Request, Start};
 use tollgate_common::db::team::list as teams;
-use tollgate_common::db::{audit, call, idempotency, job, key, ledger, search, usage};
+use tollgate_common::db::{
+    audit, call, idempotency, job, key, ledger, live, overview, search, usage,
+};
 use tollgate_common::filter::{Bind, Filter};
 use tollgate_common::job::JobState;
 use tollgate_tests::{Store, World};

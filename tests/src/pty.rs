@@ -93,7 +93,7 @@ impl Terminal {
         let mut reader = pair.master.try_clone_reader().expect("a way to read");
         let target = Arc::clone(&seen);
         std::thread::spawn(move || {
-            let mut buffer = [0_u8; 65_536];
+            let mut buffer = vec![0_u8; 65_536];
             // A terminal whose program is gone ends or fails; either is the end.
             while let Ok(count) = reader.read(&mut buffer) {
                 if count == 0 {

@@ -43,8 +43,8 @@ pub(crate) struct Seed {
           value_parser = clap::value_parser!(u32).range(1..=3_650))]
     days: u32,
     /// The same number makes the same business
-    #[arg(long, value_name = "S", default_value_t = 1)]
-    seed: u64,
+    #[arg(long = "seed", value_name = "S", default_value_t = 1)]
+    number: u64,
     /// Do it though the database has teams: they are not touched, but nothing tells the made-up
     /// figures from real ones afterwards but names that begin with demo
     #[arg(long)]
@@ -101,7 +101,7 @@ async fn run_seed(session: &Session, output: Output, seed: &Seed) -> Result<(), 
         now: session.now(),
     };
     let mut progress = Progress::new(size.jobs);
-    let dice = Dice::new(seed.seed);
+    let dice = Dice::new(seed.number);
     let cast = enlist(session, size, &dice, &mut progress).await?;
     let accounts = accounts(session, &cast).await?;
     let mut history = History::new(size, &dice, &cast, accounts);

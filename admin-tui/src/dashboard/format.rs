@@ -89,7 +89,9 @@ pub(crate) fn moment(moment: Timestamp) -> String {
 }
 
 /// A share of a whole in percent with one decimal; a dash of nothing.
-pub(crate) fn percent(part: i64, whole: i64) -> String {
+pub(crate) fn percent(part: impl TryInto<i64>, whole: impl TryInto<i64>) -> String {
+    let part: i64 = part.try_into().unwrap_or(i64::MAX);
+    let whole: i64 = whole.try_into().unwrap_or(i64::MAX);
     if whole <= 0 {
         return "-".to_owned();
     }

@@ -226,10 +226,4 @@ impl<B: Surface, S: Store> Runner<B, S> {
         self.shown = Some(frame);
         Ok(())
     }
-
-    /// The surface, for tests to look at.
-    #[cfg(test)]
-    pub(crate) fn surface(&self) -> &B {
-        self.terminal.backend()
-    }
 }

@@ -216,7 +216,7 @@ impl<'a> Trial<'a> {
             Happening::Resize(w, h) => self.send(Message::Resize(Size::new(*w, *h))),
             Happening::Later(millis) => {
                 self.now = self.now.plus(Duration::from_millis(*millis));
-                self.send(Message::Tick(self.now))
+                self.send(Message::Tick)
             }
             Happening::Focus(on) => self.send(Message::Focus(*on)),
             Happening::Changed => self.send(Message::Changed),

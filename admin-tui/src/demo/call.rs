@@ -26,6 +26,9 @@ const FAILURES: [(&str, &str); 7] = [
     ("caller_gone", "the caller left"),
 ];
 
+/// How many they are; the first ones are the most frequent.
+const FAILURES_COUNT: i64 = 7;
+
 const PURPOSES: [Option<&str>; 4] = [None, None, Some("draft"), Some("review")];
 
 /// What a call is going to be, decided when its job begins.
@@ -54,7 +57,7 @@ impl Planned {
         let output = dice.skewed(8, 3_500).min(offer.output_tokens_max);
         let failure = dice
             .chance(28)
-            .then(|| dice.skewed(0, FAILURES.len() as i64) as usize % FAILURES.len());
+            .then(|| dice.skewed(0, FAILURES_COUNT) as usize % FAILURES.len());
         let cached = failure.is_none() && dice.chance(25);
         let busy = offer.pace_ms + output * offer.pace_ms / 400;
         let latency_ms = if cached {

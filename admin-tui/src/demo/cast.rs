@@ -256,7 +256,7 @@ impl Casting<'_> {
     fn keys(&mut self, index: usize, team: &TeamId, made_at: Timestamp) -> Vec<KeyId> {
         let now = self.size.now;
         let mut used = vec![self.key(team, "production", made_at, None)];
-        if index % 2 == 0 {
+        if index.is_multiple_of(2) {
             used.push(self.key(team, "staging", made_at.plus(minutes(1)), None));
         }
         if index % 3 == 1 {
@@ -312,7 +312,7 @@ fn settings(index: usize, work: &str, terms: &Terms) -> Result<TeamSettings, Inv
         &["demo-standard", "demo-premium"]
     };
     let groups: Result<_, _> = groups.iter().map(|name| name.parse()).collect();
-    let limited = index % 4 == 0;
+    let limited = index.is_multiple_of(4);
     Ok(TeamSettings {
         name: Some(format!("Demo {work} {}", index + 1)),
         budget_mode: Some(terms.mode),

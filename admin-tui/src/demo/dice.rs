@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tollgate_common::clock::Random;
 
-/// The step of the sequence and the multipliers of SplitMix64.
+/// The step of the sequence and the multipliers of `SplitMix64`.
 const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 const FIRST: u64 = 0xbf58_476d_1ce4_e5b9;
 const SECOND: u64 = 0x94d0_49bb_1331_11eb;
@@ -35,7 +35,7 @@ impl Dice {
     /// A number of a range.
     pub(crate) fn between(&self, low: i64, high: i64) -> i64 {
         let width = high.saturating_sub(low).max(0) as u64 + 1;
-        low.saturating_add(self.below(width) as i64)
+        low.saturating_add(self.below(width).cast_signed())
     }
 
     /// Whether something that happens so many times in a thousand happens.
@@ -47,7 +47,7 @@ impl Dice {
     pub(crate) fn skewed(&self, low: i64, high: i64) -> i64 {
         let width = high.saturating_sub(low).max(0) as u64;
         let part = self.below(1_024) * self.below(1_024) / 1_024 * self.below(1_024) / 1_024;
-        low.saturating_add((width * part / 1_024) as i64)
+        low.saturating_add((width * part / 1_024).cast_signed())
     }
 
     /// The index of a weight, by sums of weights up to each.

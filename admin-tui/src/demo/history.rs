@@ -210,8 +210,8 @@ impl<'a> History<'a> {
         }
         account.version += 1;
         // Few keys, the first much busier than the others.
-        let key = self.dice.skewed(0, player.keys.len() as i64) as usize;
-        let key = player.keys.get(key).or(player.keys.first());
+        let key = self.dice.skewed(0, player.keys.len().cast_signed() as i64) as usize;
+        let key = player.keys.get(key).or_else(|| player.keys.first());
         let running = Running {
             key: key.cloned().unwrap_or_else(|| KeyId::new("demo")),
             job,

@@ -86,7 +86,9 @@ async fn on(store: Store, name: &str) {
     terminal.until("live").await;
     println!(
         "start to a live screen   {:>8.1?}",
-        begun.elapsed() - Duration::from_secs_f64(seconds)
+        begun
+            .elapsed()
+            .saturating_sub(Duration::from_secs_f64(seconds))
     );
     screens(&mut terminal).await;
     cursor(&mut terminal).await;
@@ -136,7 +138,10 @@ async fn idle(terminal: &mut Terminal) {
     let process = Process::of(terminal.process_id());
     let ((bytes, _), cpu) = (terminal.written(), process.cpu());
     tokio::time::sleep(IDLE).await;
-    let (written, used) = (terminal.written().0 - bytes, process.cpu() - cpu);
+    let (written, used) = (
+        terminal.written().0 - bytes,
+        process.cpu().saturating_sub(cpu),
+    );
     println!(
         "idle for {} s: {written} bytes, {:.2} % of a core; memory {} MiB now, {} MiB at most",
         IDLE.as_secs(),

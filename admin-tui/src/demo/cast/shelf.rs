@@ -55,6 +55,9 @@ const MODELS: [Shelved; 9] = [
     ("demo/llama", 3, "llama-v3p3-70b-instruct", 3, 900),
 ];
 
+/// Who stands in: alias, priority, weight.
+type Way = (&'static str, i64, i64);
+
 /// The longest answer that a demonstration asks for.
 const OUTPUT_TOKENS_MAX: i64 = 4_096;
 
@@ -170,14 +173,14 @@ impl Casting<'_> {
 
     /// Who stands in for whom.
     fn ways_out(&mut self) -> Result<(), InvalidId> {
-        let ways: [(&str, &[(&str, i64, i64)]); 4] = [
+        let ways: [(&str, &[Way]); 4] = [
             ("demo/large", &[("demo/sonnet", 1, 1), ("demo/pro", 2, 1)]),
             ("demo/sonnet", &[("demo/pro", 1, 2), ("demo/large", 1, 1)]),
             ("demo/small", &[("demo/flash", 0, 2), ("demo/haiku", 1, 1)]),
             ("demo/haiku", &[("demo/flash", 1, 1)]),
         ];
         for (index, (alias, ways)) in ways.into_iter().enumerate() {
-            let to = |(alias, priority, weight): &(&str, i64, i64)| {
+            let to = |(alias, priority, weight): &Way| {
                 Ok(Fallback {
                     alias: alias.parse()?,
                     priority: *priority,

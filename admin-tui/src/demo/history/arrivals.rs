@@ -63,7 +63,7 @@ impl Arrivals {
             let place = self.made - first_last;
             self.made += 1;
             let ago = LAST_MICROS - LAST_MICROS * (place + 1) / (last + 1);
-            let at = self.now.as_micros() - ago as i64;
+            let at = self.now.as_micros() - ago.cast_signed();
             return Some((Timestamp::from_micros(at), true));
         }
         let total = u128::from(self.sums.last().copied().unwrap_or(1));
@@ -79,8 +79,9 @@ impl Arrivals {
         let into = target - (u128::from(before) << 20);
         let whole = u128::from(self.sums[self.hour] - before) << 20;
         let micros = into * HOUR_MICROS as u128 / whole.max(1);
-        let at = self.begin + self.hour as i64 * HOUR_MICROS + micros as i64;
-        let latest = self.now.as_micros() - LAST_MICROS as i64 - 1;
+        let hours = self.hour.cast_signed() as i64 * HOUR_MICROS;
+        let at = self.begin + hours + micros as i64;
+        let latest = self.now.as_micros() - LAST_MICROS.cast_signed() - 1;
         Some((Timestamp::from_micros(at.min(latest)), false))
     }
 }
