@@ -62,7 +62,7 @@ async fn every_order_can_be_walked_down_and_up(store: Store) {
         let filter = Filter::parse(&KEYS, text, now).unwrap();
         for order in ORDERS.map(|order| [(order, false), (order, true)]).concat() {
             let (down, total) = walk_down(&world, &filter, order).await;
-            assert_eq!(down.len() as i64, total, "{text} {order:?}");
+            assert_eq!(i64::try_from(down.len()), Ok(total), "{text} {order:?}");
             let up = walk_up(&world, &filter, order).await;
             assert_eq!(down, up, "{text} {order:?}");
         }
@@ -73,7 +73,7 @@ async fn walk_down(world: &World, filter: &Filter, order: (KeyOrder, bool)) -> (
     let (mut found, mut start) = (Vec::new(), Start::First);
     loop {
         let part = part(world, filter, order, &start).await;
-        assert_eq!(part.above, found.len() as i64, "{order:?}");
+        assert_eq!(Ok(part.above), i64::try_from(found.len()), "{order:?}");
         found.extend(ids(&part));
         match part.rows.last() {
             Some(last) if part.below => start = Start::After(last.place.clone()),
