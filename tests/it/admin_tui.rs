@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tollgate_tests::fixture::ALPHA;
+use tollgate_tests::client::prompt_body;
+use tollgate_tests::fixture::{ALPHA, FAST};
 use tollgate_tests::pty::Size;
 use tollgate_tests::{Client, Relay, Store, Terminal, World, wait};
 
@@ -61,18 +62,20 @@ async fn make_team_and_key(terminal: &mut Terminal) -> String {
 /// A job of the team is seen, cancelled, and refused from then on.
 async fn cancel_in_sight(terminal: &mut Terminal, client: &Client) {
     let open = client.create_job().await;
-    let _ = client.call(&open, "Hello").await.expect(200);
+    let mut body = prompt_body("Hello");
+    body["model"] = FAST.into();
+    let _ = client.call_with(&open, &body).await.expect(200);
     terminal.keys("2");
-    terminal.until(&open[..8]).await;
+    terminal.until(&open[open.len() - 8..]).await;
     terminal.keys("/");
-    terminal.keys(&format!("state:open{ENTER}"));
-    terminal.until("state:open").await;
+    terminal.keys(&format!("status:open{ENTER}"));
+    terminal.until("status:open").await;
     terminal.keys("K");
     terminal.until("Cancel").await;
     terminal.keys("stuck\t");
     terminal.keys("y");
     wait::until("the call is refused", async || {
-        let answer = client.call(&open, "Hello again").await;
+        let answer = client.call_with(&open, &body).await;
         (answer.status == 409).then_some(())
     })
     .await;
@@ -143,9 +146,9 @@ async fn all_tabs_the_palette_and_the_help_open() {
         terminal.until_screen(title, begins).await;
     }
     terminal.keys("?");
-    terminal.until("undo").await;
+    terminal.until("half a page down").await;
     terminal.keys(ESCAPE);
-    terminal.until_gone("undo").await;
+    terminal.until_gone("half a page down").await;
     terminal.keys(":");
     terminal.keys("credits");
     terminal.until("credits").await;

@@ -112,6 +112,12 @@ pub(crate) async fn run(
             usage()
         )));
     }
+    if variable("TERM").is_none_or(|terminal| terminal == "dumb") {
+        return Err(Failure::Usage(
+            "the dashboard cannot place text on this terminal: set TERM, or use the subcommands"
+                .to_owned(),
+        ));
+    }
     let session = Session::open_later(options, rights)?;
     let mut context = context(&session, looks, file);
     context.clipboard = clipboard::find_out().await;

@@ -102,7 +102,8 @@ async fn forget(connection: &mut AnyConnection, minute: i64) -> Result<(), Store
     Ok(())
 }
 
-/// What one node has told last, and when by its own clock.
+/// What one node has told last, and when it was heard of last, by its own clock: a node that only
+/// says that it lives has nothing new to tell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Told {
     /// The node.
@@ -113,7 +114,11 @@ pub struct Told {
     pub figures: NodeFigures,
 }
 
-const LIST_FIGURES: &str = "SELECT node_id, at, figures FROM node_figures ORDER BY node_id";
+const LIST_FIGURES: &str = "
+    SELECT f.node_id, CASE WHEN n.seen_at > f.at THEN n.seen_at ELSE f.at END, f.figures
+    FROM node_figures AS f
+    LEFT JOIN nodes AS n ON n.id = f.node_id
+    ORDER BY f.node_id";
 
 /// What all nodes have told last.
 pub async fn list(pool: &AnyPool) -> Result<Vec<Told>, StoreError> {
