@@ -27,6 +27,7 @@ pub mod migrate;
 pub mod model;
 pub mod node;
 pub mod org;
+pub mod overview;
 pub mod page;
 pub mod policy;
 pub mod provider;

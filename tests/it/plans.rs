@@ -1,7 +1,7 @@
 //! Plans of the hot queries: each finds its rows by an index on both engines.
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
-use tollgate_common::db::{audit, call, idempotency, job, ledger, usage};
+use tollgate_common::db::{audit, call, idempotency, job, ledger, live, overview, usage};
 use tollgate_common::job::JobState;
 use tollgate_tests::{Store, World};
 
@@ -25,6 +25,7 @@ const ENTRIES: &str = "sqlite_autoindex_ledger_entries_1";
 const CLAIMS: &str = "sqlite_autoindex_idempotency_1";
 const RECORDS: &str = "sqlite_autoindex_audit_log_1";
 const DAYS: &str = "sqlite_autoindex_usage_daily_1";
+const TRAFFIC: &str = "sqlite_autoindex_traffic_1";
 
 /// Indexes of the few rows that are at work: reading one of them whole is cheap.
 const PARTIAL: [&str; 2] = ["calls_in_flight", "jobs_open"];
@@ -102,9 +103,26 @@ fn usage_statements() -> Vec<Hot> {
     statements
 }
 
+/// What administrators see first.
+fn overview_statements() -> Vec<Hot> {
+    let time = "1000000";
+    vec![
+        single(overview::SUM_DAY, &["20000"], "usage_daily_by_day"),
+        single(overview::LIST_FAILED, &[time, "10"], "jobs_failed"),
+        single(overview::LIST_IDLE, &[time, "10"], "jobs_open"),
+        single(
+            overview::LIST_ENDING,
+            &[time, time, "10"],
+            "virtual_keys_by_end",
+        ),
+        single(live::LIST_TRAFFIC, &["1"], TRAFFIC),
+    ]
+}
+
 fn hot_statements() -> Vec<Hot> {
     let time = "1000000";
     let mut statements = usage_statements();
+    statements.extend(overview_statements());
     statements.extend(vec![
         single(job::SELECT_JOB, &["'a'"], JOBS),
         single(job::SELECT_STALE, &[time, "10"], "jobs_open"),

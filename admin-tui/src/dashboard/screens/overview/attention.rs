@@ -1,0 +1,210 @@
+//! What may need a look, the worst first, each line leading to its object.
+
+use tollgate_common::clock::Timestamp;
+use tollgate_common::live::RestingKey;
+
+use super::figures::{Condition, Figures};
+use super::lines::{Health, Line, Look, Provider};
+use crate::dashboard::format;
+use crate::dashboard::store::overview::Standing;
+use crate::dashboard::tab::Tab;
+
+fn line(id: String, look: Look, left: String, target: (Tab, String)) -> Line {
+    // A failure has a sign, so that it does not depend on colour.
+    let sign = match look {
+        Look::Bad => '!',
+        _ => '.',
+    };
+    Line {
+        id,
+        left: format!("{sign} {left}"),
+        right: String::new(),
+        bar: None,
+        look,
+        target,
+    }
+}
+
+/// Everything that may need a look.
+pub(super) fn of(
+    figures: &Figures,
+    providers: &[Provider],
+    standing: Option<&Standing>,
+    now: Timestamp,
+) -> Vec<Line> {
+    let mut lines = Vec::new();
+    lines.extend(standing.and_then(ledger));
+    lines.extend(nodes(figures, now));
+    lines.extend(keys_of_providers(figures, providers, standing));
+    if let Some(standing) = standing {
+        lines.extend(balances(standing));
+        lines.extend(holds(standing, now));
+        lines.extend(failed(standing));
+        lines.extend(ending(standing, now));
+        lines.extend(unpriced(standing));
+    }
+    lines.sort_by_key(|line| line.look != Look::Bad);
+    lines
+}
+
+fn ledger(standing: &Standing) -> Option<Line> {
+    let check = standing.check.as_ref()?;
+    (check.differences > 0).then(|| {
+        let count = format::number(check.differences);
+        let text = format!("ledger: the last check found {count} differences");
+        line(
+            "ledger".into(),
+            Look::Bad,
+            text,
+            (Tab::Credits, String::new()),
+        )
+    })
+}
+
+fn nodes(figures: &Figures, now: Timestamp) -> Vec<Line> {
+    let told = figures.nodes.iter().filter_map(|node| {
+        let id = node.id.to_string();
+        let short = format::short_id(&id);
+        let age = format::age(node.at, now);
+        let (look, text) = match node.condition {
+            Condition::Silent => (Look::Bad, format!("proxy {short}: silent for {age}")),
+            Condition::Mute => (
+                Look::Warn,
+                format!("proxy {short}: lives, but tells no figures"),
+            ),
+            Condition::Telling | Condition::Idle => return None,
+        };
+        Some(line(id, look, text, (Tab::Settings, String::new())))
+    });
+    told.collect()
+}
+
+fn keys_of_providers(
+    figures: &Figures,
+    providers: &[Provider],
+    standing: Option<&Standing>,
+) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for provider in providers {
+        let (tries, failures) = (provider.recent.tries, provider.recent.failures);
+        let (look, text) = match provider.health {
+            Health::Down if failures > 0 => (
+                Look::Bad,
+                format!("is down: {failures} of {tries} tries failed"),
+            ),
+            Health::Down => (Look::Bad, "is down: all its keys rest".to_owned()),
+            Health::Slow => (Look::Warn, "is slower than usual".to_owned()),
+            Health::Fine | Health::Idle | Health::Resting => continue,
+        };
+        let text = format!("provider {} {text}", provider.name);
+        let target = (Tab::Providers, provider.name.clone());
+        lines.push(line(
+            format!("provider {}", provider.name),
+            look,
+            text,
+            target,
+        ));
+    }
+    let known = standing.map_or(&[][..], |standing| &standing.credentials);
+    // Each node has a breaker of its own for the same key.
+    let mut resting: Vec<&RestingKey> = figures.resting.iter().collect();
+    resting.sort_by_key(|key| &key.credential_id);
+    resting.dedup_by_key(|key| &key.credential_id);
+    for key in resting {
+        let found = known.iter().find(|known| known.id == key.credential_id);
+        let name = found.map_or_else(
+            || format!("key {}", format::short_id(&key.credential_id)),
+            |known| format!("key ..{} of provider {}", known.hint, known.provider),
+        );
+        let condition = match key.condition.as_str() {
+            "half_open" => "is being tried again",
+            "rate_limited" => "rests: rate limited",
+            _ => "rests",
+        };
+        let failures = key.failures;
+        let text = format!("{name} {condition}, {failures} failures in a row");
+        let filter = found.map_or_else(String::new, |known| known.provider.clone());
+        let target = (Tab::Providers, filter);
+        lines.push(line(key.credential_id.clone(), Look::Warn, text, target));
+    }
+    lines
+}
+
+fn balances(standing: &Standing) -> Vec<Line> {
+    let (teams, count) = &standing.low;
+    let told = teams.iter().map(|team| {
+        let available = format::credits(team.available);
+        let (look, text) = if team.available.is_positive() {
+            let share = format::percent(team.available.0, team.allocated.0);
+            let text = format!("{share} of credits left ({available})");
+            (Look::Warn, text)
+        } else {
+            (Look::Bad, format!("no credits left ({available})"))
+        };
+        let id = team.team_id.to_string();
+        let target = (Tab::Credits, format!("team:{id}"));
+        line(
+            format!("team {id}"),
+            look,
+            format!("team {id}: {text}"),
+            target,
+        )
+    });
+    let mut lines: Vec<Line> = told.collect();
+    let more = count - teams.len() as i64;
+    if more > 0 {
+        let text = format!("{} more teams with few credits", format::number(more));
+        let target = (Tab::Credits, "status:active".to_owned());
+        lines.push(line("more teams".into(), Look::Warn, text, target));
+    }
+    lines
+}
+
+fn holds(standing: &Standing, now: Timestamp) -> Vec<Line> {
+    let told = standing.idle.iter().map(|hold| {
+        let id = hold.job_id.to_string();
+        let text = format!(
+            "job {} of {}: {} credits held for {} without a call",
+            format::short_id(&id),
+            hold.team_id,
+            format::credits(hold.credits),
+            format::age(hold.active_at, now),
+        );
+        line(format!("hold {id}"), Look::Warn, text, (Tab::Jobs, id))
+    });
+    told.collect()
+}
+
+fn failed(standing: &Standing) -> Vec<Line> {
+    let told = standing.failed.iter().map(|job| {
+        let id = job.id.to_string();
+        let text = format!(
+            "{} job {} of {} failed: {}",
+            format::clock(job.at),
+            format::short_id(&id),
+            job.team_id,
+            job.error.as_deref().unwrap_or("no reason given"),
+        );
+        line(format!("job {id}"), Look::Warn, text, (Tab::Jobs, id))
+    });
+    told.collect()
+}
+
+fn ending(standing: &Standing, now: Timestamp) -> Vec<Line> {
+    let told = standing.ending.iter().map(|key| {
+        let id = key.id.to_string();
+        let rest = format::span(key.expires_at.since(now));
+        let text = format!("key {id} of {} expires in {rest}", key.team_id);
+        line(format!("key {id}"), Look::Warn, text, (Tab::Keys, id))
+    });
+    told.collect()
+}
+
+fn unpriced(standing: &Standing) -> Vec<Line> {
+    let told = standing.unpriced.iter().map(|alias| {
+        let id = alias.to_string();
+        let text = format!("model {id} has no price: teams charged by cost are refused");
+        line(format!("model {id}"), Look::Warn, text, (Tab::Models, id))
+    });
+    told.collect()
+}
