@@ -75,6 +75,11 @@ impl Overview {
         Step::Load(PRESENT, Query::Overview(Ask::Present(since)))
     }
 
+    /// Whether everything has been read once.
+    fn is_read(&self) -> bool {
+        self.figures.at.is_some() && self.standing.is_some()
+    }
+
     /// The pane that has the keys: one that is shown at this size.
     fn focus(&self, context: &Context) -> Pane {
         let mut shown = draw::panes(context.class());

@@ -93,7 +93,11 @@ fn keys_of_providers(
                 format!("is down: {failures} of {tries} tries failed"),
             ),
             Health::Down => (Look::Bad, "is down: all its keys rest".to_owned()),
-            Health::Slow => (Look::Warn, "is slower than usual".to_owned()),
+            Health::Slow => {
+                let p95 = provider.recent.total_ms.quantile(950).unwrap_or(0);
+                let p95 = format::millis(i64::try_from(p95).unwrap_or(i64::MAX));
+                (Look::Warn, format!("is slower than usual: p95 {p95}"))
+            }
             Health::Fine | Health::Idle | Health::Resting => continue,
         };
         let text = format!("provider {} {text}", provider.name);

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use super::figures::RECENT;
+use super::figures::{RECENT, Range};
 use super::lines::Line;
 use super::{Overview, facts};
 use crate::dashboard::context::{Class, Context};
@@ -169,7 +169,12 @@ fn head(screen: &Overview, name: Pane, context: &Context) -> (String, String) {
         }
         Pane::Attention => {
             let count = screen.lines(name, context).len() as i64;
-            ("Attention".to_owned(), format::number(count))
+            let remark = if screen.is_read() {
+                format::number(count)
+            } else {
+                String::new()
+            };
+            ("Attention".to_owned(), remark)
         }
     }
 }
@@ -187,14 +192,15 @@ fn body(screen: &Overview, name: Pane, context: &Context) -> Body {
     let empty = match name {
         Pane::Traffic => {
             let is_told = facts::untold(figures, context.now).is_none();
-            let values = if is_told && screen.range == super::figures::Range::Quarter {
-                figures.per_second.clone()
-            } else {
-                figures.per_minute(screen.range)
+            let values = match (is_told, screen.range) {
+                (true, Range::Quarter) => figures.per_second.clone(),
+                (false, Range::Quarter) => Vec::new(),
+                _ => figures.per_minute(screen.range),
             };
-            return Body::Facts(facts::traffic(figures, context, is_compact), values);
+            let shown = (screen.range, is_compact);
+            return Body::Facts(facts::traffic(figures, context, shown), values);
         }
-        Pane::Latency => return Body::Facts(facts::latency(figures), Vec::new()),
+        Pane::Latency => return Body::Facts(facts::latency(figures, is_compact), Vec::new()),
         Pane::Money => {
             let standing = screen.standing.as_ref();
             let facts = standing.map_or_else(Vec::new, |standing| {
@@ -209,9 +215,9 @@ fn body(screen: &Overview, name: Pane, context: &Context) -> Body {
         Pane::Calls => "none",
         Pane::Attention => "nothing needs a look",
     };
-    let is_read = figures.at.is_some() && screen.standing.is_some();
     let lines = screen.lines(name, context);
-    Body::Lines(lines, if is_read { empty } else { "reading" })
+    let empty = if screen.is_read() { empty } else { "reading" };
+    Body::Lines(lines, empty)
 }
 
 fn draw_facts(area: Rect, buffer: &mut Buffer, context: &Context, facts: &[Fact], values: &[u64]) {
@@ -219,12 +225,35 @@ fn draw_facts(area: Rect, buffer: &mut Buffer, context: &Context, facts: &[Fact]
     let height = if values.is_empty() { 0 } else { left.min(4) };
     let above = Rect { height, ..area };
     curve::draw(above, buffer, context.charset, values, context.theme.accent);
+    if height == 0 && !values.is_empty() {
+        draw_beside(area, buffer, context, values);
+    }
     let below = Rect {
         y: area.y.saturating_add(height),
         height: area.height.saturating_sub(height),
         ..area
     };
     facts_widget::draw(below, buffer, context, facts, 0);
+}
+
+/// Where the first fact of a pane without room for a curve ends.
+const FIRST_FACT: u16 = 23;
+
+/// Draws a curve of one line beside the first fact, because there is no room above.
+fn draw_beside(area: Rect, buffer: &mut Buffer, context: &Context, values: &[u64]) {
+    let beside = Rect {
+        x: area.x.saturating_add(FIRST_FACT),
+        width: area.width.saturating_sub(FIRST_FACT),
+        height: area.height.min(1),
+        ..area
+    };
+    curve::draw(
+        beside,
+        buffer,
+        context.charset,
+        values,
+        context.theme.accent,
+    );
 }
 
 fn draw_lines(

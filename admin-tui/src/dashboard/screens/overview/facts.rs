@@ -4,7 +4,7 @@ use tollgate_common::clock::Timestamp;
 use tollgate_common::live::Histogram;
 use tollgate_common::money::NanoUsd;
 
-use super::figures::{Figures, TOLD_WITHIN};
+use super::figures::{Figures, Range, TOLD_WITHIN};
 use super::lines;
 use crate::dashboard::context::Context;
 use crate::dashboard::format;
@@ -41,7 +41,14 @@ pub(super) fn proxies(figures: &Figures) -> String {
 }
 
 /// Traffic: what goes on now.
-pub(super) fn traffic(figures: &Figures, context: &Context, short: bool) -> Vec<Fact> {
+pub(super) fn traffic(
+    figures: &Figures,
+    context: &Context,
+    (range, is_compact): (Range, bool),
+) -> Vec<Fact> {
+    if figures.at.is_none() {
+        return Vec::new();
+    }
     if let Some(why) = untold(figures, context.now) {
         return vec![
             styled("now", why, context.theme.bad),
@@ -53,45 +60,48 @@ pub(super) fn traffic(figures: &Figures, context: &Context, short: bool) -> Vec<
     }
     let number = |value: u64| format::number(value as i64);
     let tenths = figures.rate_tenths();
-    let mut facts = vec![
-        fact("calls/s", format!("{}.{}", tenths / 10, tenths % 10)),
-        fact(
-            "in flight",
-            format!(
-                "{}   streams {}",
-                number(figures.in_flight),
-                number(figures.streams)
-            ),
-        ),
-    ];
-    if short {
-        facts.extend(latency(figures));
+    let rate = format!("{}.{}", tenths / 10, tenths % 10);
+    let flight = format!(
+        "{}   streams {}",
+        number(figures.in_flight),
+        number(figures.streams)
+    );
+    let sum = &figures.sum;
+    let mut facts = Vec::new();
+    if is_compact {
+        facts.extend([fact("calls/s", rate), fact("in flight", flight)]);
+        facts.extend(latency(figures, true));
     } else {
-        let sum = &figures.sum;
-        facts.push(fact("requests", number(sum.requests)));
-        facts.push(fact(
-            "calls",
-            format!("{}   streams {}", number(sum.calls), number(sum.streams)),
-        ));
-        facts.push(fact(
-            "tokens",
-            format!(
-                "in {}   out {}",
-                number(sum.input_tokens),
-                number(sum.output_tokens)
-            ),
-        ));
+        let rate = format!("{rate}   curve of {}", range.curve());
+        let calls = format!("{}   streams {}", number(sum.calls), number(sum.streams));
+        let tokens = format!(
+            "{} in, {} out",
+            number(sum.input_tokens),
+            number(sum.output_tokens)
+        );
+        facts.extend([
+            fact("calls/s", rate),
+            fact("in flight", flight),
+            fact("requests", number(sum.requests)),
+            fact("calls", calls),
+            fact("tokens", tokens),
+        ]);
     }
-    facts.push(errors(figures, context));
+    facts.push(errors(figures, context, is_compact));
     facts
 }
 
-fn errors(figures: &Figures, context: &Context) -> Fact {
+fn errors(figures: &Figures, context: &Context, is_compact: bool) -> Fact {
     let sum = &figures.sum;
     let count = lines::errors(sum);
     let share = format::percent(count as i64, sum.calls.max(count) as i64);
-    let retries = format::number(sum.retries as i64);
-    let text = format!("{share}   retries {retries}");
+    // Where there is no room for all causes, the most frequent one is told.
+    let lines = lines::of_errors(sum);
+    let first = lines.iter().find(|line| line.id != lines::CALLER_GONE);
+    let text = match first.filter(|_| is_compact) {
+        Some(cause) => format!("{share}  {} {}", cause.left, cause.right),
+        None => format!("{share}   retries {}", format::number(sum.retries as i64)),
+    };
     let style = if count * 20 > sum.calls.max(count) {
         context.theme.warn
     } else {
@@ -124,13 +134,29 @@ fn micros(value: u64) -> String {
 }
 
 /// Times by p50, p95 and p99. What the gateway takes itself stands apart.
-pub(super) fn latency(figures: &Figures) -> Vec<Fact> {
+pub(super) fn latency(figures: &Figures, is_compact: bool) -> Vec<Fact> {
+    if figures.at.is_none() {
+        return Vec::new();
+    }
     let sum = &figures.sum;
-    vec![
-        times("ttfb 50/95/99", &sum.first_token_ms, millis),
+    let (first, own) = if is_compact {
+        ("ttfb 50/95/99", "own overhead")
+    } else {
+        ("ttfb", "overhead")
+    };
+    let mut facts = Vec::new();
+    if !is_compact {
+        facts.push(fact("", format!("{:>7} {:>7} {:>7}", "p50", "p95", "p99")));
+    }
+    facts.extend([
+        times(first, &sum.first_token_ms, millis),
         times("total", &sum.total_ms, millis),
-        times("own overhead", &sum.overhead_us, micros),
-    ]
+        times(own, &sum.overhead_us, micros),
+    ]);
+    if !is_compact {
+        facts.push(fact("", "overhead: the gateway's own part"));
+    }
+    facts
 }
 
 fn margin(billed: NanoUsd, cost: NanoUsd) -> String {

@@ -55,6 +55,14 @@ impl Range {
         }
     }
 
+    /// What the curve of traffic shows: the shortest range has it by seconds.
+    pub(super) const fn curve(self) -> &'static str {
+        match self {
+            Self::Quarter => "60s",
+            Self::Hour | Self::Day => self.word(),
+        }
+    }
+
     /// The next longer one, or the shortest.
     pub(super) const fn next(self) -> Self {
         match self {

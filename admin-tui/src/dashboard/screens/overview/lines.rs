@@ -88,7 +88,7 @@ pub(super) enum Health {
     Resting,
     /// Its answers take more than twice as long as they usually do.
     Slow,
-    /// Half of its tries fail, or all its keys rest.
+    /// Half of its tries fail, or all its keys rest on all nodes.
     Down,
 }
 
@@ -160,8 +160,15 @@ fn health(
     recent: &ProviderTraffic,
     usual: Option<&ProviderTraffic>,
 ) -> Health {
-    let rests = |key: &&&Credential| figures.resting.iter().any(|r| r.credential_id == key.id);
-    let resting = keys.iter().filter(rests).count();
+    // Each node has a breaker of its own: a key is gone only if it rests on all of them.
+    let nodes = figures.told().0.max(1);
+    let rests_on = |key: &&Credential| {
+        let all = figures.resting.iter();
+        all.filter(|resting| resting.credential_id == key.id)
+            .count()
+    };
+    let resting = keys.iter().filter(|key| rests_on(key) > 0).count();
+    let all_rest = !keys.is_empty() && keys.iter().all(|key| rests_on(key) >= nodes);
     let fails = recent.tries >= TRIES_LEAST && recent.failures * 2 >= recent.tries;
     let p95 = |traffic: &ProviderTraffic| traffic.total_ms.quantile(950);
     let is_slow = recent.total_ms.count() >= ANSWERS_LEAST
@@ -171,7 +178,7 @@ fn health(
             let recent_middle = recent.total_ms.quantile(500).unwrap_or(0);
             before && recent_middle > middle.saturating_mul(2) && p95(recent) >= p95(usual)
         });
-    if fails || (resting > 0 && resting == keys.len()) {
+    if fails || all_rest {
         Health::Down
     } else if is_slow {
         Health::Slow

@@ -365,14 +365,19 @@ fn providers_are_down_slow_resting_or_idle() {
     assert_eq!(health("gemini"), "SLOW");
     assert_eq!(health("openai"), "resting");
     assert_eq!(health("anthropic"), "idle");
-    let mut all = standing();
-    all.credentials.remove(1);
-    let screen = of(present(), all);
-    assert!(
-        attention(&screen)
+    let mut one_key = standing();
+    one_key.credentials.remove(1);
+    let is_down = |screen: &Overview| {
+        let lines = attention(screen);
+        lines
             .iter()
             .any(|line| line.left.contains("openai is down"))
-    );
+    };
+    // The other node still asks with it.
+    assert!(!is_down(&of(present(), one_key.clone())));
+    let mut everywhere = present();
+    everywhere.told[1].figures.resting = everywhere.told[0].figures.resting.clone();
+    assert!(is_down(&of(everywhere, one_key)));
 }
 
 #[test]
