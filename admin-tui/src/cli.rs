@@ -14,16 +14,21 @@ use output::Output;
 mod audit;
 mod call;
 mod credits;
+mod dev;
 pub(crate) mod error;
+mod every;
+mod export;
+pub(crate) mod forced;
 mod group;
 mod job;
 mod key;
 pub(crate) mod limit;
-mod model;
+mod local;
+pub(crate) mod model;
 mod org;
 mod output;
-mod provider;
-mod team;
+pub(crate) mod provider;
+pub(crate) mod team;
 pub(crate) mod value;
 
 /// Above the options that every subcommand takes.
@@ -113,6 +118,21 @@ pub(crate) enum Noun {
     /// The record of administrative changes
     #[command(subcommand)]
     Audit(audit::Verb),
+    /// Trying Tollgate out: a made-up business
+    #[command(subcommand)]
+    Dev(dev::Verb),
+    /// Write rows as comma-separated values
+    Export(export::Export),
+    #[command(flatten)]
+    Local(local::Local),
+}
+
+/// Does what a subcommand says that needs no database; gives others back.
+pub(crate) fn run_local(options: &Options, noun: Noun) -> Result<Option<Noun>, Failure> {
+    match noun {
+        Noun::Local(local) => local::run(Output::new(options.json), local).map(|()| None),
+        other => Ok(Some(other)),
+    }
 }
 
 /// Does what one subcommand says.
@@ -130,6 +150,9 @@ pub(crate) async fn run(options: &Options, rights: Rights, noun: Noun) -> Result
         Noun::Job(verb) => job::run(&session, output, verb).await,
         Noun::Call(verb) => call::run(&session, output, verb).await,
         Noun::Audit(verb) => audit::run(&session, output, verb).await,
+        Noun::Dev(verb) => dev::run(&session, output, verb).await,
+        Noun::Export(asked) => export::run(&session, asked).await,
+        Noun::Local(local) => local::run(output, local),
     }
 }
 

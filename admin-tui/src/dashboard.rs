@@ -5,10 +5,14 @@
 
 mod change;
 mod charset;
+mod clipboard;
 mod context;
-mod export;
+mod crash;
+pub(crate) mod export;
+mod files;
 mod format;
 mod keys;
+mod memory;
 mod message;
 mod model;
 mod open;
@@ -22,11 +26,18 @@ mod surface;
 mod tab;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 mod theme;
 mod update;
 mod view;
 mod widgets;
 mod windows;
 
+pub(crate) use charset::Charset;
+pub(crate) use keys::{KeyLine, key_table};
 pub(crate) use open::{Looks, run};
-pub(crate) use settings_file::SettingsFile;
+pub(crate) use settings_file::{
+    SettingsFile, default_text as default_settings, path as settings_path,
+};
+pub(crate) use theme::ThemeName;

@@ -1,10 +1,14 @@
 //! What every administrative act needs: the configuration, the open database, who acts and when.
 
+use std::time::Duration;
+
 use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom, Timestamp};
-use tollgate_common::command::{Applied, Command};
+use tollgate_common::command::{Applied, Command, CommandError};
 use tollgate_common::config::Config;
 use tollgate_common::db::admin::{self, Actor};
+use tollgate_common::db::team::list;
 use tollgate_common::db::{Access, Database, migrate};
+use tollgate_common::id::TeamId;
 use tollgate_common::role::Role;
 use tollgate_common::secret::SealingKey;
 
@@ -20,6 +24,9 @@ const SECRET_KEY_VARIABLE: &str = "TOLLGATE_SECRET_KEY";
 
 /// The longest origin that is recorded, in characters.
 const ORIGIN_CHARACTERS_MAX: usize = 64;
+
+/// How long somebody who looks on waits for a connection before the database counts as away.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// An open installation.
 #[derive(Debug)]
@@ -87,14 +94,20 @@ impl Session {
     /// Opens the installation that the options, the environment or the configuration file name,
     /// and makes sure that its schema is the current one.
     pub(crate) async fn open(options: &Options, rights: Rights) -> Result<Self, Failure> {
-        let session = Self::open_later(options, rights)?;
+        let session = Self::new(options, rights, load_config(options)?)?;
         session.require_current().await?;
         Ok(session)
     }
 
-    /// The same, but the way to the database is gone only when something is first asked of it.
+    /// The same for somebody who looks on meanwhile: the way to the database is gone only when
+    /// something is first asked of it, and what cannot be reached is told soon.
     pub(crate) fn open_later(options: &Options, rights: Rights) -> Result<Self, Failure> {
-        let config = load_config(options)?;
+        let mut config = load_config(options)?;
+        config.connect_timeout = config.connect_timeout.min(PATIENCE);
+        Self::new(options, rights, config)
+    }
+
+    fn new(options: &Options, rights: Rights, config: Config) -> Result<Self, Failure> {
         let access = match rights.read_only {
             Some(_) => Access::Read,
             None => Access::Write,
@@ -172,6 +185,32 @@ impl Session {
         Ok(admin::execute(&self.database, actor, command).await?)
     }
 
+    /// Cancels the open jobs of a team that is suspended, each by a command of its own, and says how
+    /// many. Jobs that have ended meanwhile are left alone.
+    pub(crate) async fn cancel_open_jobs(
+        &self,
+        team: &TeamId,
+        why: Option<&str>,
+    ) -> Result<usize, Failure> {
+        let grounds = Grounds {
+            reason: why,
+            expected: None,
+        };
+        let jobs = list::open_job_ids(self.database.pool(), team).await?;
+        let mut cancelled = 0;
+        for id in jobs {
+            let reason = why.unwrap_or("the team is suspended").to_owned();
+            let command = Command::CancelJob { id, reason };
+            match self.execute_on(grounds, &command).await {
+                Ok(_) => cancelled += 1,
+                Err(Failure::Command(CommandError::Refused(_) | CommandError::NotFound { .. })) => {
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        Ok(cancelled)
+    }
+
     /// The installation's key for what must rest encrypted.
     pub(crate) fn sealing_key(&self) -> Result<SealingKey, Failure> {
         if let Some(text) = variable(SECRET_KEY_VARIABLE) {
@@ -188,6 +227,39 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_session_that_only_reads_cannot_write_in_any_way() {
+        let home = tempfile::tempdir().unwrap();
+        let url = format!("sqlite:{}", home.path().join("t.db").display());
+        let config = Config {
+            database: url.parse().unwrap(),
+            ..Config::default()
+        };
+        let database = Database::connect(&config, Access::Create).await.unwrap();
+        migrate::migrate(&database).await.unwrap();
+        let command = Command::CreateOrg {
+            id: "acme".parse().unwrap(),
+            name: "Acme".to_owned(),
+        };
+        let options = Options {
+            database_url: Some(url),
+            role: Some(Role::Viewer),
+            ..Options::default()
+        };
+        let rights = Rights::new(&options, None, None).unwrap();
+        let session = Session::open(&options, rights).await.unwrap();
+        let refused = session.execute(&command).await.unwrap_err().to_string();
+        assert!(refused.contains("viewer"), "{refused}");
+        let actor = Actor::new("mallory", session.now(), &SystemRandom);
+        let beside = admin::execute(&session.database, actor, &command).await;
+        let why = beside.unwrap_err().to_string();
+        assert!(
+            why.contains("readonly"),
+            "the engine itself refuses it: {why}"
+        );
+        assert!(admin::execute(&database, actor, &command).await.is_ok());
+    }
 
     #[test]
     fn the_origin_is_the_first_field_of_an_ssh_connection() {

@@ -12,10 +12,12 @@ use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _};
 
 use crate::config::Config;
 
+pub mod about;
 pub mod admin;
 pub mod audit;
 pub mod batch;
 pub mod call;
+pub mod demo;
 pub mod idempotency;
 pub mod job;
 pub mod key;
@@ -32,6 +34,7 @@ pub mod page;
 pub mod policy;
 pub mod provider;
 mod rows;
+pub mod search;
 pub mod team;
 pub mod usage;
 pub mod verify;
@@ -157,6 +160,9 @@ pub enum StoreError {
     /// The schema is not the one that this binary knows.
     #[error("{0}")]
     Schema(String),
+    /// The way to the engine broke while it committed: nobody knows whether it has.
+    #[error("the database did not say whether it was done: {0}")]
+    Unanswered(sqlx::Error),
     /// The database cannot be reached, or the writer has stopped.
     #[error("the database is not available: {0}")]
     Unavailable(String),
@@ -201,7 +207,19 @@ impl StoreError {
     /// Whether the transaction may have been committed all the same: the way to the engine broke,
     /// and it did not say.
     pub fn leaves_outcome_unknown(&self) -> bool {
-        matches!(self, Self::Driver(error) if !matches!(error, sqlx::Error::Database(_)))
+        match self {
+            Self::Unanswered(_) => true,
+            Self::Driver(error) => !matches!(error, sqlx::Error::Database(_)),
+            Self::Inconsistent(_) | Self::Schema(_) | Self::Unavailable(_) => false,
+        }
+    }
+
+    /// Why a commit failed.
+    fn of_commit(error: sqlx::Error) -> Self {
+        match error {
+            error @ sqlx::Error::Database(_) => Self::Driver(error),
+            error => Self::Unanswered(error),
+        }
     }
 
     /// Whether the engine cannot be reached at all, so that any other statement would fail too.
@@ -213,6 +231,7 @@ impl StoreError {
         matches!(
             self,
             Self::Unavailable(_)
+                | Self::Unanswered(_)
                 | Self::Driver(
                     sqlx::Error::Io(_)
                         | sqlx::Error::Tls(_)
@@ -373,10 +392,8 @@ impl Database {
                 let begun = connection.begin_with(self.begin_statement()).await;
                 let mut transaction = begun.map_err(|error| Err(StoreError::from(error)))?;
                 let value = work(&mut transaction).await.map_err(Ok)?;
-                transaction
-                    .commit()
-                    .await
-                    .map_err(|error| Err(StoreError::from(error)))?;
+                let committed = transaction.commit().await;
+                committed.map_err(|error| Err(StoreError::of_commit(error)))?;
                 Ok(value)
             };
             match committed.await {

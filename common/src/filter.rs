@@ -50,7 +50,9 @@ pub struct Word {
     pub name: &'static str,
     /// What follows it.
     pub kind: Kind,
-    /// The column that it is about; not used by choices.
+    /// The column that it is about; not used by choices. Where one row has many such texts, it is a
+    /// condition with the column in braces: `EXISTS (SELECT 1 FROM t WHERE t.id = s.id AND {t.a})`,
+    /// in which `s` is the row.
     pub column: &'static str,
     /// Whether an index serves it, so that no row is read in vain.
     pub is_indexed: bool,
@@ -148,6 +150,19 @@ impl Filter {
         }
     }
 
+    /// A filter that one word narrows to one text, which stands as it is.
+    pub fn only_word(vocabulary: &'static Vocabulary, name: &str, text: &str) -> Self {
+        let place = vocabulary.words.iter().position(|word| word.name == name);
+        Self {
+            terms: vec![Term {
+                is_negated: false,
+                word: place,
+                test: Test::Names(vec![(text.to_owned(), false)]),
+            }],
+            ..Self::all(vocabulary)
+        }
+    }
+
     /// Reads a filter; spans as `1h` are counted back from `now`.
     pub fn parse(
         vocabulary: &'static Vocabulary,
@@ -167,6 +182,11 @@ impl Filter {
         self.terms.is_empty()
     }
 
+    /// Whether it has a single condition.
+    pub const fn has_one_term(&self) -> bool {
+        self.terms.len() == 1
+    }
+
     /// Whether an index serves every condition, so that no row is read in vain.
     pub fn is_indexed(&self) -> bool {
         self.terms.iter().all(|term| self.term_is_indexed(term))
@@ -181,6 +201,16 @@ impl Filter {
         };
         let word = term.word.and_then(|place| self.vocabulary.words.get(place));
         single && !term.is_negated && word.is_some_and(|word| word.is_indexed)
+    }
+
+    /// The moment that a word gives, if it is there.
+    pub fn moment(&self, name: &str) -> Option<Timestamp> {
+        let place = self.vocabulary.words.iter().position(|w| w.name == name)?;
+        let mut of_word = self.terms.iter().filter(|t| t.word == Some(place));
+        of_word.find_map(|term| match &term.test {
+            Test::Moment(moment, _) if !term.is_negated => Some(*moment),
+            _ => None,
+        })
     }
 
     /// The part of it that indexes serve.

@@ -163,6 +163,13 @@ macro_rules! uuid_id {
                 Self(uuid_v7(now, random))
             }
 
+            /// Sorts before all ids that are made from this moment's millisecond on, and after all
+            /// that were made earlier.
+            pub fn least_at(moment: Timestamp) -> Self {
+                let millis = moment.as_millis();
+                Self(uuid::Builder::from_unix_timestamp_millis(millis, &[0; 10]).into_uuid())
+            }
+
             /// The underlying UUID.
             pub fn as_uuid(&self) -> Uuid {
                 self.0

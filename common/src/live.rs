@@ -20,6 +20,7 @@ pub const SECONDS_TOLD: usize = 60;
 
 /// The present of one node.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct NodeFigures {
     /// The version of its binary.
     pub version: String,
@@ -73,8 +74,8 @@ pub struct RestingKey {
     pub condition: String,
     /// Failures in a row.
     pub failures: u32,
-    /// How long it still rests, in milliseconds.
-    pub pause_ms: u64,
+    /// Until when it rests, in microseconds, to the second.
+    pub rests_until: i64,
 }
 
 /// What passed through one node in one minute.

@@ -142,6 +142,7 @@ pub(crate) async fn answer(
     let Ok(response) = router.clone().oneshot(request).await;
     let (parts, body) = response.into_parts();
     if let Some(error) = parts.extensions.get::<Arc<ApiError>>() {
+        services.figures.refused(error.code());
         return Ok(Reply::error(error, dialect));
     }
     let body = body
@@ -171,10 +172,9 @@ impl FromRequestParts<Arc<Services>> for Caller {
         parts: &mut Parts,
         services: &Arc<Services>,
     ) -> Result<Self, ApiError> {
-        authenticate(
-            services.policy.current(),
-            &parts.headers,
-            services.clock.now(),
-        )
+        let now = services.clock.now();
+        let caller = authenticate(services.policy.current(), &parts.headers, now)?;
+        services.figures.accepted(&caller.key_id, now);
+        Ok(caller)
     }
 }

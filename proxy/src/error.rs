@@ -193,9 +193,11 @@ impl ApiError {
                 message: refusal.to_string(),
                 kind: "missing",
             }],
-            Self::Work(WorkError::MetadataTooLarge { .. }) => vec![FieldProblem {
+            Self::Work(WorkError::MetadataTooLarge { bytes, bytes_max }) => vec![FieldProblem {
                 location: vec![json!("body"), json!("metadata")],
-                message: self.to_string(),
+                message: format!(
+                    "at most {bytes_max} bytes as JSON after merging; it would be {bytes}"
+                ),
                 kind: "too_long",
             }],
             _ => return json!({ "detail": self.detail() }),

@@ -18,6 +18,7 @@ use tollgate_common::policy::Routes;
 use crate::api;
 use crate::context::Context;
 use crate::error::ApiError;
+use crate::figures::CallFigures;
 use crate::limits::Grant;
 use crate::operation::{Dialect, Home, Operation};
 use crate::reply::Reply;
@@ -62,7 +63,10 @@ impl ProxyHttp for Gateway {
                 .map(Some),
         };
         let dialect = Dialect::of_path(session.req_header().uri.path());
-        let reply = answered.unwrap_or_else(|error| Some(Reply::error(&error, dialect)));
+        let reply = answered.unwrap_or_else(|error| {
+            self.services.figures.refused(error.code());
+            Some(Reply::error(&error, dialect))
+        });
         if let Some(reply) = reply {
             context.status = reply.status();
             let reply = self.finished(session, context, reply);
@@ -92,6 +96,7 @@ impl ProxyHttp for Gateway {
         error: Option<&pingora::Error>,
         context: &mut Context,
     ) {
+        self.services.figures.request();
         context.log(session, error);
     }
 }
@@ -124,6 +129,7 @@ impl Gateway {
         let snapshot = services.policy.current();
         let headers = session.req_header().headers.clone();
         let caller = authenticate(snapshot, &headers, began_at)?;
+        services.figures.accepted(&caller.key_id, began_at);
         context.team_id = Some(caller.team.id.clone());
         caller.require_active(began_at)?;
         receive::require_json(&headers)?;
@@ -136,6 +142,15 @@ impl Gateway {
         let routes = self
             .route(&caller, operation, &opening, &request, began_at)
             .await?;
+        let call_id = CallId::new(began_at, &*services.random);
+        let job_id = opening.job_id();
+        let figures = Arc::new(CallFigures::new(
+            (call_id, job_id),
+            caller.team.id.clone(),
+            routes.public.alias.clone(),
+            began_at,
+            request.stream,
+        ));
         let underway = Underway {
             services,
             caller: &caller,
@@ -143,9 +158,10 @@ impl Gateway {
             request: &request,
             alias: &routes.public.alias,
             candidates: &routes.candidates,
-            job_id: opening.job_id(),
-            call_id: CallId::new(began_at, &*services.random),
+            job_id,
+            call_id,
             began_at,
+            figures: &figures,
         };
         let tokens = underway.tokens_estimate();
         let grant = admit(&*services.limits, &caller, tokens, began_at).await?;
@@ -156,6 +172,7 @@ impl Gateway {
             Reserved::Replay(replay) => self.replay(operation, &request, &replay).map(Some),
             Reserved::Open(call) => {
                 context.call_id = Some(underway.call_id);
+                let _told = services.figures.enter(&figures);
                 Ok(self
                     .carry_out(session, context, &underway, call, grant, found)
                     .await)
@@ -272,6 +289,11 @@ impl Gateway {
             Reply::events(body)
         } else {
             Reply::json(whole::close(operation, body, Some(&replay.job)))
+        };
+        // Not every answer names its call in its body.
+        let shown = match replay.call_id {
+            Some(call_id) => shown.with("x-tollgate-call-id", &call_id.to_string()),
+            None => shown,
         };
         let job_id = replay.job.id.to_string();
         Ok(shown

@@ -12,6 +12,7 @@ mod conversation;
 mod demo_upstream;
 mod error;
 mod fields;
+mod figures;
 pub mod fuzzing;
 mod gateway;
 mod limits;

@@ -23,6 +23,7 @@ use tollgate_common::secret::SealingKey;
 
 use crate::breaker::{self, Breakers};
 use crate::cache::memory::MemoryCache;
+use crate::figures::Figures;
 use crate::gateway::Gateway;
 use crate::limits::memory::MemoryLimits;
 use crate::policy_cache::PolicyCache;
@@ -131,6 +132,7 @@ impl Core {
                 }),
                 limits: Box::new(MemoryLimits::default()),
                 cache: Box::new(MemoryCache::new(config.cache_bytes_max, clock.clone())),
+                figures: Arc::new(Figures::default()),
                 drain: Arc::new(Drain::default()),
                 config,
                 clock,

@@ -11,6 +11,7 @@ use tollgate_common::id::NodeId;
 
 use crate::breaker::Breakers;
 use crate::cache::ResponseCache;
+use crate::figures::Figures;
 use crate::limits::LimitStore;
 use crate::policy_cache::PolicyCache;
 use crate::steps::forward::Forwarder;
@@ -29,6 +30,7 @@ pub(crate) struct Services {
     pub(crate) breakers: Breakers,
     pub(crate) limits: Box<dyn LimitStore>,
     pub(crate) cache: Box<dyn ResponseCache>,
+    pub(crate) figures: Arc<Figures>,
     pub(crate) drain: Arc<Drain>,
 }
 

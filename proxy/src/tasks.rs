@@ -10,13 +10,16 @@ use tokio::time::MissedTickBehavior;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::call::OrphanedCall;
 use tollgate_common::db::work::{CallResult, EndJob, IDEMPOTENCY_WINDOW, SettleCall, WorkError};
-use tollgate_common::db::{Engine, StoreError, call, idempotency, job, node};
+use tollgate_common::db::{Engine, StoreError, call, idempotency, job, live, node};
 use tollgate_common::id::{CredentialId, NodeId};
 use tollgate_common::job::{CallState, JobState};
 use tollgate_common::ledger::Refusal;
 
 use crate::breaker::Condition;
 use crate::services::Services;
+use tell::Teller;
+
+mod tell;
 
 /// How often it is looked which providers' keys rest.
 const KEYS_LOOK: Duration = Duration::from_secs(1);
@@ -84,6 +87,7 @@ pub(crate) async fn run(
     };
     let watch = Arc::new(Mutex::new(Watch::default()));
     let conditions = Arc::new(Mutex::new(Conditions::new()));
+    let teller = Arc::new(Mutex::new(Teller::default()));
     let expiry = (services.config.job_expiry / 4).clamp(EXPIRY_LOOK_MIN, EXPIRY_LOOK_MAX);
     tokio::join!(
         every("policy", refresh_period, &services, stop.clone(), refresh),
@@ -97,6 +101,13 @@ pub(crate) async fn run(
         every("reaper", HEARTBEAT, &services, stop.clone(), |services| {
             reap(services, watch.clone())
         }),
+        every(
+            "figures",
+            tell::PERIOD,
+            &services,
+            stop.clone(),
+            |services| { tell::tell(services, teller.clone(), started_at) }
+        ),
         every("expiry", expiry, &services, stop.clone(), expire_jobs),
         every("keys", KEYS_LOOK, &services, stop.clone(), |services| {
             watch_keys(services, conditions.clone())
@@ -183,6 +194,7 @@ pub(crate) async fn enter(
 /// Says that this node has ended.
 pub(crate) async fn leave(services: &Services) -> Result<(), StoreError> {
     let mut connection = services.database.pool().acquire().await?;
+    live::leave(&mut connection, services.node_id).await?;
     node::leave(&mut connection, services.node_id).await
 }
 

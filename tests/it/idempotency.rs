@@ -4,11 +4,18 @@ use reqwest::Method;
 use serde_json::json;
 use tollgate_tests::client::{job_id, prompt_body};
 use tollgate_tests::fixture::{ALPHA, CLAUDE, EMBED, FAST, TOK};
-use tollgate_tests::{Store, World, wait};
+use tollgate_tests::{Answer, Store, World, wait};
 
 use crate::setup::{COMPLETIONS, chat, chat_with, expect_openai, job_of, merged};
 
 const MISMATCH: &str = "Idempotency-Key was used before with a different request";
+
+/// The call that an answer belongs to.
+fn call_of(answer: &Answer) -> &str {
+    let call = answer.header("x-tollgate-call-id");
+    assert!(call.starts_with("call_"), "no call is named: {call}");
+    call
+}
 
 async fn each_request_is_done_once(store: Store) {
     let world = World::on(store).await;
@@ -170,6 +177,35 @@ async fn a_key_that_is_no_key_is_refused() {
 }
 
 #[tokio::test]
+async fn a_repeated_answer_names_the_call_that_it_was_made_by() {
+    let world = World::sqlite().await;
+    let proxy = world.start().await;
+    let alpha = proxy.client(ALPHA);
+    let job = alpha.create_job().await;
+    let body = alpha.job_body();
+    for (path, body) in [
+        (format!("/api/jobs/{job}/llm-call"), prompt_body("Hi")),
+        (
+            format!("/api/jobs/{job}/llm-call-stream"),
+            prompt_body("Hi"),
+        ),
+        (
+            "/api/jobs/create-and-call".to_owned(),
+            merged(prompt_body("Hi"), body.clone()),
+        ),
+        (
+            "/api/jobs/create-and-call-stream".to_owned(),
+            merged(prompt_body("Hi"), body),
+        ),
+    ] {
+        let first = alpha.post_once(&path, &body, &path).await.expect(200);
+        let again = alpha.post_once(&path, &body, &path).await.expect(200);
+        assert_eq!(again.header("idempotent-replayed"), "true", "{path}");
+        assert_eq!(call_of(&first), call_of(&again), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn each_api_does_a_request_once() {
     let world = World::sqlite().await;
     let proxy = world.start().await;
@@ -191,6 +227,7 @@ async fn each_api_does_a_request_once() {
         assert_eq!(first.bytes, again.bytes, "{path}");
         assert_eq!(again.header("idempotent-replayed"), "true");
         assert_eq!(job_of(&first), job_of(&again));
+        assert_eq!(call_of(&first), call_of(&again), "{path}");
         assert_eq!(world.upstream.count(), count + 1);
         let other = merged(body, json!({ "user": "another" }));
         let other = alpha.post_once(path, &other, path).await;

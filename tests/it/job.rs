@@ -198,10 +198,10 @@ async fn too_much_metadata_is_refused_and_nothing_changes() {
     let half = json!({ "metadata": { "half": "x".repeat(6_000) } });
     let _ = alpha.patch(&path, &half).await.expect(200);
     let body = json!({ "metadata": { "other": "x".repeat(6_000) } });
-    alpha
-        .patch(&path, &body)
-        .await
-        .expect_error(400, "metadata");
+    let refused = alpha.patch(&path, &body).await;
+    refused.expect_error(400, "metadata: at most 10240 bytes");
+    let message = &refused.json["errors"][0]["msg"];
+    assert!(message.as_str().unwrap().starts_with("at most 10240 bytes"));
     let body = json!({ "status": "completed", "metadata": much });
     let complete = format!("/api/jobs/{job}/complete");
     alpha
@@ -312,4 +312,29 @@ async fn a_job_with_a_call_under_way_is_completed_after_it_or_not_at_all() {
     refused.expect_error(409, "in flight");
     assert!(refused.retry_after().is_some());
     stuck.abort();
+}
+
+#[tokio::test]
+async fn a_job_ends_after_its_calls() {
+    let world = World::sqlite().await;
+    let proxy = world.start().await;
+    let alpha = proxy.client(ALPHA);
+    let job = alpha.create_job().await;
+    let calling = tokio::spawn({
+        let (alpha, job) = (alpha.clone(), job.clone());
+        async move { alpha.call(&job, "do:slow=500").await }
+    });
+    wait::until("the provider has the call", async || {
+        (world.upstream.count() == 1).then_some(())
+    })
+    .await;
+    let first = alpha.complete(&job).await.expect(200);
+    assert_eq!(first.header("idempotent-replayed"), "");
+    let _ = calling.await.unwrap().expect(200);
+    let ended_at = world.calls(&job).await[0].ended_at;
+    let completed_at = world.job(&job).await.completed_at;
+    assert!(ended_at.is_some() && completed_at >= ended_at);
+    let again = alpha.complete(&job).await.expect(200);
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(first.bytes, again.bytes);
 }

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::json;
 use tollgate_common::command::{Command, TeamSettings};
 use tollgate_common::job::{CallState, JobState};
+use tollgate_common::limit::LimitSettings;
 use tollgate_common::standing::Standing;
 use tollgate_tests::client::prompt_body;
 use tollgate_tests::fixture::{
@@ -294,4 +295,35 @@ async fn browsers_of_known_origins_may_call() {
     assert_eq!(refused.header("access-control-allow-origin"), ORIGIN);
     let foreign = call(&alpha, "https://evil.example").await.expect(200);
     assert_eq!(foreign.header("access-control-allow-origin"), "");
+}
+
+#[tokio::test]
+async fn scripts_in_browsers_may_read_our_headers() {
+    let world = World::sqlite().await;
+    let settings = TeamSettings {
+        limits: LimitSettings {
+            requests_per_minute: Some(Some(1)),
+            tokens_per_minute: Some(Some(100_000)),
+            ..LimitSettings::default()
+        },
+        ..TeamSettings::default()
+    };
+    set_team(&world, ALPHA, settings).await;
+    let proxy = world.start().await;
+    let alpha = proxy.client(ALPHA);
+    for status in [200, 429] {
+        let request = alpha.request(Method::POST, COMPLETIONS);
+        let request = request.json(&chat_with(FAST, "Hi", json!({ "max_tokens": 9 })));
+        let request = request.header("origin", "http://localhost:3001");
+        let answer = alpha.send(request).await.expect(status);
+        let exposed = answer.header("access-control-expose-headers");
+        for name in answer.headers.keys() {
+            let name = name.as_str();
+            let is_for_callers = name.starts_with("x-") || name == "retry-after";
+            assert!(
+                !is_for_callers || exposed.contains(name),
+                "{status}: {name}"
+            );
+        }
+    }
 }

@@ -177,6 +177,21 @@ async fn a_call_ends_with_its_caller_if_its_team_wants_that() {
     assert!(!proxy.log().contains("ERROR"), "nobody is at fault");
 }
 
+#[tokio::test]
+async fn an_operator_is_shown_that_a_caller_has_left() {
+    let world = cancelling_world().await;
+    let proxy = world.start().await;
+    let tok = proxy.client(TOK);
+    let others = ids_of_jobs(&world).await;
+    let mut caller = ask(&proxy, Door::Single, "", "do:stall=2").await;
+    caller.read_until("Hel").await;
+    drop(caller);
+    let (job, _) = ended_call(&world, &others).await;
+    let shown = world.admin(&["job", "show", &job]).await;
+    assert!(shown.stdout.contains("caller_gone"), "{}", shown.stdout);
+    nothing_is_left(&world, &tok, &job, true).await;
+}
+
 /// Programs of old end a body with a line end too many, and some send the next request early.
 #[tokio::test]
 async fn a_caller_that_says_more_has_not_left() {

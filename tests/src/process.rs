@@ -1,5 +1,6 @@
 //! Processes of the built binaries.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -28,6 +29,12 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
+/// What processes get of the caller's environment.
+pub fn kept_variables() -> impl Iterator<Item = (&'static str, OsString)> {
+    let kept = KEPT_VARIABLES.into_iter();
+    kept.filter_map(|variable| std::env::var_os(variable).map(|value| (variable, value)))
+}
+
 fn command(name: &str, arguments: &[&str], folder: &Path, environment: &Environment) -> Command {
     let mut command = Command::new(binary(name));
     command
@@ -35,9 +42,7 @@ fn command(name: &str, arguments: &[&str], folder: &Path, environment: &Environm
         .current_dir(folder)
         .stdin(Stdio::null())
         .env_clear()
-        .envs(KEPT_VARIABLES.iter().filter_map(|variable| {
-            std::env::var_os(variable).map(|value| (variable.to_owned(), value))
-        }))
+        .envs(kept_variables())
         .envs(environment.iter().cloned());
     command
 }

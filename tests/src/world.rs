@@ -23,6 +23,7 @@ use crate::fixture;
 use crate::postgres;
 use crate::process::{self, Environment, Finished, Process};
 use crate::proxy::Proxy;
+use crate::pty::{self, Terminal};
 use crate::upstream::Upstream;
 
 /// Where a world keeps its data.
@@ -161,6 +162,18 @@ impl World {
             &self.environment,
         )
         .await
+    }
+
+    /// Opens `tollgate-admin` on this world's database in a terminal.
+    pub fn terminal(&self, arguments: &[&str], size: pty::Size) -> Terminal {
+        let environment = &self.environment;
+        Terminal::start(
+            "tollgate-admin",
+            arguments,
+            self.folder(),
+            environment,
+            size,
+        )
     }
 
     /// Runs `tollgate` to its end.

@@ -175,12 +175,13 @@ async fn newest(
     mut before: Option<CallId>,
 ) -> Result<Vec<CallEntry>, Failure> {
     let mut found = Vec::new();
+    let mut missing = limit;
     loop {
-        let missing = limit - found.len() as i64;
         let step = calls::newest(session.database.pool(), filter, before, missing).await?;
+        missing -= i64::try_from(step.calls.len()).unwrap_or(missing);
         found.extend(step.calls);
         match step.reach {
-            Some(reach) if (found.len() as i64) < limit => before = Some(reach),
+            Some(reach) if missing > 0 => before = Some(reach),
             _ => break,
         }
     }

@@ -2,19 +2,25 @@
 
 use clap::Subcommand;
 use tollgate_common::command::{Applied, Command};
+use tollgate_common::db::ledger::entries::{self, ENTRIES, EntryOrder};
+use tollgate_common::db::ledger::holds;
+use tollgate_common::db::page::{Request, Start};
+use tollgate_common::db::verify::{self, LastCheck};
 use tollgate_common::db::work::BalanceChange;
-use tollgate_common::db::{job, ledger, verify};
+use tollgate_common::filter::Bind;
 use tollgate_common::id::{JobId, TeamId};
 use tollgate_common::money::Credits;
 
 use super::error::Failure;
+use super::every;
 use super::output::Output;
 use super::team;
 use super::value;
 use crate::session::Session;
 pub(super) use view::BudgetsView;
-use view::{BalanceView, EntryView};
+use view::{BalanceView, EntryView, ReleasedView};
 
+mod list;
 mod view;
 
 /// What can be done with credits.
@@ -56,6 +62,12 @@ pub(crate) enum Verb {
         #[arg(long, value_parser = value::text)]
         reason: String,
     },
+    /// List what all teams have
+    List {
+        /// Only these, as "org:acme available<100"
+        #[arg(long, value_name = "FILTER", default_value = "")]
+        filter: String,
+    },
     /// Show what a team has
     Balance {
         /// Whose
@@ -71,6 +83,28 @@ pub(crate) enum Verb {
         /// Only entries with a smaller number
         #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
         before: Option<i64>,
+        /// Only these, as "kind:refund since:7d"
+        #[arg(long, value_name = "FILTER", default_value = "")]
+        filter: String,
+    },
+    /// List the open jobs of a team with what each holds, the oldest first
+    Holds {
+        /// Whose
+        team: TeamId,
+        /// Only these, as "idle:1h"
+        #[arg(long, value_name = "FILTER", default_value = "")]
+        filter: String,
+    },
+    /// Give a stuck hold back: its job ends as failed, without a charge
+    Release {
+        /// The job
+        job: JobId,
+        /// Why
+        #[arg(long, value_parser = value::text)]
+        reason: String,
+        /// Even if calls of the job are in flight, which nobody is charged for then
+        #[arg(long)]
+        in_flight: bool,
     },
     /// Recompute every balance and hold, and list the differences
     Verify,
@@ -88,7 +122,17 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
             team,
             limit,
             before,
-        } => return list_entries(session, output, &team, limit, before).await,
+            filter,
+        } => return list_entries(session, output, &team, (limit, before), &filter).await,
+        Verb::List { filter } => return list::accounts(session, output, &filter).await,
+        Verb::Holds { team, filter } => {
+            return list::holds(session, output, &team, &filter).await;
+        }
+        Verb::Release {
+            job,
+            reason,
+            in_flight,
+        } => return release(session, output, job, reason, in_flight).await,
         Verb::Add {
             team,
             credits,
@@ -104,30 +148,9 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
             credits,
             job,
             reason,
-        } => {
-            require_own_job(session, &team, job).await?;
-            (team, BalanceChange::Refund(credits, job), reason)
-        }
+        } => (team, BalanceChange::Refund(credits, job), reason),
     };
     change_balance(session, output, team, change, reason).await
-}
-
-/// A refund that names a job must name one of the team's: the ledger keeps the name for good.
-async fn require_own_job(
-    session: &Session,
-    team: &TeamId,
-    id: Option<JobId>,
-) -> Result<(), Failure> {
-    let Some(id) = id else { return Ok(()) };
-    let job = job::find_job(session.database.pool(), id).await?;
-    match job {
-        None => Err(Failure::not_found("job", id)),
-        Some(job) if job.team_id != *team => Err(Failure::refused(format!(
-            "job {id} belongs to team {}, not to team {team}",
-            job.team_id
-        ))),
-        Some(_) => Ok(()),
-    }
 }
 
 async fn change_balance(
@@ -158,21 +181,68 @@ async fn list_entries(
     session: &Session,
     output: Output,
     team: &TeamId,
-    limit: i64,
-    before: Option<i64>,
+    (limit, before): (i64, Option<i64>),
+    filter: &str,
 ) -> Result<(), Failure> {
     team::account(session, team).await?;
-    let entries = ledger::list_entries(session.database.pool(), team, before, limit).await?;
-    let oldest = entries.last().map(|entry| entry.number);
-    let views: Vec<EntryView> = entries.into_iter().map(EntryView::from).collect();
+    let text = format!("team:{team} {filter}");
+    let filter = every::filter(&ENTRIES, &text, session.now())?;
+    let place = before.map(|number| vec![Bind::Text(team.to_string()), Bind::Number(number)]);
+    let start = place.map_or(Start::First, Start::After);
+    let request = Request {
+        filter: &filter,
+        start: &start,
+        limit,
+        search: i64::MAX,
+        counted: false,
+    };
+    let mut connection = session.database.dedicated_connection().await?;
+    let part = entries::page(&mut connection, EntryOrder::Newest, &request).await?;
+    let oldest = part.rows.last().map(|listed| listed.row.entry.number);
     let next = oldest
-        .filter(|number| *number > 1)
+        .filter(|_| part.below)
         .map(|number| number.to_string());
+    let rows = part.rows.into_iter().map(|listed| listed.row.entry);
+    let views: Vec<EntryView> = rows.map(EntryView::from).collect();
     output.page(&views, "No entries.", next)
+}
+
+async fn release(
+    session: &Session,
+    output: Output,
+    id: JobId,
+    reason: String,
+    in_flight: bool,
+) -> Result<(), Failure> {
+    let hold = holds::find(session.database.pool(), id).await?;
+    let calls = hold.as_ref().map_or(0, |hold| hold.in_flight);
+    if calls > 0 && !in_flight {
+        return Err(Failure::refused(format!(
+            "job {id} has {calls} call(s) in flight, so it is not stuck; with --in-flight it ends all the same, and nobody is charged for them"
+        )));
+    }
+    session.execute(&Command::FailJob { id, reason }).await?;
+    let credits = hold.map_or(Credits::ZERO, |hold| hold.credits);
+    let released = ReleasedView {
+        job_id: id,
+        credits,
+    };
+    output.done(
+        &released,
+        &format!("Job {id} failed, {credits} credits released."),
+    )
 }
 
 async fn verify(session: &Session, output: Output) -> Result<(), Failure> {
     let report = verify::verify(&session.database).await?;
+    let check = LastCheck {
+        at: session.now(),
+        actor: session.actor().to_owned(),
+        differences: i64::try_from(report.differences.len()).unwrap_or(i64::MAX),
+    };
+    if session.rights().read_only.is_none() {
+        verify::remember(&session.database, &check).await?;
+    }
     output.one_with(&report, &report.differences)?;
     match report.differences.len() {
         0 => Ok(()),

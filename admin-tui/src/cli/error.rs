@@ -46,6 +46,12 @@ pub(crate) enum Failure {
     /// Standard output could not be written.
     #[error("standard output: {0}")]
     Output(std::io::Error),
+    /// A file could not be made or written.
+    #[error("{0}: {1}")]
+    File(String, std::io::Error),
+    /// Rows could not be read.
+    #[error("{0}")]
+    Export(String),
     /// A view could not be written as JSON.
     #[error("JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -80,6 +86,8 @@ impl Failure {
             | Self::NoSealingKey(_)
             | Self::Input(_)
             | Self::Output(_)
+            | Self::File(..)
+            | Self::Export(_)
             | Self::Json(_) => 1,
         }
     }

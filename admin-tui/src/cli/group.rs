@@ -3,11 +3,14 @@
 use clap::Subcommand;
 use serde::Serialize;
 use tollgate_common::command::Command;
-use tollgate_common::db::model;
+use tollgate_common::db::model::group::{self, GROUPS};
+use tollgate_common::db::page;
+use tollgate_common::filter::Filter;
 use tollgate_common::id::{GroupName, ModelAlias};
 
 use super::error::Failure;
 use super::output::{Column, Output, Row, joined, words};
+use super::value;
 use crate::session::Session;
 
 /// What can be done with groups of models.
@@ -36,7 +39,14 @@ pub(crate) enum Verb {
         alias: ModelAlias,
     },
     /// List all groups
-    List,
+    List {
+        #[arg(
+            long,
+            value_name = "TEXT",
+            help = "Only those that fit, in the words of the dashboard: 'model:gpt-4o team:acme'"
+        )]
+        filter: Option<String>,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -56,7 +66,7 @@ impl Row for GroupView {
 /// Does what the verb says.
 pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result<(), Failure> {
     let (name, command, sentence) = match verb {
-        Verb::List => return list(session, output).await,
+        Verb::List { filter } => return list(session, output, filter.as_deref()).await,
         Verb::Create { name, models } => {
             let sentence = format!("Group {name} created.");
             let command = Command::CreateGroup {
@@ -86,23 +96,33 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
     output.done(&find(session, &name).await?, &sentence)
 }
 
-async fn views(session: &Session) -> Result<Vec<GroupView>, Failure> {
-    let groups = model::list_groups(session.database.pool()).await?;
+/// The groups that fit a filter, by name.
+async fn views(session: &Session, filter: &Filter) -> Result<Vec<GroupView>, Failure> {
+    let mut connection = session.database.dedicated_connection().await?;
+    let part = group::page(&mut connection, false, &page::everything(filter)).await?;
+    let groups = part.rows.into_iter().map(|listed| listed.row);
     Ok(groups
-        .into_iter()
-        .map(|(name, models)| GroupView { name, models })
+        .map(|group| GroupView {
+            name: group.name,
+            models: group.models,
+        })
         .collect())
 }
 
-async fn list(session: &Session, output: Output) -> Result<(), Failure> {
+async fn list(session: &Session, output: Output, filter: Option<&str>) -> Result<(), Failure> {
+    let filter = value::filter(&GROUPS, filter, session.now())?;
     output.list(
-        &views(session).await?,
-        "No groups yet. Create one: tollgate-admin group create <name> --model <alias>",
+        &views(session, &filter).await?,
+        if filter.is_all() {
+            "No groups yet. Create one: tollgate-admin group create <name> --model <alias>"
+        } else {
+            "No group fits this filter."
+        },
     )
 }
 
 async fn find(session: &Session, name: &GroupName) -> Result<GroupView, Failure> {
-    let mut views = views(session).await?.into_iter();
+    let mut views = views(session, &Filter::all(&GROUPS)).await?.into_iter();
     views
         .find(|view| view.name == *name)
         .ok_or_else(|| Failure::not_found("group", name))

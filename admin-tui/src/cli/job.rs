@@ -139,14 +139,14 @@ async fn list_filtered(
     };
     let pool = session.database.pool();
     // The job of --before is found once more.
-    let wanted = limit + i64::from(before.is_some());
+    let mut missing = limit + i64::from(before.is_some());
     let mut found = Vec::new();
     // A search goes on step by step until it has found enough or seen everything.
     loop {
-        let missing = wanted - found.len() as i64;
         let step = jobs::page(pool, &filter, start, missing).await?;
+        missing -= i64::try_from(step.jobs.len()).unwrap_or(missing);
         found.extend(step.jobs);
-        let Some(created_at) = step.reach.filter(|_| (found.len() as i64) < wanted) else {
+        let Some(created_at) = step.reach.filter(|_| missing > 0) else {
             break;
         };
         start = Start::At(Place {

@@ -6,12 +6,13 @@ use clap::{ArgGroup, Subcommand};
 use serde::Serialize;
 use tollgate_common::clock::{SystemRandom, Timestamp};
 use tollgate_common::command::{Command, KeySettings, NewKey};
-use tollgate_common::db::key;
+use tollgate_common::db::key::{self, KEYS, KeyOrder, ListedKey};
 use tollgate_common::id::{KeyId, TeamId};
-use tollgate_common::key::{PlainKey, VirtualKey};
+use tollgate_common::key::PlainKey;
 use tollgate_common::limit::Limits;
 
 use super::error::Failure;
+use super::every;
 use super::limit::{self, LimitOptions};
 use super::output::{Column, Output, Row, numbers, optional_time, or_dash, time, words};
 use super::team;
@@ -43,6 +44,9 @@ pub(crate) enum Verb {
         /// Only this team's
         #[arg(long)]
         team: Option<TeamId>,
+        /// Only these, as "status:expiring unused:30d"
+        #[arg(long, value_name = "FILTER", default_value = "")]
+        filter: String,
     },
     /// Change a key that is not revoked
     #[command(group = ArgGroup::new("changes").required(true).multiple(true)
@@ -85,11 +89,20 @@ struct KeyView {
     expires_at: Option<Timestamp>,
     revoked_at: Option<Timestamp>,
     created_at: Timestamp,
+    used_at: Option<Timestamp>,
+    successor: Option<KeyId>,
 }
 
 impl KeyView {
-    fn new(key: VirtualKey, now: Timestamp) -> Self {
+    fn new(listed: ListedKey, now: Timestamp) -> Self {
+        let ListedKey {
+            key,
+            used_at,
+            successor,
+        } = listed;
         Self {
+            used_at,
+            successor,
             status: key.status(now),
             id: key.id,
             team: key.team_id,
@@ -114,6 +127,8 @@ impl Row for KeyView {
         words("EXPIRES"),
         words("REVOKED"),
         words("CREATED"),
+        words("USED"),
+        words("SUCCESSOR"),
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -128,6 +143,8 @@ impl Row for KeyView {
             optional_time(self.expires_at),
             optional_time(self.revoked_at),
             time(self.created_at),
+            optional_time(self.used_at),
+            or_dash(self.successor.as_ref()),
         ]
     }
 }
@@ -143,7 +160,7 @@ struct NewKeyView<'a> {
 /// Does what the verb says.
 pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::List { team } => list(session, output, team.as_ref()).await,
+        Verb::List { team, filter } => list(session, output, team.as_ref(), &filter).await,
         Verb::Revoke { id } => revoke(session, output, key_id(&id)?).await,
         Verb::Rotate { id, grace } => rotate(session, output, key_id(&id)?, grace).await,
         Verb::Set {
@@ -267,27 +284,37 @@ async fn revoke(session: &Session, output: Output, id: KeyId) -> Result<(), Fail
     output.done(&view, &format!("Key {id} of team {} revoked.", view.team))
 }
 
-async fn list(session: &Session, output: Output, team: Option<&TeamId>) -> Result<(), Failure> {
+async fn list(
+    session: &Session,
+    output: Output,
+    team: Option<&TeamId>,
+    filter: &str,
+) -> Result<(), Failure> {
+    let mut text = filter.to_owned();
     if let Some(team) = team {
         team::account(session, team).await?;
+        text = format!("team:{team} {text}");
     }
     let now = session.now();
-    let keys = key::list(session.database.pool()).await?;
-    let views: Vec<KeyView> = keys
-        .into_iter()
-        .filter(|key| team.is_none_or(|team| key.team_id == *team))
-        .map(|key| KeyView::new(key, now))
-        .collect();
-    output.list(
-        &views,
-        "No keys. Make one: tollgate-admin key create --team <team>",
-    )
+    let filter = every::filter(&KEYS, &text, now)?;
+    let mut connection = session.database.dedicated_connection().await?;
+    let order = (KeyOrder::Team, false);
+    let keys = every::row(&filter, async |request| {
+        key::page(&mut connection, order, request).await
+    });
+    let keys = keys.await?.into_iter();
+    let views: Vec<KeyView> = keys.map(|key| KeyView::new(key, now)).collect();
+    let hint = if filter.is_all() {
+        "No keys. Make one: tollgate-admin key create --team <team>"
+    } else {
+        "No such keys."
+    };
+    output.list(&views, hint)
 }
 
 async fn find(session: &Session, id: &KeyId) -> Result<KeyView, Failure> {
-    let keys = key::list(session.database.pool()).await?;
-    keys.into_iter()
-        .find(|key| key.id == *id)
+    let found = key::find(session.database.pool(), id).await?;
+    found
         .map(|key| KeyView::new(key, session.now()))
         .ok_or_else(|| Failure::not_found("key", id))
 }

@@ -3,7 +3,8 @@
 use clap::{ArgGroup, Subcommand};
 use serde::Serialize;
 use tollgate_common::command::{Command, ModelSettings};
-use tollgate_common::db::model;
+use tollgate_common::db::model::list::{self, MODELS, ModelOrder};
+use tollgate_common::db::{model, page};
 use tollgate_common::id::{GroupName, ModelAlias, ProviderName};
 
 use super::error::Failure;
@@ -13,7 +14,7 @@ use crate::session::Session;
 use settings::Settings;
 use view::ModelView;
 
-mod settings;
+pub(crate) mod settings;
 mod view;
 
 /// The options of `set` alone by their fields; it needs at least one of these or of the others.
@@ -44,7 +45,14 @@ pub(crate) enum Verb {
         groups: Vec<GroupName>,
     },
     /// List all models
-    List,
+    List {
+        #[arg(
+            long,
+            value_name = "TEXT",
+            help = "Only those that fit, in the words of the dashboard: 'provider:openai price:own'"
+        )]
+        filter: Option<String>,
+    },
     /// Show one model
     Show {
         /// Which
@@ -87,7 +95,7 @@ struct RemovedView {
 /// Does what the verb says.
 pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result<(), Failure> {
     match verb {
-        Verb::List => list(session, output).await,
+        Verb::List { filter } => list(session, output, filter.as_deref()).await,
         Verb::Show { alias } => output.one(&find(session, &alias).await?),
         Verb::Remove { alias } => remove(session, output, alias).await,
         Verb::Add {
@@ -191,26 +199,26 @@ async fn remove(session: &Session, output: Output, alias: ModelAlias) -> Result<
     output.done(&RemovedView { alias, removed }, &sentence)
 }
 
-async fn views(session: &Session) -> Result<Vec<ModelView>, Failure> {
-    let pool = session.database.pool();
-    let groups = model::list_groups(pool).await?;
-    let models = model::list(pool).await?;
-    Ok(models
-        .iter()
-        .map(|model| ModelView::new(model, &groups))
-        .collect())
-}
-
-async fn list(session: &Session, output: Output) -> Result<(), Failure> {
+async fn list(session: &Session, output: Output, filter: Option<&str>) -> Result<(), Failure> {
+    let filter = value::filter(&MODELS, filter, session.now())?;
+    let mut connection = session.database.dedicated_connection().await?;
+    let order = (ModelOrder::Alias, false);
+    let part = list::page(&mut connection, order, &page::everything(&filter)).await?;
+    let rows = part.rows.into_iter();
+    let views: Vec<ModelView> = rows.map(|listed| ModelView::new(listed.row)).collect();
     output.list(
-        &views(session).await?,
-        "No models yet. Add one: tollgate-admin model add <alias> --provider <name> --upstream-model <model>",
+        &views,
+        if filter.is_all() {
+            "No models yet. Add one: tollgate-admin model add <alias> --provider <name> --upstream-model <model>"
+        } else {
+            "No model fits this filter."
+        },
     )
 }
 
 async fn find(session: &Session, alias: &ModelAlias) -> Result<ModelView, Failure> {
-    let mut views = views(session).await?.into_iter();
-    views
-        .find(|view| view.alias == *alias)
+    let found = list::find(session.database.pool(), alias).await?;
+    found
+        .map(ModelView::new)
         .ok_or_else(|| Failure::not_found("model", alias))
 }

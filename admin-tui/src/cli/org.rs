@@ -4,13 +4,14 @@ use clap::Subcommand;
 use serde::Serialize;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::command::Command;
-use tollgate_common::db::org;
+use tollgate_common::db::org::list::{self, ListedOrg, ORGS, OrgOrder};
+use tollgate_common::db::page;
 use tollgate_common::id::OrgId;
-use tollgate_common::org::Organization;
+use tollgate_common::money::Credits;
 use tollgate_common::standing::Standing;
 
 use super::error::Failure;
-use super::output::{Column, Output, Row, Show, optional_time, time, words};
+use super::output::{Column, Output, Row, Show, numbers, optional_time, time, words};
 use super::value::{self, Moment};
 use crate::session::Session;
 
@@ -25,8 +26,21 @@ pub(crate) enum Verb {
         #[arg(long, value_parser = value::text)]
         name: String,
     },
-    /// List all organizations
-    List,
+    /// List organizations
+    List {
+        #[arg(
+            long,
+            value_name = "TEXT",
+            help = "Only those that fit, in the words of the dashboard: 'status:active teams>5'"
+        )]
+        filter: Option<String>,
+        /// In what order: id, teams, balance or used
+        #[arg(long, value_name = "ORDER", default_value = "id")]
+        sort: OrgOrder,
+        /// The order turned around
+        #[arg(long)]
+        reverse: bool,
+    },
     /// Show one organization
     Show {
         /// Which
@@ -66,17 +80,30 @@ struct OrgView {
     name: String,
     status: &'static str,
     paused_until: Option<Timestamp>,
+    teams: i64,
+    stopped_teams: i64,
+    balance: Credits,
+    held: Credits,
+    used: Credits,
+    used_today: Credits,
     created_at: Timestamp,
 }
 
 impl OrgView {
-    fn new(org: Organization, now: Timestamp) -> Self {
+    fn new(listed: ListedOrg, now: Timestamp) -> Self {
+        let org = listed.org;
         let standing = org.standing.at(now);
         Self {
             id: org.id,
             name: org.name,
             status: standing.word(),
             paused_until: standing.paused_until(),
+            teams: listed.teams,
+            stopped_teams: listed.stopped_teams,
+            balance: listed.balance,
+            held: listed.held,
+            used: listed.used,
+            used_today: listed.today,
             created_at: org.created_at,
         }
     }
@@ -88,6 +115,9 @@ impl Row for OrgView {
         words("NAME"),
         words("STATUS"),
         words("PAUSED UNTIL"),
+        numbers("TEAMS"),
+        numbers("BALANCE"),
+        numbers("USED"),
         words("CREATED"),
     ];
 
@@ -97,6 +127,9 @@ impl Row for OrgView {
             self.name.clone(),
             self.status.to_owned(),
             optional_time(self.paused_until),
+            self.teams.to_string(),
+            self.balance.to_string(),
+            self.used.to_string(),
             time(self.created_at),
         ]
     }
@@ -109,6 +142,12 @@ impl Show for OrgView {
             ("name", self.name.clone()),
             ("status", self.status.to_owned()),
             ("paused until", optional_time(self.paused_until)),
+            ("teams", self.teams.to_string()),
+            ("stopped teams", self.stopped_teams.to_string()),
+            ("balance", self.balance.to_string()),
+            ("held", self.held.to_string()),
+            ("used", self.used.to_string()),
+            ("used today", self.used_today.to_string()),
             ("created", time(self.created_at)),
         ]
     }
@@ -117,7 +156,11 @@ impl Show for OrgView {
 /// Does what the verb says.
 pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result<(), Failure> {
     let (id, command, done) = match verb {
-        Verb::List => return list(session, output).await,
+        Verb::List {
+            filter,
+            sort,
+            reverse,
+        } => return list(session, output, filter.as_deref(), (sort, reverse)).await,
         Verb::Show { id } => return output.one(&find(session, &id).await?),
         Verb::Create { id, name } => (id.clone(), Command::CreateOrg { id, name }, "created"),
         Verb::Set { id, name } => (id.clone(), Command::RenameOrg { id, name }, "renamed"),
@@ -138,23 +181,33 @@ fn standing(id: OrgId, standing: Standing, done: &'static str) -> (OrgId, Comman
     (id, command, done)
 }
 
-async fn views(session: &Session) -> Result<Vec<OrgView>, Failure> {
+async fn list(
+    session: &Session,
+    output: Output,
+    filter: Option<&str>,
+    order: (OrgOrder, bool),
+) -> Result<(), Failure> {
     let now = session.now();
-    let orgs = org::list(session.database.pool()).await?;
-    Ok(orgs.into_iter().map(|org| OrgView::new(org, now)).collect())
-}
-
-async fn list(session: &Session, output: Output) -> Result<(), Failure> {
+    let filter = value::filter(&ORGS, filter, now)?;
+    let pool = session.database.pool();
+    let part = list::page(pool, order, &page::everything(&filter), now).await?;
+    let rows = part.rows.into_iter();
+    let views: Vec<OrgView> = rows.map(|listed| OrgView::new(listed.row, now)).collect();
     output.list(
-        &views(session).await?,
-        "No organizations yet. Make one: tollgate-admin org create <id> --name <name>",
+        &views,
+        if filter.is_all() {
+            "No organizations yet. Make one: tollgate-admin org create <id> --name <name>"
+        } else {
+            "No organization fits this filter."
+        },
     )
 }
 
 async fn find(session: &Session, id: &OrgId) -> Result<OrgView, Failure> {
-    let mut views = views(session).await?.into_iter();
-    views
-        .find(|view| view.id == *id)
+    let now = session.now();
+    let found = list::find(session.database.pool(), id, now).await?;
+    found
+        .map(|listed| OrgView::new(listed, now))
         .ok_or_else(|| Failure::not_found("organization", id))
 }
 

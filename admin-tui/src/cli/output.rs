@@ -164,7 +164,8 @@ fn json<T: Serialize + ?Sized>(document: &T) -> Result<(), Failure> {
     print(&text)
 }
 
-fn print(text: &str) -> Result<(), Failure> {
+/// Writes a text to standard output.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout
         .write_all(text.as_bytes())

@@ -3,18 +3,20 @@
 use clap::Subcommand;
 use serde::Serialize;
 use tollgate_common::command::{Command, ProviderRef};
-use tollgate_common::db::provider::{self, CredentialRow};
+use tollgate_common::db::page;
+use tollgate_common::db::provider::list::{self, ListedProvider, PROVIDERS, ProviderOrder};
 use tollgate_common::id::{OrgId, ProviderName};
 use tollgate_common::provider::{BaseUrl, Provider, ProviderKind};
 
 use super::error::Failure;
 use super::output::{Column, Output, Row, joined, or_dash, words};
+use super::value;
 use crate::session::Session;
 use credential::credential_id;
 use key::KeySource;
 
-mod credential;
-mod key;
+pub(crate) mod credential;
+pub(crate) mod key;
 mod probe;
 
 /// What can be done with providers.
@@ -34,7 +36,14 @@ pub(crate) enum Verb {
         key: KeySource,
     },
     /// List all providers
-    List,
+    List {
+        #[arg(
+            long,
+            value_name = "TEXT",
+            help = "Only those that fit, in the words of the dashboard: 'kind:openai keys>1'"
+        )]
+        filter: Option<String>,
+    },
     /// Change where a provider is
     Set {
         #[command(flatten)]
@@ -129,18 +138,15 @@ struct ProviderView {
 }
 
 impl ProviderView {
-    fn new(provider: Provider, keys: &[CredentialRow]) -> Self {
-        let own = keys
-            .iter()
-            .filter(|key| key.enabled && is(&provider, &key.provider))
-            .map(|key| key.hint.clone());
+    fn new(listed: ListedProvider) -> Self {
+        let keys = listed.keys.into_iter().filter(|key| key.enabled);
         Self {
-            keys: own.collect(),
-            name: provider.name,
-            org: provider.org_id,
-            kind: provider.kind.word(),
-            base_url: provider.base_url.to_string(),
-            enabled: provider.enabled,
+            keys: keys.map(|key| key.hint).collect(),
+            name: listed.provider.name,
+            org: listed.provider.org_id,
+            kind: listed.kind.word(),
+            base_url: listed.base_url.to_string(),
+            enabled: listed.enabled,
         }
     }
 }
@@ -182,7 +188,7 @@ fn is(provider: &Provider, reference: &ProviderRef) -> bool {
 /// Does what the verb says.
 pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result<(), Failure> {
     let (provider, command, done) = match verb {
-        Verb::List => return list(session, output).await,
+        Verb::List { filter } => return list(session, output, filter.as_deref()).await,
         Verb::Remove { name } => return remove(session, output, name.into()).await,
         Verb::AddKey { name, key } => {
             return credential::add(session, output, name.into(), &key).await;
@@ -270,27 +276,26 @@ async fn remove(session: &Session, output: Output, provider: ProviderRef) -> Res
     output.done(&view, &format!("Provider {} removed.", provider.name))
 }
 
-async fn list(session: &Session, output: Output) -> Result<(), Failure> {
-    let pool = session.database.pool();
-    let keys = provider::list_credentials(pool).await?;
-    let views: Vec<ProviderView> = provider::list(pool)
-        .await?
-        .into_iter()
-        .map(|provider| ProviderView::new(provider, &keys))
-        .collect();
+async fn list(session: &Session, output: Output, filter: Option<&str>) -> Result<(), Failure> {
+    let filter = value::filter(&PROVIDERS, filter, session.now())?;
+    let mut connection = session.database.dedicated_connection().await?;
+    let order = (ProviderOrder::Org, false);
+    let part = list::page(&mut connection, order, &page::everything(&filter)).await?;
+    let rows = part.rows.into_iter();
+    let views: Vec<ProviderView> = rows.map(|listed| ProviderView::new(listed.row)).collect();
     output.list(
         &views,
-        "No providers yet. Add one: tollgate-admin provider add <name> --kind openai --key-env OPENAI_API_KEY",
+        if filter.is_all() {
+            "No providers yet. Add one: tollgate-admin provider add <name> --kind openai --key-env OPENAI_API_KEY"
+        } else {
+            "No provider fits this filter."
+        },
     )
 }
 
 async fn find(session: &Session, reference: &ProviderRef) -> Result<ProviderView, Failure> {
-    let pool = session.database.pool();
-    let keys = provider::list_credentials(pool).await?;
-    let providers = provider::list(pool).await?;
-    providers
-        .into_iter()
-        .find(|provider| is(provider, reference))
-        .map(|provider| ProviderView::new(provider, &keys))
+    let found = list::find(session.database.pool(), reference).await?;
+    found
+        .map(ProviderView::new)
         .ok_or_else(|| Failure::not_found("provider", &reference.name))
 }

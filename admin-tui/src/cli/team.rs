@@ -2,7 +2,8 @@
 
 use clap::{ArgGroup, Subcommand};
 use tollgate_common::command::Command;
-use tollgate_common::db::{ledger, model, team};
+use tollgate_common::db::team::list::{self, TEAMS, TeamOrder};
+use tollgate_common::db::{ledger, model, page};
 use tollgate_common::id::{OrgId, TeamId};
 use tollgate_common::ledger::Account;
 use tollgate_common::money::Credits;
@@ -17,7 +18,7 @@ use crate::session::Session;
 use settings::Settings;
 use view::TeamView;
 
-mod settings;
+pub(crate) mod settings;
 mod view;
 
 /// What can be done with teams.
@@ -41,6 +42,8 @@ pub(crate) enum Verb {
         /// Only those of this organization
         #[arg(long)]
         org: Option<OrgId>,
+        #[command(flatten)]
+        narrowed: Narrowed,
     },
     /// Show one team with its credits
     Show {
@@ -63,6 +66,9 @@ pub(crate) enum Verb {
     Suspend {
         /// Which
         id: TeamId,
+        /// Cancel its open jobs too, which releases what they hold
+        #[arg(long)]
+        cancel_jobs: bool,
     },
     /// Refuse all its work for a while, or until it is resumed
     Pause {
@@ -82,7 +88,12 @@ pub(crate) enum Verb {
 /// Does what the verb says.
 pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result<(), Failure> {
     let (id, command, done) = match verb {
-        Verb::List { org } => return list(session, output, org.as_ref()).await,
+        Verb::List { org, narrowed } => {
+            return list(session, output, org.as_ref(), &narrowed).await;
+        }
+        Verb::Suspend { id, cancel_jobs } if cancel_jobs => {
+            return stop(session, output, id).await;
+        }
         Verb::Show { id } => return output.one(&find(session, &id).await?),
         Verb::Create {
             id,
@@ -112,13 +123,42 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
             };
             (id, command, "changed")
         }
-        Verb::Suspend { id } => standing(id, Standing::Suspended, "suspended"),
+        Verb::Suspend { id, .. } => standing(id, Standing::Suspended, "suspended"),
         Verb::Resume { id } => standing(id, Standing::Active, "resumed"),
         Verb::Pause { id, until } => standing(id, value::pause(until, session.now())?, "paused"),
     };
     session.execute(&command).await?;
     let view = find(session, &id).await?;
     output.done(&view, &format!("Team {id} {done}."))
+}
+
+/// Which teams are listed, and in what order.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct Narrowed {
+    #[arg(
+        long,
+        value_name = "TEXT",
+        help = "Only those that fit, in the words of the dashboard: 'status:suspended balance<100'"
+    )]
+    filter: Option<String>,
+    /// In what order: id, balance, available or used
+    #[arg(long, value_name = "ORDER", default_value = "id")]
+    sort: TeamOrder,
+    /// The order turned around
+    #[arg(long)]
+    reverse: bool,
+}
+
+/// Suspends a team and then cancels its open jobs, so that no new ones come in between.
+async fn stop(session: &Session, output: Output, id: TeamId) -> Result<(), Failure> {
+    let (id, command, _) = standing(id, Standing::Suspended, "");
+    session.execute(&command).await?;
+    let cancelled = session.cancel_open_jobs(&id, None).await?;
+    let view = find(session, &id).await?;
+    output.done(
+        &view,
+        &format!("Team {id} suspended, {cancelled} jobs cancelled."),
+    )
 }
 
 fn standing(id: TeamId, standing: Standing, done: &'static str) -> (TeamId, Command, &'static str) {
@@ -142,33 +182,42 @@ async fn require_default_model(session: &Session, settings: &Settings) -> Result
     }
 }
 
-async fn list(session: &Session, output: Output, org: Option<&OrgId>) -> Result<(), Failure> {
+async fn list(
+    session: &Session,
+    output: Output,
+    org: Option<&OrgId>,
+    narrowed: &Narrowed,
+) -> Result<(), Failure> {
     if let Some(org) = org {
         org::require(session, org).await?;
     }
-    let pool = session.database.pool();
     let now = session.now();
-    let accounts = ledger::list_accounts(pool).await?;
-    let account = |id: &TeamId| accounts.iter().find(|account| account.team_id == *id);
-    let views: Vec<TeamView> = team::list(pool)
-        .await?
+    let filter = value::filter(&TEAMS, narrowed.filter.as_deref(), now)?;
+    let order = (narrowed.sort, narrowed.reverse);
+    let pool = session.database.pool();
+    let part = list::page(pool, order, &page::everything(&filter), now).await?;
+    let views: Vec<TeamView> = part
+        .rows
         .into_iter()
-        .filter(|team| org.is_none_or(|org| team.org_id == *org))
-        .map(|team| TeamView::new(account(&team.id).cloned(), team, now))
+        .map(|listed| listed.row)
+        .filter(|listed| org.is_none_or(|org| listed.team.org_id == *org))
+        .map(|listed| TeamView::new(listed, now))
         .collect();
     output.list(
         &views,
-        "No teams. Make one: tollgate-admin team create <id> --org <organization>",
+        if filter.is_all() {
+            "No teams. Make one: tollgate-admin team create <id> --org <organization>"
+        } else {
+            "No team fits this filter."
+        },
     )
 }
 
 async fn find(session: &Session, id: &TeamId) -> Result<TeamView, Failure> {
-    let account = ledger::find_account(session.database.pool(), id).await?;
-    let teams = team::list(session.database.pool()).await?;
-    teams
-        .into_iter()
-        .find(|team| team.id == *id)
-        .map(|team| TeamView::new(account, team, session.now()))
+    let now = session.now();
+    let found = list::find(session.database.pool(), id, now).await?;
+    found
+        .map(|listed| TeamView::new(listed, now))
         .ok_or_else(|| Failure::not_found("team", id))
 }
 

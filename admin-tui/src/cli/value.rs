@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tollgate_common::clock::{Timestamp, parse_span};
+use tollgate_common::filter::{Filter, Vocabulary};
 use tollgate_common::money::{Credits, NanoUsd};
 use tollgate_common::standing::Standing;
 
@@ -92,6 +93,16 @@ pub(crate) fn pause(until: Option<Moment>, now: Timestamp) -> Result<Standing, F
     Ok(Standing::Paused {
         until: until.transpose()?,
     })
+}
+
+/// Reads a filter in the words of the dashboard's list.
+pub(super) fn filter(
+    vocabulary: &'static Vocabulary,
+    text: Option<&str>,
+    now: Timestamp,
+) -> Result<Filter, Failure> {
+    Filter::parse(vocabulary, text.unwrap_or_default(), now)
+        .map_err(|why| Failure::Usage(format!("--filter: {why}")))
 }
 
 /// Reads a span of at most a century.

@@ -8,6 +8,7 @@ use tollgate_common::limit::Limits;
 use tollgate_common::secret::Secret;
 
 use super::export::Export;
+use super::memory::SavedFilter;
 
 /// Something to be done outside the screen, and what to say when it is.
 #[derive(Debug)]
@@ -81,6 +82,13 @@ pub(crate) enum Operation {
     Command(Box<Command>),
     /// Several commands, one after the other; the first failure ends them.
     Commands(Vec<Command>),
+    /// Suspends teams, one after the other.
+    StopTeams {
+        /// Which.
+        ids: Vec<TeamId>,
+        /// Whether their open jobs are cancelled too.
+        cancel_jobs: bool,
+    },
     /// A new key, made on the way so that no message holds it.
     CreateKey {
         /// Whose.
@@ -124,6 +132,10 @@ pub(crate) enum Operation {
     },
     /// The check of the whole ledger.
     Verify,
+    /// Keeps a filter for the next time.
+    SaveFilter(SavedFilter),
+    /// Forgets the saved filter of this name.
+    ForgetFilter(String),
 }
 
 /// Commands that store a provider's secret.

@@ -9,6 +9,7 @@ use tollgate_common::clock::Timestamp;
 use tollgate_common::role::Role;
 
 use super::charset::Charset;
+use super::clipboard::Clipboard;
 use super::keys::{Action, Keymap};
 use super::theme::Theme;
 
@@ -91,6 +92,8 @@ pub(crate) struct Context {
     pub(crate) link: Link,
     /// Whether the screen is held still.
     pub(crate) frozen: bool,
+    /// What stands between a copied text and the terminal's clipboard.
+    pub(crate) clipboard: Clipboard,
 }
 
 impl Context {

@@ -22,6 +22,11 @@ pub(crate) fn number(value: i64) -> String {
     text
 }
 
+/// A count of any type, with thousands set apart.
+pub(crate) fn count(things: impl TryInto<i64>) -> String {
+    number(things.try_into().unwrap_or(i64::MAX))
+}
+
 /// Credits: never with a currency.
 pub(crate) fn credits(amount: Credits) -> String {
     number(amount.0)
@@ -84,7 +89,9 @@ pub(crate) fn moment(moment: Timestamp) -> String {
 }
 
 /// A share of a whole in percent with one decimal; a dash of nothing.
-pub(crate) fn percent(part: i64, whole: i64) -> String {
+pub(crate) fn percent(part: impl TryInto<i64>, whole: impl TryInto<i64>) -> String {
+    let part: i64 = part.try_into().unwrap_or(i64::MAX);
+    let whole: i64 = whole.try_into().unwrap_or(i64::MAX);
     if whole <= 0 {
         return "-".to_owned();
     }

@@ -7,9 +7,11 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 mod action;
 mod keymap;
+mod table;
 
 pub(crate) use action::Action;
 pub(crate) use keymap::Keymap;
+pub(crate) use table::{KeyLine, key_table};
 
 /// One key with what is held down with it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

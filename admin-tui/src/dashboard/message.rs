@@ -2,7 +2,6 @@
 
 use crossterm::event::MouseEvent;
 use ratatui::layout::Size;
-use tollgate_common::clock::Timestamp;
 
 use super::change::{Change, Outcome};
 use super::keys::Key;
@@ -30,7 +29,7 @@ pub(crate) enum Message {
     /// Something in the database has changed.
     Changed,
     /// It is later now.
-    Tick(Timestamp),
+    Tick,
     /// The program is to end.
     Quit,
 }

@@ -6,6 +6,7 @@ use tollgate_common::clock::Timestamp;
 
 use super::change::Change;
 use super::context::Context;
+use super::memory::{Memory, SavedFilter};
 use super::screens::{self, Screen};
 use super::step::{Slot, Tone};
 use super::tab::Tab;
@@ -48,6 +49,10 @@ pub(super) struct Toast {
 }
 
 /// The dashboard's whole state.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a fact of its own that may hold beside any other"
+)]
 #[derive(Debug)]
 pub(crate) struct Model {
     /// What screens and windows may look at.
@@ -67,6 +72,8 @@ pub(crate) struct Model {
     pub(super) has_focus: bool,
     pub(super) mouse: bool,
     pub(super) finished: bool,
+    /// What is remembered of the user.
+    pub(super) memory: Memory,
 }
 
 impl Model {
@@ -89,9 +96,21 @@ impl Model {
             has_focus: true,
             mouse: false,
             finished: false,
+            memory: Memory::default(),
         };
         model.push(screens::root(Tab::Overview));
         model
+    }
+
+    /// The same with what is remembered from before.
+    pub(crate) fn with_filters(mut self, filters: Vec<SavedFilter>) -> Self {
+        self.memory.filters = filters;
+        self
+    }
+
+    /// Takes note that the surface has the mouse.
+    pub(crate) const fn take_mouse(&mut self) {
+        self.mouse = true;
     }
 
     /// Whether the program is to end.

@@ -3,10 +3,10 @@
 
 use std::cell::Cell;
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::CommandFactory as _;
 use crossterm::event::EventStream;
 use ratatui::layout::Size;
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,18 +15,20 @@ use tollgate_common::clock::{Clock as _, SystemClock};
 use tollgate_common::db::Engine;
 
 use super::charset::Charset;
+use super::clipboard::{self, Clipboard};
 use super::context::{Context, Link};
 use super::message::Message;
 use super::model::Model;
 use super::runner::Runner;
 use super::settings_file::SettingsFile;
 use super::store::Source;
-use super::surface;
+use super::surface::{self, Surface as _};
 use super::theme::{Theme, ThemeName};
-use crate::cli::Options;
+use super::{crash, files, memory};
 use crate::cli::error::Failure;
+use crate::cli::{Arguments, Options};
 use crate::rights::Rights;
-use crate::session::Session;
+use crate::session::{Session, variable};
 
 /// The least time between two frames, on this machine and over a network.
 const FRAME_GAP: Duration = Duration::from_millis(16);
@@ -35,8 +37,12 @@ const FRAME_GAP_REMOTE: Duration = Duration::from_millis(33);
 /// How the dashboard is to look; what is not said comes from the settings file or the terminal.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Looks {
-    /// Colours of the dashboard: ansi, dark, light or mono [default: ansi, or mono if NO_COLOR is set]
-    #[arg(long, value_name = "THEME")]
+    #[arg(
+        long,
+        value_name = "THEME",
+        help = "Colours of the dashboard: ansi, dark, light or mono [default: ansi, or mono if \
+                NO_COLOR is set]"
+    )]
     pub(crate) theme: Option<ThemeName>,
     /// Characters of the dashboard: ascii, block or braille [default: by the locale]
     #[arg(long, value_name = "CHARSET")]
@@ -44,10 +50,26 @@ pub(crate) struct Looks {
     /// What the dashboard's header calls this installation [default: the database engine]
     #[arg(long, value_name = "NAME")]
     pub(crate) environment: Option<String>,
+    /// Take the mouse wheel from the start; m gives it back
+    #[arg(long)]
+    pub(crate) mouse: bool,
 }
 
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|text| !text.is_empty())
+impl Looks {
+    /// These, and where they say nothing, those others.
+    pub(crate) fn or(self, others: Self) -> Self {
+        Self {
+            theme: self.theme.or(others.theme),
+            charset: self.charset.or(others.charset),
+            environment: self.environment.or(others.environment),
+            mouse: self.mouse || others.mouse,
+        }
+    }
+}
+
+/// How the subcommands are used.
+fn usage() -> String {
+    Arguments::command().render_help().to_string()
 }
 
 /// The colours that an option, the environment or the settings file asks for.
@@ -85,27 +107,35 @@ pub(crate) async fn run(
     file: &SettingsFile,
 ) -> Result<(), Failure> {
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage(
-            "the dashboard needs a terminal; scripts use the subcommands, see tollgate-admin --help"
-                .to_owned(),
-        ));
+        return Err(Failure::Usage(format!(
+            "the dashboard needs a terminal; scripts use the subcommands\n\n{}",
+            usage()
+        )));
     }
-    let session = Session::open(options, rights).await?;
-    let context = context(&session, looks, file);
+    let session = Session::open_later(options, rights)?;
+    let mut context = context(&session, looks, file);
+    context.clipboard = clipboard::find_out().await;
     let source = Source {
         session,
-        files: state_folder(),
+        files: files::state_folder(),
+        is_checked: Cell::new(false),
         check: Cell::new(None),
     };
-    let model = Model::new(context, source.has_bell());
+    // What cannot be read now is named when a filter is saved.
+    let filters = memory::read(&source.files).unwrap_or_default();
+    let mut model = Model::new(context, source.has_bell()).with_filters(filters);
     let gap = if variable("SSH_CONNECTION").is_some() {
         FRAME_GAP_REMOTE
     } else {
         FRAME_GAP
     };
-    restore_on_panic();
-    let tty = surface::enter(file.synchronized.unwrap_or(true)).map_err(Failure::Output)?;
+    crash::report_panics();
+    let mut tty = surface::enter(file.synchronized.unwrap_or(true)).map_err(Failure::Output)?;
     let result = async {
+        if looks.mouse || file.mouse == Some(true) {
+            tty.take_mouse(true)?;
+            model.take_mouse();
+        }
         let mut runner = Runner::new(tty, model, source, Arc::new(SystemClock), gap)?;
         quit_on_signals(runner.sender())?;
         runner.run(EventStream::new()).await
@@ -127,7 +157,10 @@ fn context(session: &Session, looks: &Looks, file: &SettingsFile) -> Context {
         Engine::Sqlite => "sqlite",
         Engine::Postgres => "postgres",
     };
-    let environment = looks.environment.clone().or(file.environment.clone());
+    let environment = looks
+        .environment
+        .clone()
+        .or_else(|| file.environment.clone());
     let rights = session.rights();
     Context {
         now: SystemClock.now(),
@@ -142,15 +175,8 @@ fn context(session: &Session, looks: &Looks, file: &SettingsFile) -> Context {
         read_only: rights.read_only,
         link: Link::Connecting,
         frozen: false,
+        clipboard: Clipboard::Terminal,
     }
-}
-
-/// Where keys, exports and reports of crashes go.
-pub(crate) fn state_folder() -> PathBuf {
-    let home = || PathBuf::from(variable("HOME").unwrap_or_else(|| ".".to_owned()));
-    let base = variable("XDG_STATE_HOME").map(PathBuf::from);
-    base.unwrap_or_else(|| home().join(".local/state"))
-        .join("tollgate-admin")
 }
 
 fn quit_on_signals(sender: mpsc::Sender<Message>) -> std::io::Result<()> {
@@ -165,17 +191,4 @@ fn quit_on_signals(sender: mpsc::Sender<Message>) -> std::io::Result<()> {
         let _ = sender.send(Message::Quit).await;
     });
     Ok(())
-}
-
-/// What the process exits with after a panic, as Rust's own runtime does.
-const EXIT_PANIC: i32 = 101;
-
-/// Gives the terminal back before a panic is reported, whichever task it was in, and ends.
-fn restore_on_panic() {
-    let report = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        surface::leave();
-        report(panic);
-        std::process::exit(EXIT_PANIC);
-    }));
 }

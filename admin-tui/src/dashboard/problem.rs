@@ -12,6 +12,8 @@ pub(crate) struct Problem {
     pub(crate) sentence: String,
     /// Whether the database cannot be reached, so that everything else would fail too.
     pub(crate) is_offline: bool,
+    /// Whether the way to the database broke before it said whether the change was made.
+    pub(crate) is_lost: bool,
 }
 
 impl Problem {
@@ -20,7 +22,16 @@ impl Problem {
         Self {
             sentence: sentence.into(),
             is_offline: false,
+            is_lost: false,
         }
+    }
+
+    /// The same, for the next of several changes of which so many were made.
+    pub(crate) fn after(mut self, done: usize, of: usize) -> Self {
+        if of > 1 {
+            self.sentence = format!("{done} of {of} done; then: {}", self.sentence);
+        }
+        self
     }
 }
 
@@ -28,6 +39,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let is_offline = error.is_unreachable();
         Self {
+            is_lost: matches!(error, StoreError::Unanswered(_)),
             sentence: error.to_string(),
             is_offline,
         }

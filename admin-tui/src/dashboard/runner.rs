@@ -105,10 +105,7 @@ impl<B: Surface, S: Store> Runner<B, S> {
                     None => break,
                 },
                 Some(message) = self.inbox.recv() => self.take(message)?,
-                () = tokio::time::sleep_until(wake) => {
-                    let now = self.clock.now();
-                    self.take(Message::Tick(now))?;
-                }
+                () = tokio::time::sleep_until(wake) => self.take(Message::Tick)?,
             }
             while let Ok(message) = self.inbox.try_recv() {
                 self.take(message)?;
@@ -228,11 +225,5 @@ impl<B: Surface, S: Store> Runner<B, S> {
         })?;
         self.shown = Some(frame);
         Ok(())
-    }
-
-    /// The surface, for tests to look at.
-    #[cfg(test)]
-    pub(crate) fn surface(&self) -> &B {
-        self.terminal.backend()
     }
 }

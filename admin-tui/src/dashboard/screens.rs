@@ -21,6 +21,7 @@ pub(crate) mod models;
 pub(crate) mod orgs;
 pub(crate) mod overview;
 pub(crate) mod providers;
+mod sections;
 pub(crate) mod settings;
 pub(crate) mod teams;
 
@@ -63,6 +64,11 @@ pub(crate) trait Screen: fmt::Debug + Send {
     /// Takes a filter text. An error is shown where it is typed.
     fn set_filter(&mut self, _text: &str, _context: &Context) -> Result<Vec<Step>, String> {
         Err("this screen has nothing to filter".to_owned())
+    }
+
+    /// Sorts its list by the order of this place in its menu of orders.
+    fn sort(&mut self, _order: usize, _context: &Context) -> Vec<Step> {
+        Vec::new()
     }
 
     /// What Tab would complete a filter to: the text before the cursor, changed.
@@ -111,7 +117,10 @@ pub(crate) const TABLES: &[(&str, &[Binding])] = &[
     ("Keys", keys::BINDINGS),
     ("Credits", credits::BINDINGS),
     ("Models", models::BINDINGS),
+    ("Groups", models::groups::BINDINGS),
+    ("Model", models::detail::BINDINGS),
     ("Providers", providers::BINDINGS),
+    ("Provider", providers::detail::BINDINGS),
     ("Audit", audit::BINDINGS),
     ("Settings", settings::BINDINGS),
 ];
@@ -126,5 +135,17 @@ pub(crate) fn place_of(found: &Found) -> Vec<Step> {
         "provider" => Tab::Providers,
         _ => Tab::Jobs,
     };
-    vec![Step::Go(tab), Step::Filter(found.id.clone(), true)]
+    // Free text would find others too whose names hold this one.
+    let screen = root(tab);
+    let exact = ["id:", &format!("{}:", found.noun)]
+        .into_iter()
+        .find(|word| {
+            screen
+                .complete_filter(word.trim_end_matches(':'))
+                .iter()
+                .any(|w| w == word)
+        })
+        .map(|word| format!("{word}{}", found.id));
+    let text = exact.unwrap_or_else(|| found.id.clone());
+    vec![Step::Go(tab), Step::Filter(text, true)]
 }

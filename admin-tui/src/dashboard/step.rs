@@ -32,6 +32,8 @@ pub(crate) enum Step {
     Close,
     /// Give the screen a filter text; `true` if it stays.
     Filter(String, bool),
+    /// Sort the screen's list: by the order of this place in its menu.
+    Sort(usize),
     /// Do what a key of the screen would.
     Perform(Action),
     /// Change something.
@@ -44,6 +46,12 @@ pub(crate) enum Step {
     CopySecret(Secret),
     /// Take other colours.
     Theme(ThemeName),
+    /// Remember what was typed into the palette.
+    Remember(String),
+    /// Give the screen a filter that stays, and keep it under a name: the name, then the filter.
+    SaveFilter(String, String),
+    /// Forget the saved filter of this name.
+    ForgetFilter(String),
     /// End the program.
     Quit,
 }

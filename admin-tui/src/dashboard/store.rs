@@ -87,7 +87,7 @@ pub(crate) struct Found {
     pub(crate) noun: &'static str,
     /// Its id.
     pub(crate) id: String,
-    /// Its id and name.
+    /// What else tells it apart: a name, whose it is.
     pub(crate) label: String,
 }
 
@@ -106,7 +106,11 @@ pub(crate) trait Store: 'static {
 
 impl Store for Source {
     async fn load(&self, query: Query) -> Result<Answer, Problem> {
-        match tokio::time::timeout(READ_TIME, Box::pin(read(self, query))).await {
+        let reading = async {
+            self.require_current().await?;
+            read(self, query).await
+        };
+        match tokio::time::timeout(READ_TIME, Box::pin(reading)).await {
             Ok(result) => result,
             Err(_) => Err(Problem {
                 sentence: format!(
@@ -114,6 +118,7 @@ impl Store for Source {
                     READ_TIME.as_secs()
                 ),
                 is_offline: true,
+                is_lost: false,
             }),
         }
     }

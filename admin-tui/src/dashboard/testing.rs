@@ -1,18 +1,30 @@
 //! What the dashboard's tests share: a context at a fixed moment, a store that answers from a
 //! table, and buffers as text with their styles.
 
+use std::cell::Cell;
+use std::path::Path;
 use std::sync::Arc;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Size;
 use ratatui::style::Style;
 use tollgate_common::clock::Timestamp;
+use tollgate_common::config::Config;
+use tollgate_common::db::{Access, Database, migrate};
 use tollgate_common::role::Role;
 
 use super::charset::Charset;
+use super::clipboard::Clipboard;
 use super::context::{Context, Link};
 use super::keys::Keymap;
+use super::store::Source;
 use super::theme::{Theme, ThemeName};
+use crate::cli::Options;
+use crate::rights::Rights;
+use crate::session::Session;
+
+pub(crate) mod installation;
+pub(crate) mod stand;
 
 /// 2026-07-01T12:41:11Z: the moment of all tests.
 pub(crate) const NOW: Timestamp = Timestamp::from_micros(1_782_909_671_000_000);
@@ -32,6 +44,7 @@ pub(crate) fn context() -> Context {
         read_only: None,
         link: Link::Live(NOW),
         frozen: false,
+        clipboard: Clipboard::Terminal,
     }
 }
 
@@ -67,4 +80,27 @@ fn described(y: u16, start: u16, end: u16, style: Style) -> String {
     };
     let (fg, bg) = (colour(style.fg), colour(style.bg));
     format!("{y}:{start}-{end} {fg} {bg} {:?}", style.add_modifier)
+}
+
+/// An empty database with the present schema in a folder, as the dashboard opens it.
+pub(crate) async fn source(folder: &Path) -> Source {
+    let url = format!("sqlite:{}", folder.join("test.db").display());
+    let config = Config {
+        database: url.parse().unwrap(),
+        ..Config::default()
+    };
+    let database = Database::connect(&config, Access::Create).await.unwrap();
+    migrate::migrate(&database).await.unwrap();
+    let options = Options {
+        database_url: Some(url),
+        actor: Some("alice".to_owned()),
+        ..Options::default()
+    };
+    let rights = Rights::new(&options, None, None).unwrap();
+    Source {
+        session: Session::open(&options, rights).await.unwrap(),
+        files: folder.join("state"),
+        check: Cell::new(None),
+        is_checked: Cell::new(true),
+    }
 }

@@ -47,6 +47,8 @@ impl FromStr for ThemeName {
 /// How each kind of thing looks.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Theme {
+    /// Its name.
+    pub(crate) name: ThemeName,
     /// Ordinary text.
     pub(crate) text: Style,
     /// What matters less.
@@ -76,36 +78,38 @@ pub(crate) struct Theme {
 impl Theme {
     /// The theme of this name.
     pub(crate) const fn of(name: ThemeName) -> Self {
-        match name {
-            ThemeName::Ansi => Self::coloured(&[
+        let colours = match name {
+            ThemeName::Ansi => [
                 Color::DarkGray,
                 Color::Green,
                 Color::Yellow,
                 Color::Red,
                 Color::Cyan,
-            ]),
-            ThemeName::Dark => Self::coloured(&[
+            ],
+            ThemeName::Dark => [
                 Color::Rgb(0x8a, 0x93, 0xa2),
                 Color::Rgb(0x7f, 0xd1, 0x8c),
                 Color::Rgb(0xf0, 0xc6, 0x74),
                 Color::Rgb(0xff, 0x7b, 0x72),
                 Color::Rgb(0x79, 0xc0, 0xff),
-            ]),
-            ThemeName::Light => Self::coloured(&[
+            ],
+            ThemeName::Light => [
                 Color::Rgb(0x6a, 0x73, 0x7d),
                 Color::Rgb(0x1a, 0x7f, 0x37),
                 Color::Rgb(0x8a, 0x5a, 0x00),
                 Color::Rgb(0xb3, 0x1d, 0x28),
                 Color::Rgb(0x05, 0x50, 0xae),
-            ]),
-            ThemeName::Mono => Self::mono(),
-        }
+            ],
+            ThemeName::Mono => return Self::mono(),
+        };
+        Self::coloured(name, colours)
     }
 
-    const fn coloured(colours: &[Color; 5]) -> Self {
-        let [quiet, good, warn, bad, accent] = *colours;
+    const fn coloured(name: ThemeName, colours: [Color; 5]) -> Self {
+        let [quiet, good, warn, bad, accent] = colours;
         let plain = Style::new();
         Self {
+            name,
             text: plain,
             dim: plain.fg(quiet),
             title: plain.add_modifier(Modifier::BOLD),
@@ -125,6 +129,7 @@ impl Theme {
         let plain = Style::new();
         let bold = plain.add_modifier(Modifier::BOLD);
         Self {
+            name: ThemeName::Mono,
             text: plain,
             dim: plain,
             title: bold,

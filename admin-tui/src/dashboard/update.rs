@@ -43,13 +43,13 @@ impl Model {
             Message::Changed => self.changed = true,
             Message::Answer(ticket, result) => self.answer(ticket, *result, &mut effects),
             Message::Done(ticket, change, result) => {
-                self.done(ticket, change, result, &mut effects)
+                self.done(ticket, change, result, &mut effects);
             }
             Message::Quit => {
                 self.finished = true;
                 effects.push(Effect::Quit);
             }
-            Message::Tick(_) => {}
+            Message::Tick => {}
         }
         self.expire(&mut effects);
         self.refresh_if_due(&mut effects);
@@ -122,6 +122,7 @@ impl Model {
                 Step::Open(window) => self.open(window, effects),
                 Step::Close => self.windows.retain(|window| window.number != owner),
                 Step::Filter(text, stays) => self.filter(owner, &text, stays, effects),
+                Step::Sort(order) => self.sort(order, effects),
                 Step::Perform(action) => self.perform(action, effects),
                 Step::Change(change) => self.change(owner, change, effects),
                 Step::Say(tone, text) => self.say(tone, text),
@@ -135,6 +136,9 @@ impl Model {
                 }
                 Step::CopySecret(secret) => effects.push(Effect::Copy(secret)),
                 Step::Theme(theme) => self.context.theme = Theme::of(theme),
+                Step::Remember(text) => self.memory.remember(text),
+                Step::SaveFilter(name, text) => self.save_filter(owner, name, text, effects),
+                Step::ForgetFilter(name) => self.forget_filter(name, effects),
                 Step::Quit => {
                     self.finished = true;
                     effects.push(Effect::Quit);
@@ -177,7 +181,7 @@ impl Model {
         }
     }
 
-    fn change(&mut self, owner: Owner, change: Box<Change>, effects: &mut Vec<Effect>) {
+    pub(super) fn change(&mut self, owner: Owner, change: Box<Change>, effects: &mut Vec<Effect>) {
         let request = self.next_number();
         let ticket = Ticket {
             owner,
@@ -213,11 +217,16 @@ impl Model {
         let window = self.windows.iter_mut().find(|w| w.number == ticket.owner);
         if let Some(window) = window {
             window.waiting.remove(&ticket.request);
-            if window.requests.get(&ticket.slot) == Some(&ticket.request)
-                && let Ok(answer) = result
-            {
-                let steps = window.item.receive(ticket.slot, answer, &self.context);
-                self.follow(ticket.owner, steps, effects);
+            if window.requests.get(&ticket.slot) != Some(&ticket.request) {
+                return;
+            }
+            match result {
+                Ok(answer) => {
+                    let steps = window.item.receive(ticket.slot, answer, &self.context);
+                    self.follow(ticket.owner, steps, effects);
+                }
+                Err(problem) if problem.is_offline => {}
+                Err(problem) => self.say(Tone::Bad, problem.sentence),
             }
             return;
         }
@@ -289,6 +298,10 @@ impl Model {
             None => {}
         }
         if let Some(key) = outcome.key {
+            // What is shown once must be selectable with the mouse.
+            if std::mem::take(&mut self.mouse) {
+                effects.push(Effect::Mouse(false));
+            }
             self.open(Box::new(KeyWindow::new(key.team_id, key.plain)), effects);
         }
         if !outcome.lines.is_empty() {

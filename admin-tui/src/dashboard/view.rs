@@ -3,6 +3,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use tollgate_common::role::Role;
 use unicode_width::UnicodeWidthStr as _;
 
 use super::context::{Class, Context, Link};
@@ -77,10 +78,10 @@ fn draw_header(area: Rect, buffer: &mut Buffer, model: &Model) {
     }
     crumbs.extend(model.place.iter().filter_map(|opened| opened.item.crumb()));
     let (freshness, needs_look) = context.freshness();
-    let mode = if context.read_only.is_some() {
-        "RO"
-    } else {
-        "RW"
+    let mode = match (context.read_only, context.role) {
+        (Some(_), _) | (None, Role::Viewer) => "RO",
+        (None, Role::Operator) => "RW operator",
+        (None, Role::Owner) => "RW",
     };
     let rights = format!(
         "{}  {mode}  {}  {freshness} ",

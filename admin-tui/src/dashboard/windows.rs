@@ -112,3 +112,13 @@ pub(crate) fn framed(
         ..inside
     }
 }
+
+/// Says where there is more than what is seen: of so many lines, `room` from `skip` on.
+pub(crate) const fn scrolled((skip, room, count): (usize, usize, usize)) -> &'static str {
+    match (skip > 0, skip + room < count) {
+        (true, true) => "more above and below",
+        (true, false) => "more above",
+        (false, true) => "more below",
+        (false, false) => "",
+    }
+}

@@ -62,15 +62,44 @@ pub async fn execute(
         .write(async |connection| {
             // Locks out other administrators, so that what is read below stays as it is.
             sqlx::query(BUMP_REVISION).execute(&mut *connection).await?;
-            if let Some(expected) = actor.expected {
-                conflict::check(connection, command, expected, actor.now).await?;
-            }
-            let replaced = before::of(connection, command).await?;
-            let applied = apply(connection, database, actor, command).await?;
-            audit::insert(connection, actor, command, replaced).await?;
-            Ok(applied)
+            change(connection, database, actor, command).await
         })
         .await
+}
+
+/// Makes many changes in their order, all or none.
+pub async fn execute_all(
+    database: &Database,
+    changes: &[(Actor<'_>, &Command)],
+) -> Result<(), CommandError> {
+    for (actor, command) in changes {
+        actor.role.allows(command)?;
+    }
+    database
+        .write(async |connection| {
+            sqlx::query(BUMP_REVISION).execute(&mut *connection).await?;
+            for (actor, command) in changes {
+                change(connection, database, *actor, command).await?;
+            }
+            Ok(())
+        })
+        .await
+}
+
+/// One change and its record, inside a transaction that has locked out other administrators.
+async fn change(
+    connection: &mut AnyConnection,
+    database: &Database,
+    actor: Actor<'_>,
+    command: &Command,
+) -> Result<Applied, CommandError> {
+    if let Some(expected) = actor.expected {
+        conflict::check(connection, command, expected, actor.now).await?;
+    }
+    let replaced = before::of(connection, command).await?;
+    let applied = apply(connection, database, actor, command).await?;
+    audit::insert(connection, actor, command, replaced).await?;
+    Ok(applied)
 }
 
 async fn apply(

@@ -1,7 +1,7 @@
 //! SQL of the audit log.
 
 use serde_json::Value;
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::AnyConnection;
 
 use super::StoreError;
 use super::admin::Actor;
@@ -9,6 +9,10 @@ use super::rows::Columns;
 use crate::clock::Timestamp;
 use crate::command::Command;
 use crate::id::AuditId;
+
+mod page;
+
+pub use page::{ABOVE_MAX, AuditPage, COUNT_MAX, LOOKED_AT_MAX, Place, VOCABULARY, page, page_sql};
 
 const INSERT_RECORD: &str = "
     INSERT INTO audit_log (id, at, actor, action, target, detail, reason, origin, before)
@@ -74,48 +78,6 @@ pub struct AuditRecord {
     pub origin: Option<String>,
     /// What the change replaced, as JSON with the keys of `detail`, if it replaced something.
     pub before: Option<String>,
-}
-
-/// The newest records.
-pub const LIST_RECORDS: &str = "
-    SELECT id, at, actor, action, target, detail, reason, origin, before
-    FROM audit_log
-    WHERE id < $1
-    ORDER BY id DESC
-    LIMIT $2";
-
-/// The newest records about one target.
-pub const LIST_RECORDS_OF: &str = "
-    SELECT id, at, actor, action, target, detail, reason, origin, before
-    FROM audit_log
-    WHERE target = $3 AND id < $1
-    ORDER BY id DESC
-    LIMIT $2";
-
-/// Sorts after every id.
-const LAST: &str = "audit_z";
-
-/// The newest records before `before`, of one target or of all.
-pub async fn list(
-    pool: &AnyPool,
-    target: Option<&str>,
-    before: Option<AuditId>,
-    limit: i64,
-) -> Result<Vec<AuditRecord>, StoreError> {
-    let sql = if target.is_some() {
-        LIST_RECORDS_OF
-    } else {
-        LIST_RECORDS
-    };
-    let before = before.map_or_else(|| LAST.to_owned(), |id| id.to_string());
-    let mut query = sqlx::query(sql).bind(before).bind(limit);
-    if let Some(target) = target {
-        query = query.bind(target.to_owned());
-    }
-    let rows = query.fetch_all(pool).await?;
-    rows.iter()
-        .map(|row| read_record(&mut Columns::of(row)))
-        .collect()
 }
 
 fn read_record(columns: &mut Columns<'_>) -> Result<AuditRecord, StoreError> {

@@ -98,7 +98,7 @@ pub(crate) async fn insert_jobs(
     Ok(())
 }
 
-fn bind_new_job(values: &mut Values, job: &Job) {
+pub(super) fn bind_new_job(values: &mut Values, job: &Job) {
     values.push_text(job.id);
     values.push_text(&job.team_id);
     values.push_text(&job.org_id);

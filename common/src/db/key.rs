@@ -4,7 +4,7 @@ use sqlx::{AnyConnection, AnyPool};
 
 use super::StoreError;
 use super::limit::{limit_query, read_limits};
-use super::rows::Columns;
+use super::rows::{Columns, Values, execute_tuples};
 use crate::clock::Timestamp;
 use crate::command::{Command, CommandError, KeySettings, NewKey};
 use crate::id::{KeyId, TeamId};
@@ -220,4 +220,26 @@ fn read_key(columns: &mut Columns<'_>) -> Result<VirtualKey, StoreError> {
         revoked_at: columns.optional_time()?,
         created_at: columns.time()?,
     })
+}
+
+/// When keys were accepted last, around the rows. The policy's revision does not move: no proxy
+/// decides by it.
+const MARK_USED: (&str, &str) = (
+    "UPDATE virtual_keys SET used_at = v.column2 FROM (VALUES ",
+    ") AS v WHERE virtual_keys.id = v.column1",
+);
+
+const MICROS_PER_MINUTE: i64 = 60_000_000;
+
+/// Notes in which minute each of these keys was accepted last.
+pub(crate) async fn mark_used(
+    connection: &mut AnyConnection,
+    used: &[(KeyId, i64)],
+) -> Result<(), StoreError> {
+    let bind = |values: &mut Values, (id, minute): &(KeyId, i64)| {
+        values.push_text(id);
+        values.push(minute.saturating_mul(MICROS_PER_MINUTE));
+    };
+    execute_tuples(connection, MARK_USED, 2, used, bind).await?;
+    Ok(())
 }

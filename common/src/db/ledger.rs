@@ -33,7 +33,7 @@ pub const LOCK_POSTGRES: &str = " ORDER BY team_id COLLATE \"C\" FOR UPDATE";
 /// The order alone: the transaction has locked the file.
 pub const LOCK_SQLITE: &str = " ORDER BY team_id";
 
-fn read_account(columns: &mut Columns<'_>) -> Result<Account, StoreError> {
+pub(crate) fn read_account(columns: &mut Columns<'_>) -> Result<Account, StoreError> {
     Ok(Account {
         team_id: columns.parse()?,
         balance: Credits(columns.take()?),

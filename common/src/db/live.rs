@@ -1,11 +1,11 @@
 //! SQL of what nodes tell of the present.
 
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::{AnyConnection, AnyPool, Connection as _};
 
-use super::StoreError;
 use super::rows::Columns;
+use super::{Database, StoreError, key};
 use crate::clock::Timestamp;
-use crate::id::NodeId;
+use crate::id::{KeyId, NodeId};
 use crate::live::{NodeFigures, Traffic};
 
 const UPSERT_FIGURES: &str = "
@@ -24,33 +24,65 @@ fn json(value: &impl serde::Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Inconsistent(error.to_string()))
 }
 
-/// Writes a node's present.
-pub async fn tell(
+/// What a node has to tell at one time.
+#[derive(Debug, Clone, Copy)]
+pub struct News<'a> {
+    /// The node.
+    pub node_id: NodeId,
+    /// When, by its clock.
+    pub now: Timestamp,
+    /// Its present, if that has changed.
+    pub figures: Option<&'a NodeFigures>,
+    /// What passed in a minute, if that has grown; in place of what it told of this minute before.
+    pub traffic: Option<(i64, &'a Traffic)>,
+    /// Keys that were accepted, each with the minute of its last use.
+    pub used_keys: &'a [(KeyId, i64)],
+    /// Nodes that are gone, and minutes before this one, are forgotten.
+    pub forget_before: Option<i64>,
+}
+
+/// Writes what a node has to tell, in one transaction.
+pub async fn tell(database: &Database, news: &News<'_>) -> Result<(), StoreError> {
+    let mut connection = database.pool().acquire().await?;
+    let mut transaction = connection.begin_with(database.begin_statement()).await?;
+    write(&mut transaction, news).await?;
+    Ok(transaction.commit().await?)
+}
+
+/// Writes what a node has to tell, inside the caller's transaction.
+pub(super) async fn write(
     connection: &mut AnyConnection,
-    id: NodeId,
-    now: Timestamp,
-    figures: &NodeFigures,
+    news: &News<'_>,
 ) -> Result<(), StoreError> {
-    sqlx::query(UPSERT_FIGURES)
-        .bind(id.to_string())
-        .bind(now.as_micros())
-        .bind(json(figures)?)
-        .execute(connection)
-        .await?;
+    if let Some(figures) = news.figures {
+        sqlx::query(UPSERT_FIGURES)
+            .bind(news.node_id.to_string())
+            .bind(news.now.as_micros())
+            .bind(json(figures)?)
+            .execute(&mut *connection)
+            .await?;
+    }
+    if let Some((minute, traffic)) = news.traffic {
+        sqlx::query(UPSERT_TRAFFIC)
+            .bind(minute)
+            .bind(news.node_id.to_string())
+            .bind(json(traffic)?)
+            .execute(&mut *connection)
+            .await?;
+    }
+    key::mark_used(connection, news.used_keys).await?;
+    if let Some(minute) = news.forget_before {
+        forget(connection, minute).await?;
+    }
     Ok(())
 }
 
-/// Writes what passed through a node in a minute, in place of what it told of this minute before.
-pub async fn tell_traffic(
-    connection: &mut AnyConnection,
-    id: NodeId,
-    minute: i64,
-    traffic: &Traffic,
-) -> Result<(), StoreError> {
-    sqlx::query(UPSERT_TRAFFIC)
-        .bind(minute)
+const DELETE_FIGURES: &str = "DELETE FROM node_figures WHERE node_id = $1";
+
+/// Forgets a node that has ended.
+pub async fn leave(connection: &mut AnyConnection, id: NodeId) -> Result<(), StoreError> {
+    sqlx::query(DELETE_FIGURES)
         .bind(id.to_string())
-        .bind(json(traffic)?)
         .execute(connection)
         .await?;
     Ok(())
@@ -61,7 +93,7 @@ const DELETE_SILENT: &str = "DELETE FROM node_figures WHERE node_id NOT IN (SELE
 const DELETE_OLD_TRAFFIC: &str = "DELETE FROM traffic WHERE minute < $1";
 
 /// Forgets nodes that are gone, and minutes before this one.
-pub async fn forget(connection: &mut AnyConnection, minute: i64) -> Result<(), StoreError> {
+async fn forget(connection: &mut AnyConnection, minute: i64) -> Result<(), StoreError> {
     sqlx::query(DELETE_SILENT).execute(&mut *connection).await?;
     sqlx::query(DELETE_OLD_TRAFFIC)
         .bind(minute)

@@ -48,9 +48,9 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../../migrations/20260101000007_audit_reason.sql"),
     ),
     (
-        20_260_101_000_010,
+        20_260_101_000_008,
         "key_lists",
-        include_str!("../../../migrations/20260101000010_key_lists.sql"),
+        include_str!("../../../migrations/20260101000008_key_lists.sql"),
     ),
 ];
 

@@ -11,6 +11,8 @@ use crate::model::{Model, OwnPrice};
 use crate::money::NanoUsd;
 
 mod fallback;
+pub mod group;
+pub mod list;
 
 pub(crate) async fn apply(
     connection: &mut AnyConnection,

@@ -10,6 +10,8 @@ use crate::id::OrgId;
 use crate::org::Organization;
 use crate::standing::Standing;
 
+pub mod list;
+
 const INSERT_ORG: &str = "
     INSERT INTO organizations (id, name, status, paused_until, created_at, updated_at)
     VALUES ($1, $2, 'active', NULL, $3, $3)";

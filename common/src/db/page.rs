@@ -41,6 +41,18 @@ pub struct Request<'a> {
     pub counted: bool,
 }
 
+/// All rows that a filter lets through, for a list that is printed as a whole: at most a million.
+pub const fn everything(filter: &Filter) -> Request<'_> {
+    const ROWS_MAX: i64 = 1_000_000;
+    Request {
+        filter,
+        start: &Start::First,
+        limit: ROWS_MAX,
+        search: ROWS_MAX,
+        counted: false,
+    }
+}
+
 /// How many rows are looked through before a search asks whether to go on.
 pub const SEARCH: i64 = 20_000;
 
@@ -251,8 +263,9 @@ pub(crate) async fn read<R>(
             row,
         });
     }
-    let more = rows.len() as i64 > request.limit;
-    rows.truncate(usize::try_from(request.limit).unwrap_or(0));
+    let limit = usize::try_from(request.limit).unwrap_or(usize::MAX);
+    let more = rows.len() > limit;
+    rows.truncate(limit);
     if reversed {
         rows.reverse();
     }

@@ -11,6 +11,8 @@ use crate::command::{Command, CommandError, NewCredential, ProviderRef};
 use crate::id::{CredentialId, OrgId};
 use crate::provider::{BaseUrl, Provider, ProviderKind, SealedCredential};
 
+pub mod list;
+
 pub(crate) async fn apply(
     connection: &mut AnyConnection,
     command: &Command,

@@ -18,6 +18,8 @@ use crate::money::{CreditRate, Credits, Markup};
 use crate::standing::Standing;
 use crate::team::Team;
 
+pub mod list;
+
 const INSERT_TEAM: &str = "
     INSERT INTO teams
         (id, org_id, name, status, paused_until, budget_mode, credits_per_dollar,
@@ -233,12 +235,16 @@ pub(crate) async fn set_standing(
     Ok(())
 }
 
-const LIST_TEAMS: &str = "
-    SELECT id, org_id, name, status, paused_until, budget_mode, credits_per_dollar,
-           tokens_per_credit, markup, default_model, on_disconnect, cache_ttl_seconds,
-           requests_per_minute, tokens_per_minute, parallel_calls, created_at, updated_at
-    FROM teams
-    ORDER BY id";
+macro_rules! team_columns {
+    () => {
+        "t.id, t.org_id, t.name, t.status, t.paused_until, t.budget_mode, t.credits_per_dollar, \
+         t.tokens_per_credit, t.markup, t.default_model, t.on_disconnect, t.cache_ttl_seconds, \
+         t.requests_per_minute, t.tokens_per_minute, t.parallel_calls, t.created_at, t.updated_at"
+    };
+}
+use team_columns;
+
+const LIST_TEAMS: &str = concat!("SELECT ", team_columns!(), " FROM teams AS t ORDER BY t.id");
 
 const LIST_GRANTS: &str = "SELECT team_id, group_name FROM team_groups ORDER BY group_name";
 

@@ -102,13 +102,22 @@ const CHECKS: &[(&str, &str)] = &[
     ),
     (
         "a completed job was charged exactly once, what its entries say",
-        "SELECT j.id, j.charged, CAST(COALESCE(SUM(-e.amount), -1) AS BIGINT)
-         FROM jobs AS j
-         LEFT JOIN ledger_entries AS e
-             ON e.job_id = j.id AND e.kind IN ('deduction', 'overrun')
-         WHERE j.state = 'completed'
-         GROUP BY j.id, j.charged
-         HAVING j.charged <> COALESCE(SUM(-e.amount), -1)",
+        // Sorted, not joined: a plan that looks for the entries of each job reads them all again
+        // for each.
+        "SELECT u.id, CAST(SUM(u.charged) AS BIGINT)
+              , CAST(CASE WHEN SUM(u.entries) = 0 THEN -1 ELSE SUM(u.taken) END AS BIGINT)
+         FROM (
+             SELECT id, COALESCE(charged, 0) AS charged, 1 AS jobs, 0 AS entries, 0 AS taken
+             FROM jobs
+             WHERE state = 'completed'
+             UNION ALL
+             SELECT job_id, 0, 0, 1, -amount
+             FROM ledger_entries
+             WHERE kind IN ('deduction', 'overrun') AND job_id IS NOT NULL
+         ) AS u
+         GROUP BY u.id
+         HAVING SUM(u.jobs) = 1
+            AND (SUM(u.entries) = 0 OR SUM(u.charged) <> SUM(u.taken))",
     ),
     (
         "a job that did not complete was not charged",

@@ -308,6 +308,8 @@ pub enum Outcome {
 pub struct Replay {
     /// The answer, sealed.
     pub sealed_answer: String,
+    /// The call that it was the answer to.
+    pub call_id: Option<CallId>,
     /// The call's job as it is now.
     pub job: Job,
 }

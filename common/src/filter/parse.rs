@@ -85,11 +85,10 @@ fn term(vocabulary: &Vocabulary, piece: &Piece, now: Timestamp) -> Result<Term, 
     let place = vocabulary.words.iter().position(|word| word.name == name);
     let place = place.ok_or_else(|| fail(unknown(vocabulary, name)))?;
     let word = &vocabulary.words[place];
-    let test = test(word, rest, now).map_err(fail)?;
     Ok(Term {
         is_negated,
         word: Some(place),
-        test,
+        test: test(word, rest, now).map_err(fail)?,
     })
 }
 

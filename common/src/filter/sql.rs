@@ -67,13 +67,19 @@ impl Filter {
                 any(columns.map(|column| format!("{}", Like(column, &placeholder))))
             }
             (Test::Names(names), Some(word)) => any(names.iter().map(|(text, is_part)| {
-                if *is_part {
-                    let placeholder = predicates.placeholder(first, Bind::Text(contains(text)));
-                    Like(word.column, &placeholder).to_string()
+                let value = if *is_part {
+                    contains(text)
                 } else {
-                    let placeholder = predicates.placeholder(first, Bind::Text(text.clone()));
-                    format!("{} = {placeholder}", word.column)
-                }
+                    text.clone()
+                };
+                let placeholder = predicates.placeholder(first, Bind::Text(value));
+                within(word.column, |column| {
+                    if *is_part {
+                        Like(column, &placeholder).to_string()
+                    } else {
+                        format!("{column} = {placeholder}")
+                    }
+                })
             })),
             (Test::Choices(places), Some(word)) => {
                 let known = choices(word);
@@ -121,6 +127,15 @@ fn any(conditions: impl Iterator<Item = String>) -> String {
         [one] => one.clone(),
         more => format!("({})", more.join(" OR ")),
     }
+}
+
+/// A condition on a column; on the one in braces if the text around it is a condition of its own.
+fn within(text: &str, condition: impl Fn(&str) -> String) -> String {
+    let braced = text.split_once('{').and_then(|(before, rest)| {
+        let (column, after) = rest.split_once('}')?;
+        Some(format!("{before}{}{after}", condition(column)))
+    });
+    braced.unwrap_or_else(|| condition(text))
 }
 
 /// The pattern for texts that contain this one.

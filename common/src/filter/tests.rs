@@ -160,3 +160,25 @@ proptest! {
         prop_assert_eq!(parse(&filter.to_string()).unwrap(), filter);
     }
 }
+
+#[test]
+fn a_word_of_which_a_row_has_many_is_a_condition_around_the_column() {
+    const MANY: Vocabulary = Vocabulary {
+        noun: "models",
+        words: &[Word {
+            name: "group",
+            kind: Kind::Name,
+            column: "EXISTS (SELECT 1 FROM m WHERE m.id = s.id AND {m.name})",
+            is_indexed: false,
+        }],
+        text: &[],
+    };
+    let filter = Filter::parse(&MANY, "!group:a,~B", NOW).unwrap();
+    let predicates = filter.predicates(1);
+    assert_eq!(
+        predicates.rest,
+        " AND NOT COALESCE((EXISTS (SELECT 1 FROM m WHERE m.id = s.id AND m.name = $1) \
+         OR EXISTS (SELECT 1 FROM m WHERE m.id = s.id AND LOWER(m.name) LIKE $2 ESCAPE '\\')), \
+         FALSE)"
+    );
+}

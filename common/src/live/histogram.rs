@@ -91,7 +91,9 @@ mod tests {
         ) {
             let of = |values: &[u64]| {
                 let mut histogram = Histogram::default();
-                values.iter().for_each(|value| histogram.record(*value));
+                for value in values {
+                    histogram.record(*value);
+                }
                 histogram
             };
             let mut sum = of(&one);

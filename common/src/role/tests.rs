@@ -57,21 +57,30 @@ fn set_model(change: impl FnOnce(&mut ModelSettings)) -> Command {
 
 /// What an operator may do.
 fn of_operators() -> Vec<Command> {
-    let job = JobId::new(Timestamp::default(), &SystemRandom);
-    let reason = String::new;
-    let (org, team) = ("o".parse().unwrap(), "t".parse().unwrap());
-    let (group, alias) = ("g".parse().unwrap(), "m".parse().unwrap());
     let limits = LimitSettings {
         parallel_calls: Some(Some(1)),
         ..LimitSettings::default()
     };
+    let mut commands = about_standing_and_keys();
+    commands.extend(about_service());
+    commands.extend([
+        set_team(|team| team.name = Some("T".to_owned())),
+        set_team(|team| team.limits = limits),
+        set_team(|team| team.groups = Some(Vec::new())),
+        set_model(|model| model.weight = Some(5)),
+        set_model(|model| model.fallbacks = Some(Vec::new())),
+    ]);
+    commands
+}
+
+fn about_standing_and_keys() -> Vec<Command> {
     vec![
         Command::RenameOrg {
             id: "o".parse().unwrap(),
             name: "O".to_owned(),
         },
         Command::SetOrgStanding {
-            id: org,
+            id: "o".parse().unwrap(),
             standing: Standing::Suspended,
         },
         Command::SetTeamStanding {
@@ -79,7 +88,7 @@ fn of_operators() -> Vec<Command> {
             standing: Standing::Active,
         },
         Command::CreateKey {
-            team_id: team,
+            team_id: "t".parse().unwrap(),
             key: key(),
             label: None,
             limits: Limits::default(),
@@ -97,6 +106,12 @@ fn of_operators() -> Vec<Command> {
         Command::RevokeKey {
             id: KeyId::new("k"),
         },
+    ]
+}
+
+fn about_service() -> Vec<Command> {
+    let job = JobId::new(Timestamp::default(), &SystemRandom);
+    vec![
         Command::EnableProvider {
             provider: provider(),
             enabled: false,
@@ -113,20 +128,18 @@ fn of_operators() -> Vec<Command> {
             name: "g".parse().unwrap(),
             alias: "m".parse().unwrap(),
         },
-        Command::RemoveFromGroup { name: group, alias },
+        Command::RemoveFromGroup {
+            name: "g".parse().unwrap(),
+            alias: "m".parse().unwrap(),
+        },
         Command::CancelJob {
             id: job,
-            reason: reason(),
+            reason: String::new(),
         },
         Command::FailJob {
             id: job,
-            reason: reason(),
+            reason: String::new(),
         },
-        set_team(|team| team.name = Some("T".to_owned())),
-        set_team(|team| team.limits = limits),
-        set_team(|team| team.groups = Some(Vec::new())),
-        set_model(|model| model.weight = Some(5)),
-        set_model(|model| model.fallbacks = Some(Vec::new())),
     ]
 }
 

@@ -154,18 +154,16 @@ pub(crate) async fn complete(
         claim: receive::claim(&headers, &caller.key_id, uri.path(), &body)?,
         now,
     };
-    let job = complete_when_calls_have_ended(&services, work).await?;
+    let (job, is_repeated) = complete_when_calls_have_ended(&services, work).await?;
     let calls = call::list_calls(services.database.pool(), job.id).await?;
-    Ok(answer(
-        completed_body(&job, &calls),
-        job.completed_at != Some(now),
-    ))
+    Ok(answer(completed_body(&job, &calls), is_repeated))
 }
 
+/// The job as it ended, and whether it had done so before.
 async fn complete_when_calls_have_ended(
     services: &Services,
-    work: CompleteJob,
-) -> Result<Job, ApiError> {
+    mut work: CompleteJob,
+) -> Result<(Job, bool), ApiError> {
     let mut waited = Duration::ZERO;
     loop {
         match services.writer.complete_job(work.clone()).await {
@@ -174,8 +172,14 @@ async fn complete_when_calls_have_ended(
             {
                 tokio::time::sleep(IN_FLIGHT_LOOK).await;
                 waited += IN_FLIGHT_LOOK;
+                // A job ends after its calls, and is charged in the day in which it ends.
+                work.now = services.clock.now();
             }
-            other => return Ok(other?),
+            other => {
+                let job = other?;
+                let is_repeated = job.completed_at != Some(work.now);
+                return Ok((job, is_repeated));
+            }
         }
     }
 }

@@ -217,6 +217,8 @@ fn leave_out_what_changes_nothing(rest: &mut Object<'_>) -> Result<(), Untransla
         ("top_logprobs", json!(0), "leave it out"),
         ("service_tier", json!("auto"), "leave it out or say auto"),
         ("modalities", json!(["text"]), "only text can be answered"),
+        // Even an empty one asks for a search.
+        ("web_search_options", Value::Null, "leave it out"),
     ] {
         let Some(raw) = rest.take(name) else {
             continue;

@@ -195,7 +195,7 @@ impl<'p> Plan<'p> {
             provider = %attempt.route.provider.name,
             credential = %attempt.credential.0,
             reason = failure.for_operators(),
-            "an LLM provider failed"
+            "a try at an LLM provider failed"
         );
         self.failed.push(FailedAttempt {
             provider: attempt.route.provider.name.clone(),

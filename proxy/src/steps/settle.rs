@@ -12,6 +12,7 @@ use super::plan::{Plan, Try};
 use super::reserve::OpenCall;
 use super::underway::{Underway, note_service};
 use crate::error::ApiError;
+use crate::figures::Ending;
 
 /// How long an answer waits for the ledger. The writer goes on trying after that: the provider has
 /// been paid, so the caller gets what was bought, and the hold stays until the settlement is in.
@@ -85,10 +86,14 @@ pub(crate) async fn settle(
         let key = services.policy.sealing_key();
         key.seal(&String::from_utf8_lossy(answer), &*services.random)
     });
+    let ending = Ending::new(state, &result);
     let settlement = call.into_settlement(state, result, sealed, services.clock.now())?;
     let call_id = settlement.id;
     let settled = services.writer.settle_call_later(settlement);
-    match tokio::time::timeout(SETTLE_WAIT_MAX, settled).await {
+    let settled = tokio::time::timeout(SETTLE_WAIT_MAX, settled).await;
+    let now = services.clock.now();
+    services.figures.ended(underway.figures, &ending, now);
+    match settled {
         Ok(Ok(Ok(Outcome::CallSettled(settled)))) => {
             if !settled.is_first {
                 tracing::warn!(%call_id, "the call had been settled before");

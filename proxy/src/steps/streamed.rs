@@ -137,7 +137,11 @@ pub(crate) async fn carry_out(
     let deadline = plan.deadline();
     loop {
         let next = plan.next(&services.breakers, &*services.random);
-        let attempt = match downstream.wait(next, deadline).await {
+        let next = underway
+            .figures
+            .waiting(downstream.wait(next, deadline))
+            .await;
+        let attempt = match next {
             Ok(Some(attempt)) => attempt,
             Ok(None) | Err(Stop::Late) => {
                 return give_up(underway, call, plan, downstream, writer).await;
@@ -155,7 +159,11 @@ pub(crate) async fn carry_out(
             downstream.write(comment).await;
         }
         let begun = Box::pin(begin(underway, &attempt, &encoded));
-        match downstream.wait(begun, deadline).await {
+        let begun = underway
+            .figures
+            .waiting(downstream.wait(begun, deadline))
+            .await;
+        match begun {
             Ok(Ok((upstream, first))) => {
                 drop(encoded);
                 let served = Served {
@@ -241,6 +249,7 @@ async fn relay(
     meter.add(&first);
     downstream.write(writer.begin(first.usage.as_ref())).await;
     downstream.write(writer.chunk(&first)).await;
+    underway.figures.has_shown(underway.services.clock.now());
     drop(first);
     let end = pump(
         underway,
@@ -330,6 +339,7 @@ async fn pump(
         match downstream.wait(next, deadline).await {
             Ok(Ok(Some(chunk))) => {
                 meter.add(&chunk);
+                underway.figures.has_come(meter.text_bytes());
                 if meter.text_bytes() > bytes_max {
                     return End::Failed(UpstreamFailure::TooLarge { bytes_max });
                 }

@@ -20,6 +20,7 @@ use super::plan::{Bounds, Plan, Try};
 use super::reserve::OpenCall;
 use crate::chat::Untranslatable;
 use crate::error::ApiError;
+use crate::figures::CallFigures;
 use crate::operation::Operation;
 use crate::provider::{self, Encoded, Order, failure};
 use crate::reply::Reply;
@@ -40,6 +41,8 @@ pub(crate) struct Underway<'c> {
     pub(crate) job_id: JobId,
     pub(crate) call_id: CallId,
     pub(crate) began_at: Timestamp,
+    /// What administrators are told of it.
+    pub(crate) figures: &'c CallFigures,
 }
 
 impl<'c> Underway<'c> {
@@ -192,6 +195,7 @@ impl<'c> Underway<'c> {
             stream: self.request.stream,
             request,
         };
+        self.figures.asks(&route.provider.name);
         // Boxed, because connecting needs much memory for a short time only.
         let exchange = Box::pin(self.services.forwarder.open(target)).await?;
         if exchange.status == 200 {

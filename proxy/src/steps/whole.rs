@@ -72,7 +72,11 @@ pub(crate) async fn carry_out(
     let services = underway.services;
     let mut plan = underway.plan(services.config.upstream_total_timeout);
     let deadline = plan.deadline();
-    while let Some(attempt) = plan.next(&services.breakers, &*services.random).await {
+    loop {
+        let next = plan.next(&services.breakers, &*services.random);
+        let Some(attempt) = underway.figures.waiting(next).await else {
+            break;
+        };
         let encoded = match underway.encode(&attempt, &call) {
             Ok(encoded) => encoded,
             Err(refusal) => {
@@ -80,7 +84,8 @@ pub(crate) async fn carry_out(
                 continue;
             }
         };
-        let body = match exchange(underway, session, &attempt, &encoded, deadline).await {
+        let exchange = exchange(underway, session, &attempt, &encoded, deadline);
+        let body = match underway.figures.waiting(exchange).await {
             Ok(body) => body,
             Err(UpstreamFailure::CallerGone) => {
                 let tokens = settle::abandon(underway, call, plan, Some(attempt)).await;

@@ -4,7 +4,7 @@ use serde::Serialize;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::ledger::EntryRow;
 use tollgate_common::db::verify::{Difference, Report};
-use tollgate_common::id::TeamId;
+use tollgate_common::id::{JobId, TeamId};
 use tollgate_common::ledger::{Account, Entry, Window};
 use tollgate_common::money::Credits;
 
@@ -68,6 +68,22 @@ impl BalanceView {
             allocated: account.allocated,
             used: account.used,
         }
+    }
+}
+
+/// A hold that was given back.
+#[derive(Debug, Serialize)]
+pub(super) struct ReleasedView {
+    /// Its job.
+    pub(super) job_id: JobId,
+    /// What it held.
+    pub(super) credits: Credits,
+}
+
+impl BalanceView {
+    /// Whose.
+    pub(super) const fn team(&self) -> &TeamId {
+        &self.team
     }
 }
 

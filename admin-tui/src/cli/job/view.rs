@@ -161,7 +161,8 @@ impl Row for CallView {
             format!("{:.6}", self.provider_cost_usd),
             format!("{:.6}", self.client_cost_usd),
             or_dash(self.latency_ms),
-            or_dash(self.error.as_ref()),
+            // A call whose caller has left may well have succeeded: then only the kind is told.
+            or_dash(self.error.as_ref().or(self.error_kind.as_ref())),
         ]
     }
 }

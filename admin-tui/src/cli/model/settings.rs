@@ -57,7 +57,7 @@ pub(crate) struct Settings {
 /// A fallback as it is given. Aliases may hold colons too: up to two numbers at the end are the
 /// priority and the weight.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct FallbackOption {
+pub(crate) struct FallbackOption {
     alias: ModelAlias,
     priority: Option<i64>,
     weight: i64,
@@ -104,7 +104,7 @@ impl FromStr for FallbackOption {
 }
 
 /// Gives each fallback without a priority the one after that of the fallback before it.
-fn in_order(given: Vec<FallbackOption>) -> Vec<Fallback> {
+pub(crate) fn in_order(given: Vec<FallbackOption>) -> Vec<Fallback> {
     let mut previous = 0;
     given
         .into_iter()

@@ -1,8 +1,9 @@
 //! A model as it is shown.
 
 use serde::Serialize;
+use tollgate_common::db::model::list::ListedModel;
 use tollgate_common::id::{GroupName, ModelAlias, ProviderName};
-use tollgate_common::model::{Fallback, Model};
+use tollgate_common::model::Fallback;
 
 use crate::cli::output::{Column, Row, Show, joined, numbers, or_dash, words};
 use crate::cli::value;
@@ -25,13 +26,11 @@ pub(super) struct ModelView {
 }
 
 impl ModelView {
-    /// The model and those of the groups that hold it.
-    pub(super) fn new(model: &Model, groups: &[(GroupName, Vec<ModelAlias>)]) -> Self {
+    /// The model with its groups.
+    pub(super) fn new(listed: ListedModel) -> Self {
+        let model = &listed.model;
         let price = model.price();
         let unit = price.as_ref().map(|price| price.unit);
-        let holding = groups
-            .iter()
-            .filter(|(_, aliases)| aliases.contains(&model.alias));
         Self {
             alias: model.alias.clone(),
             provider: model.provider.clone(),
@@ -44,7 +43,7 @@ impl ModelView {
             max_output_tokens: model.output_tokens_max(),
             weight: model.weight,
             fallbacks: model.fallbacks.clone(),
-            groups: holding.map(|(name, _)| name.clone()).collect(),
+            groups: listed.groups,
         }
     }
 

@@ -149,15 +149,15 @@ async fn find(session: &Session, id: CredentialId) -> Result<CredentialView, Fai
 
 /// How a provider took one of its keys.
 #[derive(Debug, Serialize)]
-struct TestView {
-    id: CredentialId,
-    hint: String,
+pub(crate) struct TestView {
+    pub(crate) id: CredentialId,
+    pub(crate) hint: String,
     /// `ok`, `unauthorized`, `status` or `unreachable`.
-    result: &'static str,
-    status: Option<u16>,
-    models: Option<usize>,
-    latency_ms: u64,
-    reason: Option<String>,
+    pub(crate) result: &'static str,
+    pub(crate) status: Option<u16>,
+    pub(crate) models: Option<usize>,
+    pub(crate) latency_ms: u64,
+    pub(crate) reason: Option<String>,
 }
 
 impl TestView {
@@ -215,12 +215,26 @@ pub(super) async fn test(
     output: Output,
     reference: &ProviderRef,
 ) -> Result<(), Failure> {
+    let views = ask(session, reference, None).await?;
+    let hint =
+        "No enabled keys. Add one: tollgate-admin provider add-key <name> --key-env <variable>";
+    output.list(&views, hint)?;
+    verdict_of(&views)
+}
+
+/// Asks the provider for its models, all at once: with this key, even if it is disabled, or with
+/// each that is enabled.
+pub(crate) async fn ask(
+    session: &Session,
+    reference: &ProviderRef,
+    only: Option<CredentialId>,
+) -> Result<Vec<TestView>, Failure> {
     let provider = require_provider(session, reference).await?;
     let sealing_key = session.sealing_key()?;
     let agent = probe::agent();
     let mut asked = Vec::new();
     for row in rows_of(session, reference).await? {
-        if row.enabled {
+        if only.map_or(row.enabled, |id| row.sealed.id == id) {
             let key = sealing_key.open(&row.sealed.sealed_key)?;
             let (agent, kind, base_url) = (agent.clone(), provider.kind, provider.base_url.clone());
             let answer = tokio::task::spawn_blocking(move || {
@@ -234,10 +248,7 @@ pub(super) async fn test(
         let probe = answer.await.map_err(|_| Failure::Probe)?;
         views.push(TestView::new(row, probe));
     }
-    let hint =
-        "No enabled keys. Add one: tollgate-admin provider add-key <name> --key-env <variable>";
-    output.list(&views, hint)?;
-    verdict_of(&views)
+    Ok(views)
 }
 
 fn verdict_of(views: &[TestView]) -> Result<(), Failure> {

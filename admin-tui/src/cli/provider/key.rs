@@ -34,18 +34,27 @@ pub(crate) struct KeySource {
 impl KeySource {
     /// Reads the key and seals it.
     pub(super) fn read(&self, session: &Session) -> Result<NewCredential, Failure> {
-        let sealing_key = session.sealing_key()?;
+        // Before the key is asked for, so that nobody gives one in vain.
+        let _ = session.sealing_key()?;
         let (option, text) = match &self.key_env {
             Some(name) => ("--key-env", from_variable(name)?),
             None => ("--key-stdin", from_stdin()?),
         };
-        let key = checked(text.expose().trim(), option)?;
-        Ok(NewCredential {
-            id: CredentialId::new(session.now(), &SystemRandom),
-            sealed_key: sealing_key.seal(key, &SystemRandom),
-            hint: hint(key),
-        })
+        checked(text.expose().trim())
+            .map_err(|problem| Failure::Usage(format!("{option}: {problem}")))?;
+        sealed(session, &text)
     }
+}
+
+/// Seals a provider's key, which [`checked`] has found to be one.
+pub(crate) fn sealed(session: &Session, text: &Secret) -> Result<NewCredential, Failure> {
+    let sealing_key = session.sealing_key()?;
+    let key = text.expose().trim();
+    Ok(NewCredential {
+        id: CredentialId::new(session.now(), &SystemRandom),
+        sealed_key: sealing_key.seal(key, &SystemRandom),
+        hint: hint(key),
+    })
 }
 
 fn from_variable(name: &str) -> Result<Secret, Failure> {
@@ -75,21 +84,21 @@ fn from_stdin() -> Result<Secret, Failure> {
     Ok(Secret::new(line))
 }
 
-fn checked<'k>(key: &'k str, option: &str) -> Result<&'k str, Failure> {
-    let problem = if key.is_empty() {
-        "the key is empty".to_owned()
+/// Says what is wrong with a key, without repeating it.
+pub(crate) fn checked(key: &str) -> Result<(), String> {
+    if key.is_empty() {
+        Err("the key is empty".to_owned())
     } else if key.len() > KEY_BYTES_MAX {
-        format!("the key is longer than {KEY_BYTES_MAX} bytes")
+        Err(format!("the key is longer than {KEY_BYTES_MAX} bytes"))
     } else if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        "a key has only visible ASCII characters and no spaces".to_owned()
+        Err("a key has only visible ASCII characters and no spaces".to_owned())
     } else {
-        return Ok(key);
-    };
-    Err(Failure::Usage(format!("{option}: {problem}")))
+        Ok(())
+    }
 }
 
 /// The last characters of a key, if that leaves enough of it unknown.
-fn hint(key: &str) -> String {
+pub(crate) fn hint(key: &str) -> String {
     if key.len() < HINTED_LENGTH_MIN {
         return "…".to_owned();
     }
@@ -109,9 +118,9 @@ mod tests {
 
     #[test]
     fn keys_are_visible_ascii_and_errors_do_not_repeat_them() {
-        assert!(checked("sk-1", "--key-stdin").is_ok());
+        assert!(checked("sk-1").is_ok());
         for bad in ["", "sk secret", "sk-secret\u{e4}", &"secret".repeat(2_000)] {
-            let error = checked(bad, "--key-stdin").unwrap_err().to_string();
+            let error = checked(bad).unwrap_err();
             assert!(!error.contains("secret"), "{error}");
         }
         let error = from_variable("sk-secret").unwrap_err().to_string();

@@ -102,8 +102,9 @@ impl FromStr for DefaultModel {
     }
 }
 
+/// For how many seconds answers are cached, if at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct CacheTtl(Option<i64>);
+pub(crate) struct CacheTtl(pub(crate) Option<i64>);
 
 impl FromStr for CacheTtl {
     type Err = String;

@@ -2,11 +2,10 @@
 
 use serde::Serialize;
 use tollgate_common::clock::Timestamp;
+use tollgate_common::db::team::list::ListedTeam;
 use tollgate_common::id::{GroupName, ModelAlias, OrgId, TeamId};
-use tollgate_common::ledger::Account;
 use tollgate_common::limit::Limits;
 use tollgate_common::money::Credits;
-use tollgate_common::team::Team;
 
 use crate::cli::credits::BudgetsView;
 use crate::cli::limit;
@@ -41,9 +40,9 @@ pub(super) struct TeamView {
 
 impl TeamView {
     /// The team as it stands at `now`.
-    pub(super) fn new(account: Option<Account>, team: Team, now: Timestamp) -> Self {
+    pub(super) fn new(listed: ListedTeam, now: Timestamp) -> Self {
+        let ListedTeam { team, account, .. } = listed;
         let standing = team.standing.at(now);
-        let account = account.unwrap_or_else(|| Account::new(team.id.clone()));
         Self {
             id: team.id,
             org: team.org_id,

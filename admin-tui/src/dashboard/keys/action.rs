@@ -126,6 +126,8 @@ actions! {
     Limits = "limits",
     /// Change which groups of models are granted.
     Groups = "groups",
+    /// Make a key of a team.
+    NewKey = "new_key",
     /// Put a new key in the place of one.
     Rotate = "rotate",
     /// End a key.
@@ -146,8 +148,14 @@ actions! {
     Price = "price",
     /// Change fallbacks.
     Fallbacks = "fallbacks",
+    /// Add a model to a group.
+    AddMember = "add_member",
+    /// Take a model out of a group.
+    RemoveMember = "remove_member",
     /// Remove for good.
     Remove = "remove",
+    /// Show the teams of this.
+    ShowTeams = "show_teams",
     /// Show the team of this.
     ShowTeam = "show_team",
     /// Show the keys of this.
@@ -156,8 +164,16 @@ actions! {
     ShowJobs = "show_jobs",
     /// Show the credits of this.
     ShowCredits = "show_credits",
+    /// Show the models of this.
+    ShowModels = "show_models",
+    /// Show the provider of this.
+    ShowProvider = "show_provider",
     /// Show what was done to this.
     ShowAudit = "show_audit",
+    /// Show what this is about.
+    ShowObject = "show_object",
+    /// Take other colours.
+    Theme = "theme",
 }
 
 impl Action {
@@ -199,6 +215,7 @@ impl Action {
                 | Self::Adjust
                 | Self::Limits
                 | Self::Groups
+                | Self::NewKey
                 | Self::Rotate
                 | Self::Revoke
                 | Self::CancelJob
@@ -208,6 +225,8 @@ impl Action {
                 | Self::Enable
                 | Self::Price
                 | Self::Fallbacks
+                | Self::AddMember
+                | Self::RemoveMember
                 | Self::Remove
                 | Self::Undo
         )

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Action, Binding, EVERYWHERE, IN_LISTS, Key};
+use crate::dashboard::settings_file::near;
 use crate::dashboard::tab::Tab;
 
 /// Which keys start which action.
@@ -40,6 +41,17 @@ pub(crate) enum KeymapError {
         /// The other.
         second: &'static str,
     },
+}
+
+impl KeymapError {
+    /// The actions that it is about, by their names.
+    pub(crate) fn actions(&self) -> Vec<&str> {
+        match self {
+            Self::UnknownAction { word, .. } => vec![word],
+            Self::Key { action, .. } => vec![action],
+            Self::Clash { first, second, .. } => vec![first, second],
+        }
+    }
 }
 
 impl Keymap {
@@ -104,6 +116,24 @@ impl Keymap {
         }
     }
 
+    /// The actions whose keys the key file changes, by name, and these keys.
+    pub(crate) fn changed(&self) -> Vec<(&'static str, String)> {
+        let shown = |keys: &Vec<Key>| {
+            let keys: Vec<String> = keys.iter().map(Key::to_string).collect();
+            if keys.is_empty() {
+                "none".to_owned()
+            } else {
+                keys.join(" ")
+            }
+        };
+        let changed = self.overrides.iter();
+        let mut changed: Vec<_> = changed
+            .map(|(action, keys)| (action.word(), shown(keys)))
+            .collect();
+        changed.sort_unstable();
+        changed
+    }
+
     /// How the first key of a binding is shown; empty if it has none.
     pub(crate) fn shown(&self, binding: &Binding) -> String {
         let keys = self.keys(binding);
@@ -124,24 +154,10 @@ impl Keymap {
 
 fn unknown(word: &str, screens: &[&'static [Binding]]) -> KeymapError {
     let tables = screens.iter().flat_map(|table| table.iter());
-    let mut words: Vec<&str> = tables
-        .chain(IN_LISTS)
-        .chain(EVERYWHERE)
-        .map(|binding| binding.action.word())
-        .collect();
-    words.sort_by_key(|known| (std::cmp::Reverse(shared(known, word)), *known));
-    words.dedup();
-    words.truncate(3);
+    let bindings = tables.chain(IN_LISTS).chain(EVERYWHERE);
+    let words: Vec<&str> = bindings.map(|binding| binding.action.word()).collect();
     KeymapError::UnknownAction {
         word: word.to_owned(),
-        near: words.join(", "),
+        near: near(word, &words).join(", "),
     }
-}
-
-/// How many letters two words begin with in common.
-fn shared(one: &str, other: &str) -> usize {
-    one.chars()
-        .zip(other.chars())
-        .take_while(|(a, b)| a == b)
-        .count()
 }

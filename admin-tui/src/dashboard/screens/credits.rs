@@ -25,7 +25,7 @@ use crate::dashboard::widgets::pane::pane;
 mod account;
 mod check;
 mod facts;
-mod forms;
+pub(super) mod forms;
 mod release;
 mod row;
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tollgate_common::clock::Timestamp;
+use tollgate_common::db::job::list::recent::Recent;
 use tollgate_common::db::job::list::{Place, VOCABULARY};
 use tollgate_common::filter::{self, Filter};
 use tollgate_common::id::JobId;
@@ -30,6 +31,7 @@ mod draw;
 mod facts;
 pub(crate) mod job;
 mod links;
+mod recent;
 pub(crate) mod row;
 #[cfg(test)]
 mod tests;
@@ -39,7 +41,7 @@ mod timeline;
 pub(crate) const BINDINGS: &[Binding] = &[
     bind(Action::Open, &["enter"], "calls"),
     bind(Action::Filter, &["/"], "filter"),
-    bind(Action::SearchOn, &["o"], "search on"),
+    bind(Action::SearchOn, &["."], "search on"),
     bind(Action::CancelJob, &["K"], "cancel"),
     bind(Action::FailJob, &["F"], "fail"),
     bind(Action::Range, &["t"], "go to a time"),
@@ -55,12 +57,13 @@ const LIST: Slot = 0;
 const COUNT: Slot = 1;
 const MORE: Slot = 2;
 const DETAIL: Slot = 3;
+const RECENT: Slot = 4;
 
 /// How often rows are counted.
 const COUNT_AGAIN: Duration = Duration::from_secs(10);
 
 /// How many steps one key searches on for, unless something is found before.
-const STEPS: u8 = 10;
+const STEPS: u8 = 25;
 
 /// What is written in place of a filter word to go to a time.
 const AT: &str = "at:";
@@ -78,6 +81,8 @@ pub(crate) struct Jobs {
     reach: Option<Timestamp>,
     /// How many steps are still to be searched.
     steps: u8,
+    /// Whether the answer of a step is waited for; one of another search is dropped.
+    is_searching: bool,
     /// Whether rows beyond the first step of a search are shown: then they are renewed in place.
     is_extended: bool,
     /// The newest job that was shown while the list followed.
@@ -85,6 +90,10 @@ pub(crate) struct Jobs {
     /// How many jobs have come in since.
     newer: usize,
     detail: Option<Box<Detail>>,
+    /// What came in during the last hour.
+    recent: Option<Box<Recent>>,
+    /// Which jobs were to be ended: once they are, they lose their marks.
+    ending: Vec<JobId>,
     /// Whether the rows are still those of another filter.
     is_outdated: bool,
 }
@@ -99,10 +108,13 @@ impl Default for Jobs {
             counted_at: None,
             reach: None,
             steps: 0,
+            is_searching: false,
             is_extended: false,
             seen: None,
             newer: 0,
             detail: None,
+            recent: None,
+            ending: Vec::new(),
             is_outdated: false,
         }
     }
@@ -119,6 +131,7 @@ impl Jobs {
 
     fn load_page(&mut self) -> Step {
         self.is_extended = false;
+        self.is_searching = false;
         self.steps = 0;
         let query = Query::Page {
             filter: self.filter.clone(),
@@ -137,14 +150,20 @@ impl Jobs {
         )
     }
 
-    fn load_count(&mut self, context: &Context) -> Option<Step> {
+    /// Counts anew, from time to time.
+    fn load_sums(&mut self, context: &Context) -> Vec<Step> {
         let is_due = self
             .counted_at
             .is_none_or(|at| context.now.since(at) >= COUNT_AGAIN);
-        is_due.then(|| {
-            self.counted_at = Some(context.now);
-            load(COUNT, Query::Count(self.filter.clone()))
-        })
+        if !is_due {
+            return Vec::new();
+        }
+        self.counted_at = Some(context.now);
+        let mut steps = vec![load(COUNT, Query::Count(self.filter.clone()))];
+        if context.class() >= Class::Normal {
+            steps.push(load(RECENT, Query::Recent(self.filter.clone())));
+        }
+        steps
     }
 
     /// The job under the cursor, where there is room for it beside the list.
@@ -160,13 +179,30 @@ impl Jobs {
         self.is_outdated = false;
         self.reach = answer.reach;
         self.list.receive(answer.page);
+        self.unmark_ended();
         if self.list.is_following() {
-            self.seen = self.list.rows().first().map(|row| row.cursor());
+            self.seen = self.list.rows().first().map(JobRow::cursor);
             self.newer = 0;
         } else {
             self.newer = answer.newer;
         }
         self.follow_cursor(was, context)
+    }
+
+    /// Takes the marks of jobs that were to be ended and are, or have left the list.
+    fn unmark_ended(&mut self) {
+        if self.ending.is_empty() {
+            return;
+        }
+        let rows = self.list.rows().iter();
+        let open: Vec<JobId> = rows
+            .filter(|row| row.entry.job.state.is_open())
+            .map(|row| row.entry.job.id)
+            .collect();
+        let over = self.ending.iter().filter(|id| !open.contains(id));
+        let over: Vec<String> = over.map(ToString::to_string).collect();
+        self.list.unmark(over);
+        self.ending.retain(|id| open.contains(id));
     }
 
     /// Reads the job under the cursor if that has become another one.
@@ -180,6 +216,9 @@ impl Jobs {
     }
 
     fn receive_more(&mut self, rows: Vec<JobRow>, reach: Option<Timestamp>) -> Vec<Step> {
+        if !std::mem::take(&mut self.is_searching) {
+            return Vec::new();
+        }
         let found = !rows.is_empty();
         self.is_extended = true;
         self.reach = reach;
@@ -191,6 +230,7 @@ impl Jobs {
     fn search_step(&mut self) -> Option<Step> {
         let reach = self.reach.filter(|_| self.steps > 0)?;
         self.steps -= 1;
+        self.is_searching = true;
         Some(load(MORE, Query::More(self.filter.clone(), reach)))
     }
 
@@ -242,7 +282,7 @@ impl Jobs {
         vec![Step::Push(Box::new(job::JobScreen::new(row.clone())))]
     }
 
-    fn end(&self, action: Action) -> Vec<Step> {
+    fn end(&mut self, action: Action) -> Vec<Step> {
         let marked = self.list.marked_ids().filter_map(|id| id.parse().ok());
         let marked: Vec<JobId> = marked.collect();
         let known: Vec<&JobRow> = self.list.rows().iter().collect();
@@ -251,7 +291,9 @@ impl Jobs {
         } else {
             marked
         };
-        vec![Step::Open(Box::new(ask::ending(action, &ids, &known)))]
+        let question = ask::ending(action, &ids, &known);
+        self.ending = ids;
+        vec![Step::Open(Box::new(question))]
     }
 
     fn set_text(&mut self, text: String, filter: Filter) {
@@ -275,10 +317,11 @@ impl Jobs {
         self.seen = None;
         self.newer = 0;
         self.count.clear();
+        self.recent = None;
         self.counted_at = None;
         let page = self.load_page();
         std::iter::once(page)
-            .chain(self.load_count(context))
+            .chain(self.load_sums(context))
             .collect()
     }
 }
@@ -337,14 +380,13 @@ impl Screen for Jobs {
         if let Ok(filter) = Filter::parse(&VOCABULARY, &self.text, context.now) {
             self.filter = filter;
         }
-        let is_searching = self.is_extended || self.steps > 0;
-        let rows = if is_searching {
+        let rows = if self.is_extended || self.is_searching {
             self.load_again()
         } else {
             self.load_page()
         };
         let mut steps = vec![rows];
-        steps.extend(self.load_count(context));
+        steps.extend(self.load_sums(context));
         steps.extend(self.load_detail(context));
         steps
     }
@@ -357,6 +399,7 @@ impl Screen for Jobs {
             JobsAnswer::Page(page) => return self.receive_page(*page, context),
             JobsAnswer::More(rows, reach) => return self.receive_more(rows, reach),
             JobsAnswer::Count(count) => self.count = count,
+            JobsAnswer::Recent(recent) => self.recent = Some(recent),
             JobsAnswer::Again(rows) => self.list.renew(rows),
             JobsAnswer::Detail(detail) => self.detail = Some(detail),
             JobsAnswer::Calls(_) | JobsAnswer::Call(_) => {}
@@ -367,6 +410,7 @@ impl Screen for Jobs {
     fn fail(&mut self, slot: Slot, _problem: &Problem) {
         if slot == MORE {
             self.steps = 0;
+            self.is_searching = false;
         }
     }
 

@@ -22,7 +22,7 @@ use crate::dashboard::widgets::pane::pane;
 
 mod acts;
 mod detail;
-mod forms;
+pub(super) mod forms;
 mod rotate;
 mod row;
 #[cfg(test)]
@@ -214,7 +214,7 @@ impl Screen for Keys {
     }
 
     fn next_look(&self, context: &Context) -> Option<Timestamp> {
-        row::next_look(context)
+        Some(row::next_look(context))
     }
 
     fn status(&self, _context: &Context) -> String {

@@ -83,9 +83,10 @@ impl Overview {
     /// The pane that has the keys: one that is shown at this size.
     fn focus(&self, context: &Context) -> Pane {
         let mut shown = draw::panes(context.class());
-        match shown.any(|pane| pane == self.chosen) {
-            true => self.chosen,
-            false => Pane::Attention,
+        if shown.any(|pane| pane == self.chosen) {
+            self.chosen
+        } else {
+            Pane::Attention
         }
     }
 
@@ -116,7 +117,7 @@ impl Overview {
     fn cursor(&self, lines: &[Line]) -> usize {
         let (id, place) = &self.line;
         let found = lines.iter().position(|line| Some(&line.id) == id.as_ref());
-        found.unwrap_or((*place).min(lines.len().saturating_sub(1)))
+        found.unwrap_or_else(|| (*place).min(lines.len().saturating_sub(1)))
     }
 
     fn go_to(&mut self, place: usize, lines: &[Line]) {

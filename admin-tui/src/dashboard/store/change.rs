@@ -6,6 +6,7 @@ use tollgate_common::key::PlainKey;
 
 use super::Source;
 use crate::dashboard::change::{Change, NewKey, Operation, Outcome};
+use crate::dashboard::memory;
 use crate::dashboard::problem::Problem;
 use crate::session::Grounds;
 
@@ -16,6 +17,9 @@ pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Pr
     match &change.operation {
         Operation::Command(command) => execute(source, change, command).await,
         Operation::Commands(commands) => execute_all(source, change, commands).await,
+        Operation::StopTeams { ids, cancel_jobs } => {
+            super::teams::stop(source, change, (ids, *cancel_jobs)).await
+        }
         Operation::CreateKey { .. } | Operation::RotateKey { .. } => make_key(source, change).await,
         Operation::WithSecret { secret, command } => {
             let command = super::providers::sealed(source, secret, command)?;
@@ -28,6 +32,8 @@ pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Pr
         Operation::Export(export) => super::super::export::write(source, export).await,
         Operation::Save { secret, name } => save::save(&source.files, name, secret),
         Operation::Verify => super::credits::verify(source).await,
+        Operation::SaveFilter(filter) => remembered(change, memory::save(&source.files, filter)),
+        Operation::ForgetFilter(name) => remembered(change, memory::forget(&source.files, name)),
     }
 }
 
@@ -60,7 +66,17 @@ pub(super) fn grounds(change: &Change) -> Grounds<'_> {
     }
 }
 
-async fn execute(source: &Source, change: &Change, command: &Command) -> Result<Outcome, Problem> {
+fn remembered(change: &Change, result: std::io::Result<()>) -> Result<Outcome, Problem> {
+    result.map_err(|why| Problem::new(format!("the file of saved filters: {why}")))?;
+    Ok(Outcome::good(change.sentence.clone()))
+}
+
+/// Makes one change in the name of whoever sits at the dashboard.
+pub(super) async fn execute(
+    source: &Source,
+    change: &Change,
+    command: &Command,
+) -> Result<Outcome, Problem> {
     if matches!(command, Command::CancelJob { .. } | Command::FailJob { .. }) {
         return super::jobs::end(source, change, command).await;
     }
@@ -77,28 +93,35 @@ async fn make_key(source: &Source, change: &Change) -> Result<Outcome, Problem> 
         id: plain.id().clone(),
         hash: plain.hash(),
     };
-    let command = match &change.operation {
+    // Whose key it is must be known before: once it is stored, nothing may keep it from being
+    // shown.
+    let (team_id, command) = match &change.operation {
         Operation::CreateKey {
             team_id,
             label,
             limits,
             expires_at,
-        } => Command::CreateKey {
-            team_id: team_id.clone(),
-            key: stored,
-            label: label.clone(),
-            limits: *limits,
-            expires_at: *expires_at,
-        },
-        Operation::RotateKey { id, ends_at } => Command::RotateKey {
-            id: id.clone(),
-            successor: stored,
-            ends_at: *ends_at,
-        },
+        } => {
+            let command = Command::CreateKey {
+                team_id: team_id.clone(),
+                key: stored,
+                label: label.clone(),
+                limits: *limits,
+                expires_at: *expires_at,
+            };
+            (team_id.clone(), command)
+        }
+        Operation::RotateKey { id, ends_at } => {
+            let command = Command::RotateKey {
+                id: id.clone(),
+                successor: stored,
+                ends_at: *ends_at,
+            };
+            (super::keys::team_of(source, id).await?, command)
+        }
         _ => return Err(Problem::new("no key is made by this")),
     };
     let mut outcome = execute(source, change, &command).await?;
-    let team_id = super::keys::team_of(source, plain.id()).await?;
     outcome.key = Some(NewKey { team_id, plain });
     Ok(outcome)
 }

@@ -166,7 +166,7 @@ pub(super) async fn verify(source: &Source) -> Result<Outcome, Problem> {
         let check = LastCheck {
             at: source.now(),
             actor: source.session.actor().to_owned(),
-            differences: report.differences.len() as i64,
+            differences: i64::try_from(report.differences.len()).unwrap_or(i64::MAX),
         };
         verify::remember(database, &check).await?;
     }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::command::{Applied, Command};
 use tollgate_common::db::call::{self, AttemptRow, list as calls};
+use tollgate_common::db::job::list::recent::{Recent, recent};
 use tollgate_common::db::job::list::{self as jobs, JobEntry, Place};
 use tollgate_common::db::{job, live};
 use tollgate_common::filter::Filter;
@@ -36,6 +37,8 @@ pub(crate) enum Query {
     },
     /// How many jobs there are.
     Count(Filter),
+    /// What came in during the last hour.
+    Recent(Filter),
     /// One step further of a search, below a moment.
     More(Filter, Timestamp),
     /// The same jobs as they are now.
@@ -57,6 +60,8 @@ pub(crate) enum Answer {
     Page(Box<JobsPage>),
     /// How many there are, in words.
     Count(String),
+    /// What came in during the last hour.
+    Recent(Box<Recent>),
     /// What a further step of a search has found, and how far it went if not to the end.
     More(Vec<JobRow>, Option<Timestamp>),
     /// Jobs as they are now.
@@ -113,12 +118,16 @@ pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer,
             let (count, reach) = jobs::count(pool, &filter).await?;
             Answer::Count(counted(count, reach.is_some()))
         }
+        Query::Recent(filter) => {
+            let recent = recent(pool, &filter, source.now()).await?;
+            Answer::Recent(Box::new(recent))
+        }
         Query::More(filter, below) => {
             let start = jobs::Start::At(Place {
                 created_at: below,
                 id: None,
             });
-            let found = jobs::page(pool, &filter, start, PAGE_ROWS as i64).await?;
+            let found = jobs::page(pool, &filter, start, page_rows()).await?;
             Answer::More(with_live(source, found.jobs).await?, found.reach)
         }
         Query::Again(ids) => {
@@ -131,6 +140,10 @@ pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer,
         Query::Impact(ids) => return impact(source, &ids).await.map(super::Answer::Impact),
     };
     Ok(super::Answer::Jobs(answer))
+}
+
+fn page_rows() -> i64 {
+    i64::try_from(PAGE_ROWS).unwrap_or(i64::MAX)
 }
 
 fn counted(count: i64, is_part: bool) -> String {
@@ -149,7 +162,7 @@ async fn page(
     seen: Option<Place>,
 ) -> Result<JobsPage, Problem> {
     let pool = source.pool();
-    let limit = PAGE_ROWS as i64;
+    let limit = page_rows();
     let asked = match &start {
         Start::First => jobs::Start::First,
         Start::At(place) => jobs::Start::At(*place),
@@ -234,7 +247,7 @@ async fn detail(source: &Source, id: JobId) -> Result<Detail, Problem> {
         return Err(Problem::new(format!("job {id} is gone")));
     };
     let (latest, _) = calls::of_job(pool, id, calls::Start::Last, DETAIL_CALLS).await?;
-    let earlier = (job.entry.totals.calls - latest.len() as i64).max(0);
+    let earlier = (job.entry.totals.calls - i64::try_from(latest.len()).unwrap_or(0)).max(0);
     let calls = lines(source, latest, earlier).await?;
     Ok(Detail {
         job,
@@ -278,7 +291,7 @@ async fn calls_of(
         Start::Before(id) => calls::Start::Before(id),
         Start::Last => calls::Start::Last,
     };
-    let limit = PAGE_ROWS as i64;
+    let limit = page_rows();
     let (mut entries, mut more) = calls::of_job(pool, job, asked, limit).await?;
     if matches!(start, Start::Before(_)) && !more {
         (entries, more) = calls::of_job(pool, job, calls::Start::First, limit).await?;

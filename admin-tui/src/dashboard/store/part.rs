@@ -8,6 +8,10 @@ use crate::dashboard::format;
 use crate::dashboard::problem::Problem;
 use crate::dashboard::widgets::list::{PAGE_ROWS, Page, Start};
 
+/// How many rows one page has, as the database counts.
+#[expect(clippy::cast_possible_wrap, reason = "a page has a few hundred rows")]
+const ROWS: i64 = PAGE_ROWS as i64;
+
 /// What a screen asks of a list: a filter as it was written, and which part.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Ask {
@@ -51,7 +55,7 @@ impl Ask {
         Request {
             filter,
             start,
-            limit: PAGE_ROWS as i64,
+            limit: ROWS,
             search: self.search,
             counted: true,
         }
@@ -60,7 +64,7 @@ impl Ask {
 
 /// A part as a page of rows.
 pub(super) fn page<R, T>(part: Part<R>, row: impl Fn(Listed<R>) -> T) -> Page<T> {
-    let is_more = part.count >= COUNT_MAX || part.searched.is_some();
+    let is_more = part.count == COUNT_MAX || part.searched.is_some();
     let count = format::number(part.count);
     let note = part.searched.map(|rows| {
         let rows = format::number(rows);

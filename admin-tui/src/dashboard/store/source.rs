@@ -7,8 +7,8 @@ use std::time::Duration;
 use sqlx::AnyPool;
 use tokio::sync::mpsc;
 use tollgate_common::clock::Timestamp;
-use tollgate_common::db::Engine;
 use tollgate_common::db::verify::Progress;
+use tollgate_common::db::{Engine, search};
 
 use super::Found;
 use crate::dashboard::message::Message;
@@ -25,6 +25,8 @@ pub(crate) struct Source {
     pub(crate) session: Session,
     /// The folder for keys and exports.
     pub(crate) files: PathBuf,
+    /// Whether the database was found to have the right schema.
+    pub(crate) is_checked: Cell<bool>,
     /// How far the check of the ledger has come, while there is one.
     pub(crate) check: Cell<Option<Progress>>,
 }
@@ -33,6 +35,16 @@ impl Source {
     /// Connections for reading.
     pub(crate) const fn pool(&self) -> &AnyPool {
         self.session.database.pool()
+    }
+
+    /// Makes sure, the first time that something is asked, that the schema is the one that this
+    /// binary knows.
+    pub(super) async fn require_current(&self) -> Result<(), Problem> {
+        if !self.is_checked.get() {
+            self.session.require_current().await?;
+            self.is_checked.set(true);
+        }
+        Ok(())
     }
 
     /// The present moment.
@@ -77,7 +89,17 @@ pub(super) async fn watch(source: &Source, listener: mpsc::Sender<Message>) {
     }
 }
 
-/// Objects whose names begin with a text.
-pub(super) async fn search(_source: &Source, _text: &str) -> Result<Vec<Found>, Problem> {
-    std::future::ready(Ok(Vec::new())).await
+/// Objects whose ids begin with a text: `acme`, or `team acme` for those of one noun.
+pub(super) async fn search(source: &Source, text: &str) -> Result<Vec<Found>, Problem> {
+    let (noun, text) = match text.split_once(' ') {
+        Some((noun, rest)) if search::NOUNS.contains(&noun) => (Some(noun), rest.trim()),
+        _ => (None, text),
+    };
+    let found = search::search(&source.session.database, noun, text).await?;
+    let found = found.into_iter().map(|found| Found {
+        noun: found.noun,
+        id: found.id,
+        label: found.remark,
+    });
+    Ok(found.collect())
 }

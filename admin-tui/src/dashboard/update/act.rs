@@ -1,7 +1,9 @@
 //! What actions do that are the same on every screen, and how others reach the screen.
 
 use super::Owner;
+use crate::dashboard::change::{Change, Operation};
 use crate::dashboard::keys::{Action, Binding, Key};
+use crate::dashboard::memory::SavedFilter;
 use crate::dashboard::model::Model;
 use crate::dashboard::step::{Effect, Tone};
 use crate::dashboard::windows::filter::FilterLine;
@@ -109,7 +111,7 @@ impl Model {
         let screen = &*top.item;
         match action {
             Action::Palette => {
-                let palette = Palette::new(screen, &self.context);
+                let palette = Palette::new(screen, &self.context, &self.memory);
                 self.open(Box::new(palette), effects);
             }
             Action::Help => {
@@ -160,6 +162,15 @@ impl Model {
         }
     }
 
+    /// Sorts the list of the screen.
+    pub(super) fn sort(&mut self, order: usize, effects: &mut Vec<Effect>) {
+        if let Some(top) = self.place.last_mut() {
+            let owner = top.number;
+            let steps = top.item.sort(order, &self.context);
+            self.follow(owner, steps, effects);
+        }
+    }
+
     /// Gives the screen a filter text. The line in which it is typed closes if the text was
     /// understood and stays, and says what is wrong otherwise.
     pub(super) fn filter(
@@ -189,6 +200,37 @@ impl Model {
                 }
             }
         }
+    }
+
+    /// Gives the screen a filter and, if it was understood, keeps it under a name.
+    pub(super) fn save_filter(
+        &mut self,
+        asked_by: Owner,
+        name: String,
+        text: String,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.filter(asked_by, &text, true, effects);
+        let was_refused = self.windows.iter().any(|window| window.number == asked_by);
+        let Some(screen) = self.screen().filter(|_| !was_refused) else {
+            return;
+        };
+        let filter = SavedFilter {
+            screen: screen.tab().word().to_owned(),
+            name,
+            text,
+        };
+        self.memory.keep(filter.clone());
+        let said = format!("saved: the palette knows it as {}", filter.name);
+        let change = Change::new(Operation::SaveFilter(filter), said);
+        self.change(0, Box::new(change), effects);
+    }
+
+    pub(super) fn forget_filter(&mut self, name: String, effects: &mut Vec<Effect>) {
+        self.memory.forget(&name);
+        let said = format!("forgotten: {name}");
+        let change = Change::new(Operation::ForgetFilter(name), said);
+        self.change(0, Box::new(change), effects);
     }
 
     /// Tab in the filter line: the screen knows the words.

@@ -187,6 +187,13 @@ impl<R: Row> List<R> {
         self.marks.iter().map(String::as_str)
     }
 
+    /// Takes the marks of these ids away.
+    pub(crate) fn unmark(&mut self, ids: impl IntoIterator<Item = String>) {
+        for id in ids {
+            self.marks.remove(&id);
+        }
+    }
+
     /// Leaves columns out, by their titles, as a filter makes them say the same in each row.
     pub(crate) fn hide(&mut self, titles: &'static [&'static str]) {
         self.hidden = titles;
@@ -218,15 +225,6 @@ impl<R: Row> List<R> {
     /// How many rows are marked.
     pub(crate) fn marked(&self) -> usize {
         self.marks.len()
-    }
-
-    /// Puts the cursor on a row, now or when it arrives.
-    pub(crate) fn select(&mut self, id: String) {
-        if let Some(place) = self.page.rows.iter().position(|row| row.id() == id) {
-            self.place = place;
-        }
-        self.selected = Some(id);
-        self.reveal();
     }
 
     /// Begins anew at the top, as after another filter; what is shown stays until rows arrive.
@@ -301,16 +299,18 @@ impl<R: Row> List<R> {
     /// Does what an action asks of a list. Says whether another page is needed, or `None` if the
     /// action is none of a list's.
     pub(crate) fn act(&mut self, action: Action) -> Option<bool> {
-        let page = self.height.get().max(2) - 1;
+        let page = isize::try_from(self.height.get()).unwrap_or(isize::MAX);
+        let page = page.max(2) - 1;
+        let half = (page + 1) / 2;
         match action {
             Action::Down => Some(self.move_by(1)),
             Action::Up => Some(self.move_by(-1)),
-            Action::HalfDown => Some(self.move_by(page.div_ceil(2) as isize)),
-            Action::HalfUp => Some(self.move_by(-(page.div_ceil(2) as isize))),
-            Action::PageDown => Some(self.move_by(page as isize)),
-            Action::PageUp => Some(self.move_by(-(page as isize))),
-            Action::Top => Some(self.to_top()),
-            Action::Bottom => Some(self.to_bottom()),
+            Action::HalfDown => Some(self.move_by(half)),
+            Action::HalfUp => Some(self.move_by(-half)),
+            Action::PageDown => Some(self.move_by(page)),
+            Action::PageUp => Some(self.move_by(-page)),
+            Action::Top => Some(self.jump_to_top()),
+            Action::Bottom => Some(self.jump_to_bottom()),
             Action::Mark => {
                 self.mark();
                 Some(self.move_by(1))
@@ -378,7 +378,7 @@ impl<R: Row> List<R> {
         true
     }
 
-    fn to_top(&mut self) -> bool {
+    fn jump_to_top(&mut self) -> bool {
         let known = self.page.above == 0;
         self.start = Start::First;
         self.place = 0;
@@ -390,7 +390,7 @@ impl<R: Row> List<R> {
         !known
     }
 
-    fn to_bottom(&mut self) -> bool {
+    fn jump_to_bottom(&mut self) -> bool {
         self.place = self.page.rows.len().saturating_sub(1);
         let more = self.page.below;
         if more {

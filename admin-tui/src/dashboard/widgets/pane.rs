@@ -74,14 +74,6 @@ pub(crate) fn line(x: u16, y: u16, end: u16, buffer: &mut Buffer, text: &str, st
     next
 }
 
-/// Writes pieces of text one after the other on the first line of an area.
-pub(crate) fn spans(area: Rect, buffer: &mut Buffer, pieces: &[(&str, Style)]) {
-    let mut x = area.x;
-    for (text, style) in pieces {
-        x = line(x, area.y, area.right(), buffer, text, *style);
-    }
-}
-
 /// The rows of an area, each one line high.
 pub(crate) fn rows(area: Rect) -> impl Iterator<Item = Rect> {
     (area.y..area.bottom()).map(move |y| Rect {

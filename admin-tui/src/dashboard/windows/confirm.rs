@@ -9,16 +9,17 @@ use ratatui::layout::{Position, Rect};
 use tollgate_common::clock::Timestamp;
 
 use super::field::Field;
-use super::{Window, framed};
+use super::form::LOST;
+use super::{Window, framed, scrolled};
 use crate::dashboard::change::{Change, Outcome};
 use crate::dashboard::context::Context;
 use crate::dashboard::format;
 use crate::dashboard::keys::Key;
 use crate::dashboard::problem::Problem;
-use crate::dashboard::step::{Slot, Step, Tone};
+use crate::dashboard::step::{Slot, Step};
 use crate::dashboard::store::{Answer, Query};
 use crate::dashboard::widgets::facts::{self, Fact};
-use crate::dashboard::widgets::pane::line;
+use crate::dashboard::widgets::pane::{line, rows};
 
 /// How long the confirming key does nothing after the window has opened, for the gravest changes.
 const DEAD_TIME: Duration = Duration::from_secs(1);
@@ -39,6 +40,10 @@ pub(crate) struct Confirm {
     title: String,
     verb: &'static str,
     facts: Vec<Fact>,
+    /// The first fact that is shown.
+    skip: usize,
+    /// Something more that may be done at the same time.
+    choice: Option<Choice>,
     gravity: Gravity,
     typed: Field,
     reason: Field,
@@ -48,12 +53,26 @@ pub(crate) struct Confirm {
     change: Option<Box<Change>>,
     /// Reads what the change will touch.
     query: Option<Query>,
+    /// Whether what it will touch is still being read.
+    is_reading: bool,
     opened_at: Option<Timestamp>,
     error: Option<String>,
+    /// Whether nobody knows what became of the change.
+    is_lost: bool,
+}
+
+/// Something more that may be done at the same time.
+#[derive(Debug)]
+struct Choice {
+    label: String,
+    on: bool,
+    /// The change that is not chosen at present.
+    other: Box<Change>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Focus {
+    Choice,
     Typed,
     Reason,
     Buttons,
@@ -76,6 +95,8 @@ impl Confirm {
             title: title.into(),
             verb,
             facts,
+            skip: 0,
+            choice: None,
             gravity,
             typed: Field::default(),
             reason: Field::default(),
@@ -83,9 +104,21 @@ impl Confirm {
             focus,
             change: Some(Box::new(change)),
             query: None,
+            is_reading: false,
             opened_at: None,
             error: None,
+            is_lost: false,
         }
+    }
+
+    /// The same with a box to tick: with it, `more` is done in place of the change.
+    pub(crate) fn offering(mut self, label: impl Into<String>, more: Change) -> Self {
+        self.choice = Some(Choice {
+            label: label.into(),
+            on: false,
+            other: Box::new(more),
+        });
+        self
     }
 
     /// The same without asking for a reason, which the change holds already.
@@ -101,18 +134,45 @@ impl Confirm {
     /// The same with a query whose `Answer::Impact` is added to the facts when it arrives.
     pub(crate) fn reading(mut self, query: Query) -> Self {
         self.query = Some(query);
+        self.is_reading = true;
         self
     }
 
-    fn next_focus(&self, focus: Focus) -> Focus {
+    /// What can have the focus, in order.
+    fn places(&self) -> Vec<Focus> {
         let is_final = matches!(self.gravity, Gravity::Final(_));
-        match focus {
-            Focus::Typed if self.asks_reason => Focus::Reason,
-            Focus::Typed | Focus::Reason => Focus::Buttons,
-            Focus::Buttons if is_final => Focus::Typed,
-            Focus::Buttons if self.asks_reason => Focus::Reason,
-            Focus::Buttons => Focus::Buttons,
+        [
+            (self.choice.is_some(), Focus::Choice),
+            (is_final, Focus::Typed),
+            (self.asks_reason, Focus::Reason),
+            (true, Focus::Buttons),
+        ]
+        .into_iter()
+        .filter_map(|(is_there, focus)| is_there.then_some(focus))
+        .collect()
+    }
+
+    fn move_focus(&mut self, forward: bool) {
+        let places = self.places();
+        let here = places.iter().position(|focus| *focus == self.focus);
+        let step = if forward { 1 } else { places.len() - 1 };
+        let next = (here.unwrap_or(0) + step) % places.len();
+        self.focus = places[next];
+    }
+
+    fn toggle(&mut self) {
+        if let (Some(choice), Some(change)) = (&mut self.choice, &mut self.change) {
+            choice.on = !choice.on;
+            std::mem::swap(&mut choice.other, change);
         }
+    }
+
+    fn scroll(&mut self, code: KeyCode) {
+        let last = self.facts.len().saturating_sub(1);
+        self.skip = match code {
+            KeyCode::Down | KeyCode::PageDown => (self.skip + 1).min(last),
+            _ => self.skip.saturating_sub(1),
+        };
     }
 
     fn confirm(&mut self, context: &Context) -> Vec<Step> {
@@ -145,9 +205,9 @@ impl Confirm {
         vec![Step::Change(change)]
     }
 
-    fn height(&self) -> u16 {
-        let typed = u16::from(matches!(self.gravity, Gravity::Final(_)));
-        self.facts.len() as u16 + typed + u16::from(self.asks_reason) + 6
+    /// The lines of what can be filled in.
+    fn asked(&self) -> u16 {
+        self.places().len() as u16 - 1
     }
 }
 
@@ -163,6 +223,7 @@ impl Window for Confirm {
 
     fn receive(&mut self, _slot: Slot, answer: Answer, _context: &Context) -> Vec<Step> {
         if let Answer::Impact(impact) = answer {
+            self.is_reading = false;
             let found = impact.into_iter();
             self.facts
                 .extend(found.map(|(label, value)| facts::fact(label, value)));
@@ -173,12 +234,14 @@ impl Window for Confirm {
     fn key(&mut self, key: Key, context: &Context) -> Vec<Step> {
         match (key.code, self.focus) {
             (KeyCode::Esc, _) | (KeyCode::Enter, Focus::Buttons) => return vec![Step::Close],
-            (KeyCode::Tab | KeyCode::Enter, focus) => self.focus = self.next_focus(focus),
-            (KeyCode::BackTab, focus) => {
-                self.focus = self.next_focus(self.next_focus(focus));
+            (KeyCode::Tab | KeyCode::Enter, _) => self.move_focus(true),
+            (KeyCode::BackTab, _) => self.move_focus(false),
+            (KeyCode::Down | KeyCode::Up | KeyCode::PageDown | KeyCode::PageUp, _) => {
+                self.scroll(key.code);
             }
+            (KeyCode::Char(' '), Focus::Choice) => self.toggle(),
             (KeyCode::Char('y'), Focus::Buttons) => return self.confirm(context),
-            (_, Focus::Buttons) => {}
+            (_, Focus::Choice | Focus::Buttons) => {}
             (_, Focus::Typed) => {
                 self.typed.key(key);
             }
@@ -205,16 +268,29 @@ impl Window for Confirm {
     ) -> Vec<Step> {
         match result {
             Ok(_) => vec![Step::Close],
+            Err(problem) if problem.is_lost => {
+                self.is_lost = true;
+                self.error = Some(LOST.to_owned());
+                Vec::new()
+            }
             Err(problem) => {
                 self.error = Some(problem.sentence.clone());
                 self.change = Some(change);
-                vec![Step::Say(Tone::Bad, problem.sentence.clone())]
+                Vec::new()
             }
         }
     }
 
     fn hints(&self, _context: &Context) -> Vec<(String, &'static str)> {
-        if self.focus == Focus::Buttons {
+        if self.is_lost {
+            vec![("esc".to_owned(), "close")]
+        } else if self.focus == Focus::Choice {
+            vec![
+                ("space".to_owned(), "tick"),
+                ("tab".to_owned(), "on"),
+                ("esc".to_owned(), "cancel"),
+            ]
+        } else if self.focus == Focus::Buttons {
             vec![
                 ("y".to_owned(), self.verb),
                 ("esc".to_owned(), "cancel"),
@@ -230,46 +306,99 @@ impl Window for Confirm {
 
     fn draw(&self, area: Rect, buffer: &mut Buffer, context: &Context) -> Option<Position> {
         let title = format!("{} ?", self.title);
-        let inside = framed(area, buffer, context, (&title, ""), (68, self.height()));
-        let (theme, end) = (&context.theme, inside.right());
-        let fields = self.height().saturating_sub(6 + self.facts.len() as u16);
-        let room = inside.height.saturating_sub(fields + 3);
+        let count = self.facts.len();
+        let around = self.asked() + AROUND;
+        let room = (count as u16).min(area.height.saturating_sub(around));
+        let skip = self.skip.min(count.saturating_sub(room.into()));
+        let remark = match scrolled((skip, room.into(), count)) {
+            "" if self.is_reading => "numbers are being read",
+            remark => remark,
+        };
+        let size = (WIDTH, room + around);
+        let inside = framed(area, buffer, context, (&title, remark), size);
         let facts_area = Rect {
-            height: room.min(self.facts.len() as u16),
+            height: room.min(inside.height),
             ..inside
         };
-        facts::draw(facts_area, buffer, context, &self.facts, 0);
-        let mut y = facts_area.bottom() + 1;
+        facts::draw(facts_area, buffer, context, &self.facts, skip);
+        let asked = Rect {
+            y: facts_area.bottom() + 1,
+            height: inside.bottom().saturating_sub(facts_area.bottom() + 1),
+            ..inside
+        };
+        let cursor = self.draw_asked(asked, buffer, context);
+        self.draw_foot(inside, buffer, context);
+        cursor
+    }
+}
+
+/// Two empty lines, what is wrong, the buttons, and the frame.
+const AROUND: u16 = 6;
+
+const WIDTH: u16 = 68;
+
+impl Confirm {
+    fn draw_asked(&self, area: Rect, buffer: &mut Buffer, context: &Context) -> Option<Position> {
+        let theme = &context.theme;
         let mut cursor = None;
-        if let Gravity::Final(wanted) = &self.gravity {
-            let label = format!("Type {wanted}");
-            let at = labelled(inside, y, buffer, context, &label, &self.typed);
-            cursor = (self.focus == Focus::Typed).then_some(at);
-            y += 1;
+        for (row, focus) in rows(area).zip(self.places()) {
+            let at = match (focus, &self.choice) {
+                (Focus::Choice, Some(choice)) => {
+                    let sign = if choice.on { "[x] " } else { "[ ] " };
+                    let text = format!("{sign}{} (space)", choice.label);
+                    let style = if self.focus == Focus::Choice {
+                        theme.focus
+                    } else {
+                        theme.text
+                    };
+                    line(row.x, row.y, row.right(), buffer, &text, style);
+                    Position {
+                        x: row.x + 1,
+                        y: row.y,
+                    }
+                }
+                (Focus::Typed, _) => {
+                    let label = match &self.gravity {
+                        Gravity::Final(wanted) => format!("Type {wanted}"),
+                        Gravity::Hard => String::new(),
+                    };
+                    labelled(row, buffer, context, &label, &self.typed)
+                }
+                (Focus::Reason, _) => labelled(row, buffer, context, "Reason", &self.reason),
+                _ => continue,
+            };
+            cursor = cursor.or_else(|| (self.focus == focus).then_some(at));
         }
-        if self.asks_reason {
-            let at = labelled(inside, y, buffer, context, "Reason", &self.reason);
-            cursor = cursor.or((self.focus == Focus::Reason).then_some(at));
-            y += 1;
-        }
+        cursor
+    }
+
+    fn draw_foot(&self, inside: Rect, buffer: &mut Buffer, context: &Context) {
+        let (theme, end) = (&context.theme, inside.right());
+        let y = inside.bottom().saturating_sub(2);
         let note = self.error.as_deref().unwrap_or_default();
-        let note = format::cut(note, inside.width.into(), context.charset.ellipsis());
+        let width = usize::from(inside.width);
+        let note = format::cut(note, width, context.charset.ellipsis());
         line(inside.x, y, end, buffer, &note, theme.bad);
+        let y = inside.bottom().saturating_sub(1);
+        if self.change.is_none() && !self.is_lost {
+            line(inside.x, y, end, buffer, "working", theme.dim);
+            return;
+        }
         let (cancel, act) = if self.focus == Focus::Buttons {
             (theme.selected, theme.key)
         } else {
             (theme.text, theme.dim)
         };
-        let x = line(inside.x, y + 1, end, buffer, "[ Cancel ]", cancel);
-        let act_label = format!("[ y  {} ]", self.verb);
-        line(x + 3, y + 1, end, buffer, &act_label, act);
-        cursor
+        let x = line(inside.x, y, end, buffer, "[ Cancel ]", cancel);
+        if !self.is_lost {
+            let act_label = format!("[ y  {} ]", self.verb);
+            line(x + 3, y, end, buffer, &act_label, act);
+        }
     }
 }
 
 fn labelled(
     area: Rect,
-    y: u16,
     buffer: &mut Buffer,
     context: &Context,
     label: &str,
@@ -278,12 +407,23 @@ fn labelled(
     let width = (label.chars().count() as u16 + 2)
         .max(12)
         .min(area.width / 2);
-    line(area.x, y, area.x + width, buffer, label, context.theme.dim);
+    let label = format::cut(
+        label,
+        usize::from(width).saturating_sub(1),
+        context.charset.ellipsis(),
+    );
+    line(
+        area.x,
+        area.y,
+        area.x + width,
+        buffer,
+        &label,
+        context.theme.dim,
+    );
     let room = Rect {
         x: area.x + width,
-        y: y.min(area.bottom().saturating_sub(1)),
         width: area.width.saturating_sub(width),
-        height: 1,
+        ..area
     };
     field.draw(room, buffer, context)
 }

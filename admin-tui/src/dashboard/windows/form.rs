@@ -12,7 +12,7 @@ use crate::dashboard::change::{Change, Outcome};
 use crate::dashboard::context::Context;
 use crate::dashboard::keys::Key;
 use crate::dashboard::problem::Problem;
-use crate::dashboard::step::{Step, Tone};
+use crate::dashboard::step::Step;
 use crate::dashboard::widgets::facts::Fact;
 
 mod draw;
@@ -57,7 +57,7 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    fn new(label: &'static str, input: Input, hint: &'static str) -> Self {
+    const fn new(label: &'static str, input: Input, hint: &'static str) -> Self {
         Self {
             label,
             input,
@@ -86,6 +86,12 @@ impl Entry {
     /// Any of several words.
     pub(crate) fn many(label: &'static str, options: Vec<(String, bool)>) -> Self {
         Self::new(label, Input::Many { options, place: 0 }, "")
+    }
+
+    /// The same with words beside it.
+    pub(crate) const fn hinted(mut self, hint: &'static str) -> Self {
+        self.hint = hint;
+        self
     }
 
     /// The same with a check of its text when it is left.
@@ -197,6 +203,20 @@ pub(crate) type Submit = Box<dyn Fn(Values<'_>, &Context) -> Result<Review, Comp
 /// Says what the values would lead to, while they are being typed.
 pub(crate) type Preview = Box<dyn Fn(Values<'_>, &Context) -> Vec<Fact> + Send>;
 
+/// What to do after the change was made.
+pub(crate) type Then = Box<dyn Fn(Values<'_>, &Context) -> Vec<Step> + Send>;
+
+/// What will be written, and how far that is.
+struct Written {
+    facts: Vec<Fact>,
+    /// The first fact that is shown.
+    skip: usize,
+    /// The change; gone while it is under way.
+    change: Option<Box<Change>>,
+    /// Whether nobody knows what became of it.
+    is_lost: bool,
+}
+
 /// Says what must be typed before the values are written, and the verb for it, if they are grave.
 pub(crate) type Guard = Box<dyn Fn(Values<'_>) -> Option<(&'static str, String)> + Send>;
 
@@ -207,9 +227,12 @@ pub(crate) struct Form {
     place: usize,
     submit: Submit,
     preview: Option<Preview>,
+    then: Option<Then>,
     guard: Option<Guard>,
-    review: Option<(Vec<Fact>, Option<Box<Change>>)>,
+    review: Option<Written>,
     error: Option<String>,
+    /// The first line of fields that is shown; drawing moves it to where the cursor is.
+    skip: std::cell::Cell<usize>,
 }
 
 impl fmt::Debug for Form {
@@ -231,9 +254,11 @@ impl Form {
             place: 0,
             submit,
             preview: None,
+            then: None,
             guard: None,
             review: None,
             error: None,
+            skip: std::cell::Cell::new(0),
         }
     }
 
@@ -243,21 +268,24 @@ impl Form {
         self
     }
 
+    /// The same with steps that follow once the change was made.
+    pub(crate) fn then(mut self, then: Then) -> Self {
+        self.then = Some(then);
+        self
+    }
+
     /// The same with a further question, in a window of its own, before grave values are written.
     pub(crate) fn guarded(mut self, guard: Guard) -> Self {
         self.guard = Some(guard);
         self
     }
 
-    /// Whether there is a review whose change is not under way.
-    fn is_ready(&self) -> bool {
-        let review = self.review.as_ref();
-        review.is_some_and(|(_, change)| change.is_some())
-    }
-
     /// What the confirmed review leads to: the change, or the question before it.
     fn confirmed(&mut self) -> Vec<Step> {
-        let Some((facts, Some(change))) = self.review.take() else {
+        let review = self.review.as_mut();
+        let Some((facts, change)) =
+            review.and_then(|review| Some((review.facts.clone(), review.change.take()?)))
+        else {
             return Vec::new();
         };
         let guard = self.guard.as_ref();
@@ -268,10 +296,7 @@ impl Form {
                 let confirm = Confirm::new(title, verb, facts, gravity, *change);
                 vec![Step::Close, Step::Open(Box::new(confirm.without_reason()))]
             }
-            None => {
-                self.review = Some((facts, None));
-                vec![Step::Change(change)]
-            }
+            None => vec![Step::Change(change)],
         }
     }
 
@@ -293,7 +318,14 @@ impl Form {
             return;
         }
         match (self.submit)(Values(&self.entries), context) {
-            Ok(review) => self.review = Some((review.facts, Some(Box::new(review.change)))),
+            Ok(review) => {
+                self.review = Some(Written {
+                    facts: review.facts,
+                    skip: 0,
+                    change: Some(Box::new(review.change)),
+                    is_lost: false,
+                });
+            }
             Err(complaint) => {
                 let named = |entry: &Entry| entry.label == complaint.label;
                 match self.entries.iter().position(named) {
@@ -325,31 +357,55 @@ impl Form {
                     _ => {}
                 }
             }
-            Input::Many { options, place } => match key.code {
-                KeyCode::Right => *place = (*place + 1).min(options.len().saturating_sub(1)),
-                KeyCode::Left => *place = place.saturating_sub(1),
-                KeyCode::Char(' ') => {
-                    if let Some((_, on)) = options.get_mut(*place) {
-                        *on = !*on;
-                    }
-                }
-                _ => {}
-            },
+            Input::Many { options, place } => edit_many(options, place, key),
         }
     }
 
     fn review_key(&mut self, key: Key) -> Vec<Step> {
+        let Some(review) = &mut self.review else {
+            return Vec::new();
+        };
+        let last = review.facts.len().saturating_sub(1);
         match key.code {
-            KeyCode::Char('y') if self.is_ready() => self.confirmed(),
-            KeyCode::Esc => {
-                // A change that is under way cannot be edited any more.
-                if self.is_ready() {
-                    self.review = None;
-                }
-                Vec::new()
+            KeyCode::Char('y') => return self.confirmed(),
+            KeyCode::Down | KeyCode::PageDown => review.skip = (review.skip + 1).min(last),
+            KeyCode::Up | KeyCode::PageUp => review.skip = review.skip.saturating_sub(1),
+            // The same form again would do the same again.
+            KeyCode::Esc if review.is_lost => return vec![Step::Close],
+            // A change that is under way cannot be edited any more.
+            KeyCode::Esc if review.change.is_some() => {
+                self.review = None;
+                self.error = None;
             }
-            _ => Vec::new(),
+            _ => {}
         }
+        Vec::new()
+    }
+}
+
+/// What a window says of a change whose answer was lost.
+pub(crate) const LOST: &str =
+    "The answer was lost: it may have been done or not. Look before you do it again.";
+
+/// A letter goes to the next word that begins with it: there may be many words.
+fn edit_many(options: &mut [(String, bool)], place: &mut usize, key: Key) {
+    let count = options.len().max(1);
+    match key.code {
+        KeyCode::Right => *place = (*place + 1) % count,
+        KeyCode::Left => *place = (*place + count - 1) % count,
+        KeyCode::Char(' ') => {
+            if let Some((_, on)) = options.get_mut(*place) {
+                *on = !*on;
+            }
+        }
+        KeyCode::Char(letter) => {
+            let next = (1..=count).map(|step| (*place + step) % count);
+            let fits = |at: &usize| options.get(*at).is_some_and(|(w, _)| w.starts_with(letter));
+            if let Some(at) = next.into_iter().find(fits) {
+                *place = at;
+            }
+        }
+        _ => {}
     }
 }
 
@@ -389,21 +445,31 @@ impl Window for Form {
         &mut self,
         change: Box<Change>,
         result: &Result<Outcome, Problem>,
-        _context: &Context,
+        context: &Context,
     ) -> Vec<Step> {
-        match result {
-            Ok(_) => vec![Step::Close],
-            Err(problem) => {
+        let Err(problem) = result else {
+            let values = Values(&self.entries);
+            let then = self.then.as_ref().map(|then| then(values, context));
+            let mut steps = vec![Step::Close];
+            steps.extend(then.unwrap_or_default());
+            return steps;
+        };
+        if let Some(review) = &mut self.review {
+            review.is_lost = problem.is_lost;
+            if problem.is_lost {
+                self.error = Some(LOST.to_owned());
+            } else {
                 self.error = Some(problem.sentence.clone());
-                if let Some((_, slot)) = &mut self.review {
-                    *slot = Some(change);
-                }
-                vec![Step::Say(Tone::Bad, problem.sentence.clone())]
+                review.change = Some(change);
             }
         }
+        Vec::new()
     }
 
     fn hints(&self, _context: &Context) -> Vec<(String, &'static str)> {
+        if self.review.as_ref().is_some_and(|review| review.is_lost) {
+            return vec![("esc".to_owned(), "close")];
+        }
         if self.review.is_some() {
             return vec![
                 ("y".to_owned(), "write it"),

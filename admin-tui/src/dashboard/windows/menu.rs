@@ -4,7 +4,7 @@ use crossterm::event::KeyCode;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 
-use super::{Window, framed};
+use super::{Window, framed, scrolled};
 use crate::dashboard::context::Context;
 use crate::dashboard::format;
 use crate::dashboard::keys::{Action, Key};
@@ -29,8 +29,8 @@ pub(crate) struct Entry {
 pub(crate) enum Choice {
     /// What a key of the screen does.
     Action(Action),
-    /// Gives the screen another filter.
-    Filter(String),
+    /// Sorts the screen's list by the order of this place.
+    Sort(usize),
 }
 
 /// A list to choose from.
@@ -51,6 +51,19 @@ impl Menu {
         }
     }
 
+    /// A menu of orders, of which one is in effect.
+    pub(crate) fn of_orders(words: &[&str], chosen: usize) -> Self {
+        let entries = words.iter().enumerate().map(|(order, word)| Entry {
+            key: (order + 1).to_string(),
+            label: (*word).to_owned(),
+            refusal: None,
+            choice: Choice::Sort(order),
+        });
+        let mut menu = Self::new("Sort by", entries.collect());
+        menu.place = chosen;
+        menu
+    }
+
     fn choose(&self, place: usize) -> Vec<Step> {
         let Some(entry) = self.entries.get(place) else {
             return Vec::new();
@@ -60,7 +73,7 @@ impl Menu {
         }
         let step = match &entry.choice {
             Choice::Action(action) => Step::Perform(*action),
-            Choice::Filter(text) => Step::Filter(text.clone(), true),
+            Choice::Sort(order) => Step::Sort(*order),
         };
         vec![Step::Close, step]
     }
@@ -97,8 +110,10 @@ impl Window for Menu {
 
     fn draw(&self, area: Rect, buffer: &mut Buffer, context: &Context) -> Option<Position> {
         let height = self.entries.len() as u16 + 2;
-        let inside = framed(area, buffer, context, (&self.title, ""), (64, height));
-        let skip = (self.place + 1).saturating_sub(inside.height.into());
+        let seen = usize::from(height.min(area.height).saturating_sub(2));
+        let skip = (self.place + 1).saturating_sub(seen);
+        let remark = scrolled((skip, seen, self.entries.len()));
+        let inside = framed(area, buffer, context, (&self.title, remark), (64, height));
         for (row, (place, entry)) in rows(inside).zip(self.entries.iter().enumerate().skip(skip)) {
             let style = match &entry.refusal {
                 Some(_) => context.theme.dim,

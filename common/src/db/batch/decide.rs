@@ -84,6 +84,7 @@ impl<'w> Batch<'w> {
             let job = job.ok_or(WorkError::JobNotFound)?;
             return Ok(Outcome::CallReplayed(Box::new(Replay {
                 sealed_answer,
+                call_id: stored.call_id,
                 job,
             })));
         }

@@ -180,8 +180,9 @@ pub async fn of_job(
     let rows = query.bind(limit + 1).fetch_all(pool).await?;
     let read = rows.iter().map(|row| read_entry(&mut Columns::of(row)));
     let mut calls: Vec<CallEntry> = read.collect::<Result<_, _>>()?;
-    let more = calls.len() as i64 > limit;
-    calls.truncate(usize::try_from(limit).unwrap_or(0));
+    let limit = usize::try_from(limit).unwrap_or(0);
+    let more = calls.len() > limit;
+    calls.truncate(limit);
     if matches!(start, Start::Before(_) | Start::Last) {
         calls.reverse();
     }
@@ -208,7 +209,7 @@ pub async fn count_before(
 /// Calls by id, before the list of ids.
 pub const SELECT_ENTRIES: &str = concat!("SELECT ", entry_columns!(), " FROM calls WHERE id IN ");
 
-/// Reads the calls of these ids as they are now, in no order; those that are not there are left out.
+/// Reads the calls of these ids as they are now, in no order; those that are gone are left out.
 pub async fn by_ids(pool: &AnyPool, ids: &[CallId]) -> Result<Vec<CallEntry>, StoreError> {
     let mut connection = pool.acquire().await?;
     select_in(&mut connection, (SELECT_ENTRIES, ""), ids, read_entry).await
@@ -287,7 +288,8 @@ pub async fn newest(
     let rows = query.fetch_all(pool).await?;
     let read = rows.iter().map(|row| read_entry(&mut Columns::of(row)));
     let calls: Vec<CallEntry> = read.collect::<Result<_, _>>()?;
-    let reach = edge.filter(|_| (calls.len() as i64) < limit);
+    let limit = usize::try_from(limit).unwrap_or(0);
+    let reach = edge.filter(|_| calls.len() < limit);
     Ok(Found { calls, reach })
 }
 
@@ -353,7 +355,9 @@ pub async fn by_ids_that(
             conditions.rest
         );
         let mut values = Values::default();
-        ids.iter().for_each(|id| values.push_text(id));
+        for id in ids {
+            values.push_text(id);
+        }
         values.push_binds(&conditions.binds);
         let query = sqlx::query_with(AssertSqlSafe(sql), values.into_arguments());
         for row in &query.fetch_all(pool).await? {

@@ -17,6 +17,8 @@ use crate::id::JobId;
 use crate::job::Job;
 use crate::money::NanoUsd;
 
+pub mod recent;
+
 /// How many jobs are looked at in one step of a search that no index serves: some tens of
 /// milliseconds of reading.
 pub const SEARCHED_MAX: i64 = 20_000;
@@ -85,7 +87,9 @@ pub const VOCABULARY: Vocabulary = Vocabulary {
             "cost",
             Kind::Dollars,
             "(CASE WHEN completed_at IS NULL
-                   THEN (SELECT COALESCE(SUM(client_cost), 0) FROM calls WHERE calls.job_id = jobs.id)
+                   THEN (SELECT COALESCE(SUM(client_cost), 0)
+                         FROM calls
+                         WHERE calls.job_id = jobs.id)
                    ELSE total_cost END)",
             false,
         ),
@@ -427,8 +431,9 @@ pub async fn page(
         .await?;
     let read = rows.iter().map(|row| read_entry(&mut Columns::of(row)));
     let mut jobs: Vec<JobEntry> = read.collect::<Result<_, _>>()?;
-    let more = jobs.len() as i64 > limit;
-    jobs.truncate(usize::try_from(limit).unwrap_or(0));
+    let limit = usize::try_from(limit).unwrap_or(0);
+    let more = jobs.len() > limit;
+    jobs.truncate(limit);
     if reading.is_up {
         jobs.reverse();
     }
@@ -440,8 +445,8 @@ pub async fn page(
     })
 }
 
-/// How many jobs there are, up to [`COUNTED_MAX`] and one more, and how far they were counted if not
-/// all were looked at.
+/// How many jobs there are, up to [`COUNTED_MAX`] and one more, and how far they were counted if
+/// not all were looked at.
 pub async fn count(
     pool: &AnyPool,
     filter: &Filter,

@@ -113,7 +113,35 @@ pub async fn page(
     request: &Request<'_>,
 ) -> Result<Part<ListedEntry>, StoreError> {
     let list = (&LISTING, order.order(), 0);
-    page::read(connection, list, request, (read_listed, place)).await
+    let whole = match (order, request.filter.only("team")) {
+        (EntryOrder::Newest, Some(team)) if request.counted && request.filter.has_one_term() => {
+            team
+        }
+        _ => return page::read(connection, list, request, (read_listed, place)).await,
+    };
+    // Entries are numbered without gaps: nothing has to be counted.
+    let count = last_number(connection, whole).await?;
+    let request = Request {
+        counted: false,
+        ..*request
+    };
+    let mut part = page::read(connection, list, &request, (read_listed, place)).await?;
+    part.count = count;
+    if let Some(first) = part.rows.first() {
+        part.above = count.saturating_sub(first.row.entry.number).max(0);
+    }
+    Ok(part)
+}
+
+/// The number of an account's latest entry.
+pub const LAST_NUMBER: &str = "SELECT MAX(number) FROM ledger_entries WHERE team_id = $1";
+
+async fn last_number(connection: &mut AnyConnection, team: &str) -> Result<i64, StoreError> {
+    let row = sqlx::query(LAST_NUMBER)
+        .bind(team.to_owned())
+        .fetch_one(connection)
+        .await?;
+    Ok(Columns::of(&row).take::<Option<i64>>()?.unwrap_or(0))
 }
 
 /// The statement of a part, for tests of its plan.

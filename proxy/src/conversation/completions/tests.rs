@@ -287,6 +287,7 @@ fn parameters_without_a_counterpart_are_refused_by_name() {
         ("service_tier", json!("flex"), "service_tier"),
         ("functions", json!([{"name": "f"}]), "functions"),
         ("function_call", json!("auto"), "function_call"),
+        ("web_search_options", json!({}), "web_search_options"),
         ("anything", json!(0), "anything"),
         ("tools", json!([{"type": "custom"}]), "tools[0].type"),
         (

@@ -42,15 +42,12 @@ pub(super) fn balance(listed: &ListedAccount, context: &Context) -> Vec<Fact> {
     };
     let mark = if available.is_positive() { "" } else { "! " };
     let credits = format::credits;
-    let overdraft = match account.overdraft {
-        Credits::ZERO => String::new(),
-        overdraft => format!("  (overdraft {})", credits(overdraft)),
-    };
-    let shown = format!("{mark}{}{overdraft}", credits(available));
+    let shown = format!("{mark}{}", credits(available));
     vec![
         styled("available", shown, style),
         fact("balance", credits(account.balance)),
         fact("held", credits(account.held)),
+        fact("overdraft", credits(account.overdraft)),
         fact("allocated", credits(account.allocated)),
         fact("used", credits(account.used)),
         fact("today", window(account, Window::Day, context)),
@@ -90,30 +87,24 @@ pub(super) fn checks(facts: &AccountFacts, context: &Context) -> Vec<Fact> {
             styled("check", format!("! WRONG  {text}"), context.theme.bad)
         }
     };
-    let sum = account.allocated.minus(account.used);
     let sums = facts.sums;
     let jobs = match sums.jobs {
         1 => "1 open job holds".to_owned(),
         count => format!("{} open jobs hold", format::number(count)),
     };
+    let sum = account.allocated.minus(account.used);
+    let is_sum = sum == account.balance;
+    let is_held = sums.holds == sums.held;
+    let beside = |is_right: bool, text: String| if is_right { String::new() } else { text };
+    let of_balance = beside(is_sum, format!(", balance {}", credits(account.balance)));
+    let of_holds = beside(is_held, format!(", held {}", credits(sums.held)));
+    let holds = credits(sums.holds);
     vec![
         verdict(
-            sum == account.balance,
-            format!(
-                "{} allocated - {} used = {}",
-                credits(account.allocated),
-                credits(account.used),
-                credits(sum)
-            ),
+            is_sum,
+            format!("allocated - used = {}{of_balance}", credits(sum)),
         ),
-        verdict(
-            sums.holds == sums.held,
-            format!(
-                "{jobs} {}, held {}",
-                credits(sums.holds),
-                credits(sums.held)
-            ),
-        ),
+        verdict(is_held, format!("{jobs} {holds}{of_holds}")),
     ]
 }
 

@@ -61,7 +61,7 @@ pub(super) fn refusal(action: Action, account: Option<&ListedAccount>) -> Option
 }
 
 /// Opens the form of an action.
-pub(super) fn act(action: Action, account: &ListedAccount) -> Vec<Step> {
+pub(in crate::dashboard::screens) fn act(action: Action, account: &ListedAccount) -> Vec<Step> {
     let form = match action {
         Action::AddCredits => add(account),
         Action::Refund => refund(account),

@@ -194,13 +194,13 @@ impl Row for LedgerRow {
     type Cursor = Place;
 
     const COLUMNS: &'static [Column] = &[
-        numbers("NUMBER", 9, 1),
+        numbers("NUMBER", 9, 3),
         words("TIME", 19, 19, 1),
         words("KIND", 10, 10, 0),
         numbers("AMOUNT", 11, 0),
         numbers("BALANCE", 12, 0),
-        words("JOB", 8, 8, 3),
-        words("BY", 8, 14, 4),
+        words("JOB", 8, 8, 4),
+        words("BY", 8, 14, 5),
         words("REASON", 10, 40, 2),
         numbers("SHORTFALL", 9, ONLY_WIDE),
     ];

@@ -53,15 +53,9 @@ pub(super) fn ending(action: Action, ids: &[JobId], known: &[&JobRow]) -> Confir
     let is_over = |id: &&JobId| row_of(id).is_some_and(|row| !row.entry.job.state.is_open());
     let open: Vec<JobId> = ids.iter().filter(|id| !is_over(id)).copied().collect();
     let (verb, what) = if action == Action::FailJob {
-        (
-            "Fail",
-            "ends as failed, nothing is charged, its hold is released",
-        )
+        ("Fail job", "failed, not charged, its hold is released")
     } else {
-        (
-            "Cancel job",
-            "ends as cancelled, nothing is charged, its hold is released",
-        )
+        ("Cancel job", "cancelled, not charged, its hold is released")
     };
     let effect = fact("Effect", what);
     let team_reads = fact("Reason", "its team reads it as the job's error message");
@@ -76,8 +70,8 @@ pub(super) fn ending(action: Action, ids: &[JobId], known: &[&JobRow]) -> Confir
     }
     let count = open.len();
     let facts = vec![
-        fact("Jobs", format!("{count} marked")),
-        fact("Effect", format!("each {what}")),
+        fact("Jobs", format!("{count} open of {} marked", ids.len())),
+        fact("Effect", format!("each: {what}")),
         team_reads,
     ];
     let commands = open.iter().map(|id| command(action, *id)).collect();

@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::Style;
 use tollgate_common::clock::Timestamp;
 
 use super::draw::{draw_text, indented, lowered};
@@ -150,14 +151,16 @@ impl CallScreen {
         let usage = facts::usage_of_call(&self.detail.line);
         facts_widget::draw(inside, buffer, context, &usage, 0);
         let room = lowered(inside, usage.len() as u16 + 1);
-        line(
-            room.x,
-            room.y,
-            room.right(),
-            buffer,
-            NOT_STORED,
-            context.theme.dim,
-        );
+        if room.height > 0 {
+            line(
+                room.x,
+                room.y,
+                room.right(),
+                buffer,
+                NOT_STORED,
+                context.theme.dim,
+            );
+        }
         if let Some(error) = &call.error
             && below.height > 1
         {
@@ -187,8 +190,83 @@ pub(super) fn draw_timeline(
     let events = timeline::events(detail, context.now);
     // A frame and the bar take three lines.
     let room = usize::from(area.height.saturating_sub(3));
-    let skip = events.len().saturating_sub(room);
-    draw_events(area, buffer, context, title, (detail, &events[skip..]));
+    if events.len() <= room {
+        draw_events(area, buffer, context, title, (detail, &events));
+        return;
+    }
+    let inside = framed(area, buffer, context, title, detail);
+    let width = usize::from(inside.width);
+    let flowing = flow(&events, width, context);
+    let skip = flowing.len().saturating_sub(room);
+    for (row, pieces) in rows(inside).take(room).zip(flowing.iter().skip(skip)) {
+        let mut x = row.x;
+        for (text, style) in pieces {
+            x = line(x, row.y, row.right(), buffer, text, *style);
+        }
+    }
+}
+
+/// Events one after the other, in as many lines as they need.
+fn flow(events: &[Event], width: usize, context: &Context) -> Vec<Vec<(String, Style)>> {
+    let mut lines: Vec<Vec<(String, Style)>> = Vec::new();
+    let mut used = width;
+    for event in events {
+        let sign = if event.turn == Turn::Bad { "! " } else { "" };
+        let text = format!("{} {sign}{}", format::millis(event.at_ms), event.text);
+        let text = format::cut(&text, width, context.charset.ellipsis());
+        let style = turn_style(event.turn, context);
+        let needed = text.chars().count();
+        match lines.last_mut() {
+            Some(last) if used + needed + 3 <= width => {
+                last.push((" | ".to_owned(), context.theme.dim));
+                last.push((text, style));
+                used += needed + 3;
+            }
+            _ => {
+                lines.push(vec![(text, style)]);
+                used = needed;
+            }
+        }
+    }
+    lines
+}
+
+fn turn_style(turn: Turn, context: &Context) -> Style {
+    match turn {
+        Turn::Plain => context.theme.text,
+        Turn::Good => context.theme.good,
+        Turn::Bad => context.theme.bad,
+    }
+}
+
+/// A frame with the bar in its last line; returns the room inside, the bar's line included.
+fn framed(
+    area: Rect,
+    buffer: &mut Buffer,
+    context: &Context,
+    title: &str,
+    detail: &CallDetail,
+) -> Rect {
+    let remark = if detail.line.is_in_flight() {
+        "tries are told at the end"
+    } else {
+        ""
+    };
+    let inside = indented(pane(area, buffer, context, (title, remark), false));
+    let width = usize::from(inside.width);
+    let bar = timeline::bar(detail, context.now, width, context.charset);
+    let y = inside.bottom().saturating_sub(1);
+    if inside.height > 1 {
+        line(
+            inside.x,
+            y,
+            inside.right(),
+            buffer,
+            &bar,
+            context.theme.accent,
+        );
+    }
+    inside
 }
 
 fn draw_events(
@@ -198,32 +276,16 @@ fn draw_events(
     title: &str,
     (detail, events): (&CallDetail, &[Event]),
 ) {
-    let remark = if detail.line.is_in_flight() {
-        "tries are told at the end"
-    } else {
-        ""
-    };
-    let inside = indented(pane(area, buffer, context, (title, remark), false));
-    let theme = &context.theme;
+    let inside = framed(area, buffer, context, title, detail);
     let room = Rect {
         height: inside.height.saturating_sub(1),
         ..inside
     };
     for (row, event) in rows(room).zip(events) {
-        let style = match event.turn {
-            Turn::Plain => theme.text,
-            Turn::Good => theme.good,
-            Turn::Bad => theme.bad,
-        };
+        let style = turn_style(event.turn, context);
         let sign = if event.turn == Turn::Bad { "!" } else { " " };
         let text = format!("{:>7} {sign} {}", format::millis(event.at_ms), event.text);
         let text = format::cut(&text, row.width.into(), context.charset.ellipsis());
         line(row.x, row.y, row.right(), buffer, &text, style);
-    }
-    let width = usize::from(inside.width);
-    let bar = timeline::bar(detail, context.now, width, context.charset);
-    let y = inside.bottom().saturating_sub(1);
-    if inside.height > 1 {
-        line(inside.x, y, inside.right(), buffer, &bar, theme.accent);
     }
 }

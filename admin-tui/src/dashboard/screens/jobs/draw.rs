@@ -13,7 +13,7 @@ use crate::dashboard::context::{Class, Context};
 use crate::dashboard::format;
 use crate::dashboard::store::jobs::Detail;
 use crate::dashboard::widgets::facts as facts_widget;
-use crate::dashboard::widgets::list::List;
+use crate::dashboard::widgets::list::{COUNTED_MAX, List};
 use crate::dashboard::widgets::pane::{line, pane, rows};
 
 /// How wide the detail beside the list is.
@@ -37,37 +37,46 @@ impl Jobs {
         if !self.list.is_loaded() {
             return String::new();
         }
-        let mut parts = vec![self.list.position()];
-        if !self.count.is_empty() {
-            let join = if parts[0] == "none" { "" } else { &parts[0] };
-            parts[0] = match join {
-                "" => "none".to_owned(),
-                position => format!("{position} of {}", self.count),
-            };
-        }
+        let mut parts = vec![self.position()];
         if self.list.marked() > 0 {
             parts.push(format!("{} marked", self.list.marked()));
         }
         if self.newer > 0 {
-            let newer = format::number(self.newer.min(10_000) as i64);
-            let more = if self.newer > 10_000 { "+" } else { "" };
+            let newer = format::count(self.newer.min(COUNTED_MAX));
+            let more = if self.newer > COUNTED_MAX { "+" } else { "" };
             parts.push(format!("^ {newer}{more} new above (g to follow)"));
-        } else if self.list.is_following() && !self.is_extended {
+        } else if self.reach.is_none() && self.list.is_following() && !self.is_extended {
             parts.push("following".to_owned());
-        } else {
-            parts.push("held (g to follow)".to_owned());
+        } else if self.reach.is_none() {
+            parts.push("holding still (g to follow)".to_owned());
         }
         parts.extend(self.search_note());
         parts.join("   ")
     }
 
+    /// Where the cursor is among all rows, as far as anybody has counted them.
+    fn position(&self) -> String {
+        let position = self.list.position();
+        let is_part = self.is_extended || self.reach.is_some();
+        if self.list.rows().is_empty() || self.list.above() > COUNTED_MAX {
+            position
+        } else if is_part {
+            let found = self.list.above() + self.list.rows().len();
+            format!("{position} of {} found", format::count(found))
+        } else if self.count.is_empty() {
+            position
+        } else {
+            format!("{position} of {}", self.count)
+        }
+    }
+
     /// How far a search went that no index serves.
     fn search_note(&self) -> Option<String> {
         let reach = format::moment(self.reach?);
-        Some(if self.steps > 0 {
+        Some(if self.is_searching {
             format!("searching, at {reach}")
         } else {
-            format!("searched back to {reach}; o searches on")
+            format!("searched down to {reach}; o goes on")
         })
     }
 
@@ -96,7 +105,7 @@ impl Jobs {
         let following = if self.list.is_following() {
             "following"
         } else {
-            "held"
+            "holding still"
         };
         let title = if self.filter.only("team").is_some() {
             "Jobs (TEAM hidden: constant)"
@@ -105,12 +114,19 @@ impl Jobs {
         };
         let inside = pane(left, buffer, context, (title, following), true);
         self.draw_list(inside, buffer, context);
-        self.draw_detail(right, buffer, context);
+        let height = super::recent::HEIGHT.min(right.height / 3);
+        let above = Rect {
+            height: right.height - height,
+            ..right
+        };
+        self.draw_detail(above, buffer, context);
+        let below = lowered(right, above.height);
+        super::recent::draw(below, buffer, context, self.recent.as_deref());
     }
 
     fn draw_list(&self, area: Rect, buffer: &mut Buffer, context: &Context) {
         let empty = match (&self.reach, self.text.is_empty()) {
-            (Some(_), _) => "nothing found so far; o searches on",
+            (Some(_), _) => "nothing found so far; o goes on",
             (None, true) => "no jobs yet",
             (None, false) => "no job fits the filter; esc takes it away",
         };
@@ -147,7 +163,7 @@ fn draw_detail(area: Rect, buffer: &mut Buffer, context: &Context, detail: &Deta
         below = draw_text(below, buffer, context, ("ERROR", error));
     }
     let metadata = facts::metadata(row);
-    if context.class() == Class::Wide && !metadata.is_empty() {
+    if context.class() == Class::Wide && !metadata.is_empty() && below.height > 2 {
         line(
             below.x,
             below.y,
@@ -171,6 +187,9 @@ pub(super) fn draw_text(
     context: &Context,
     (title, text): (&str, &str),
 ) -> Rect {
+    if area.height < 2 {
+        return area;
+    }
     line(
         area.x,
         area.y,
@@ -183,7 +202,7 @@ pub(super) fn draw_text(
     let clean = format::cut(text, width.saturating_mul(4), context.charset.ellipsis());
     let characters: Vec<char> = clean.chars().collect();
     let mut left = lowered(area, 1);
-    for piece in characters.chunks(width).take(4) {
+    for piece in characters.chunks(width).take(left.height.min(4).into()) {
         let piece: String = piece.iter().collect();
         line(
             left.x,

@@ -41,7 +41,7 @@ fn terms(row: &JobRow) -> String {
     match terms.mode {
         BudgetMode::JobBased => "job_based: 1 credit".to_owned(),
         BudgetMode::ConsumptionUsd => format!(
-            "consumption_usd: {} credits/$, markup {}%",
+            "consumption_usd: {} credits/$, markup {}",
             terms.credits_per_dollar.as_f64(),
             terms.markup
         ),
@@ -89,7 +89,7 @@ pub(super) fn of_job(row: &JobRow, context: &Context) -> Vec<Fact> {
         fact(
             "calls",
             format!(
-                "{}  ok {}  failed {}  in flight {}",
+                "{}: {} ok, {} failed, {} in flight",
                 format::number(totals.calls),
                 format::number(totals.succeeded),
                 format::number(totals.failed),
@@ -107,7 +107,7 @@ pub(super) fn of_job(row: &JobRow, context: &Context) -> Vec<Fact> {
         fact(
             "cost",
             format!(
-                "provider {}  billed {}",
+                "{} asked, {} billed",
                 format::dollars(totals.provider_cost),
                 format::dollars(totals.cost)
             ),
@@ -217,10 +217,7 @@ pub(super) fn usage_of_call(line: &CallLine) -> Vec<Fact> {
         let tokens = line.live.as_ref().map_or(0, |live| live.output_tokens);
         return vec![fact(
             "so far",
-            format!(
-                "~{} tokens of the answer, by its length",
-                format::number(tokens)
-            ),
+            format!("~{} tokens, by length", format::number(tokens)),
         )];
     }
     let mut facts = buckets(line);
@@ -240,7 +237,7 @@ pub(super) fn usage_of_call(line: &CallLine) -> Vec<Fact> {
         fact(
             "cost",
             format!(
-                "provider {}  billed {}",
+                "{} asked, {} billed",
                 format::dollars(call.provider_cost),
                 format::dollars(call.client_cost)
             ),

@@ -97,6 +97,9 @@ impl JobScreen {
         let mut facts = facts::of_job(&self.row, context);
         if context.class() > Class::Compact {
             facts.extend(facts::metadata(&self.row));
+        } else {
+            // The title has the id.
+            facts.remove(0);
         }
         facts
     }
@@ -195,7 +198,12 @@ impl Screen for JobScreen {
         if self.is_gone {
             return "this job is gone; what is shown is what it was".to_owned();
         }
-        format!("calls: {}", self.list.status())
+        let position = self.list.position();
+        let marked = match self.list.marked() {
+            0 => String::new(),
+            count => format!("   {count} marked"),
+        };
+        format!("calls: {position}{marked}")
     }
 
     fn draw(&self, area: Rect, buffer: &mut Buffer, context: &Context) {
@@ -235,8 +243,7 @@ fn draw_twice(
 ) {
     let half = facts.len().div_ceil(2);
     let (first, second) = facts.split_at(half);
-    // Ids need more than half of the room.
-    let width = (area.width / 2 + 6).min(area.width);
+    let width = (area.width / 2).saturating_sub(2);
     let left = Rect { width, ..area };
     let right = Rect {
         x: left.right() + 1,

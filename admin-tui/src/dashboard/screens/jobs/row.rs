@@ -83,7 +83,7 @@ impl Row for JobRow {
     const COLUMNS: &'static [Column] = &[
         words("JOB", 8, 8, 0),
         words("TEAM", 8, 14, 1),
-        words("TYPE", 8, 12, 2),
+        words("TYPE", 10, 12, 2),
         words("STATUS", 11, 11, 0),
         numbers("CALLS", 5, 4),
         numbers("TOKENS", 9, 6),
@@ -207,8 +207,8 @@ impl Row for CallLine {
 
     const COLUMNS: &'static [Column] = &[
         numbers("#", 4, 0),
-        words("ALIAS", 8, 16, 1),
-        words("SERVED BY", 10, 28, 2),
+        words("ALIAS", 10, 16, 1),
+        words("SERVED BY", 18, 28, 2),
         numbers("FIRST", 6, 4),
         numbers("TOTAL", 6, 0),
         numbers("TOKENS", 9, 3),

@@ -106,7 +106,7 @@ fn end(detail: &CallDetail, now: Timestamp) -> Event {
             let text = match (&line.live, provider) {
                 (None, _) => "in flight; its node has not told of it yet".to_owned(),
                 (Some(_), None) => "in flight, between two providers".to_owned(),
-                (Some(live), Some(provider)) if live.output_tokens > 0 => {
+                (Some(told), Some(provider)) if told.output_tokens > 0 => {
                     format!("{provider} answers: ~{tokens} tokens so far")
                 }
                 (Some(_), Some(provider)) => format!("waiting for {provider}"),
@@ -122,12 +122,20 @@ fn end(detail: &CallDetail, now: Timestamp) -> Event {
             )
         }
         CallState::Failed | CallState::Interrupted => {
-            let kind = call.error_kind.as_deref().unwrap_or(call.state.word());
+            let kind = call
+                .error_kind
+                .as_deref()
+                .unwrap_or_else(|| call.state.word());
             let error = call
                 .error
                 .as_deref()
                 .unwrap_or("nobody knows what the provider did");
-            event(at, Turn::Bad, format!("{kind}: {error}"))
+            let end = if call.state == CallState::Failed {
+                "failed"
+            } else {
+                "lost"
+            };
+            event(at, Turn::Bad, format!("{end}, {kind}: {error}"))
         }
     }
 }

@@ -88,7 +88,7 @@ impl Screen for KeyDetail {
     }
 
     fn next_look(&self, context: &Context) -> Option<Timestamp> {
-        row::next_look(context)
+        Some(row::next_look(context))
     }
 
     fn status(&self, _context: &Context) -> String {
@@ -132,10 +132,6 @@ pub(super) fn draw(area: Rect, buffer: &mut Buffer, context: &Context, key: Opti
 pub(super) fn lines(row: &KeyRow, context: &Context) -> Vec<Fact> {
     let (key, now, theme) = (&row.listed.key, context.now, &context.theme);
     let limit = |limit: Option<i64>| limit.map_or_else(|| "none".to_owned(), format::number);
-    let used = match row.listed.used_at {
-        Some(at) => format!("{}, {}", row.last_use(now), format::moment(at)),
-        None => "never".to_owned(),
-    };
     let use_style = if row.is_in_use(now) {
         theme.good
     } else {
@@ -146,10 +142,13 @@ pub(super) fn lines(row: &KeyRow, context: &Context) -> Vec<Fact> {
         fact("team", key.team_id.to_string()),
         fact("label", key.label.clone().unwrap_or_else(|| "-".to_owned())),
         fact("status", row.status(now)),
-        styled("last used", used, use_style),
-        fact("made", format::moment(key.created_at)),
-        fact("ends", row.end(now)),
+        styled("last used", row.last_use(now), use_style),
     ];
+    if let Some(at) = row.listed.used_at {
+        facts.push(fact("", format::moment(at)));
+    }
+    facts.push(fact("made", format::moment(key.created_at)));
+    facts.push(fact("ends", row.end(now)));
     if let Some(at) = key.expires_at {
         facts.push(fact("", format::moment(at)));
     }
@@ -163,8 +162,8 @@ pub(super) fn lines(row: &KeyRow, context: &Context) -> Vec<Fact> {
         fact("calls/min", limit(key.limits.requests_per_minute)),
         fact("tokens/min", limit(key.limits.tokens_per_minute)),
         fact("parallel", limit(key.limits.parallel_calls)),
-        fact("", "a key's limits lie within its team's"),
-        fact("secret", "only a hash is stored; R makes a successor"),
+        fact("", "within those of the team"),
+        fact("secret", "stored as a hash only"),
     ]);
     facts
 }

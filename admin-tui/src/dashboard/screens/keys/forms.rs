@@ -90,7 +90,7 @@ fn limit_facts(limits: &Limits) -> [Fact; 3] {
 }
 
 /// A new key, of this team if it is known.
-pub(super) fn new(team: Option<String>) -> Form {
+pub(in crate::dashboard::screens) fn new(team: Option<String>) -> Form {
     let mut entries = vec![
         Entry::line(TEAM, team.unwrap_or_default(), "its id").checked(TEAM_CHECK),
         Entry::line(LABEL, "", "where it is used").checked(LABEL_CHECK),

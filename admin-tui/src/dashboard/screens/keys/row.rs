@@ -22,8 +22,8 @@ const IN_USE: Duration = Duration::from_mins(5);
 const LOOK: Duration = Duration::from_secs(30);
 
 /// When the ages in the list are to be drawn again.
-pub(super) fn next_look(context: &Context) -> Option<Timestamp> {
-    Some(context.now.plus(LOOK))
+pub(super) fn next_look(context: &Context) -> Timestamp {
+    context.now.plus(LOOK)
 }
 
 impl KeyRow {
@@ -49,6 +49,10 @@ impl KeyRow {
         match self.listed.used_at {
             None => "never".to_owned(),
             Some(at) if now.since(at) < Duration::from_mins(1) => "just now".to_owned(),
+            // Last uses are known to the minute.
+            Some(at) if now.since(at) < Duration::from_hours(1) => {
+                format!("{}m ago", now.since(at).as_secs() / 60)
+            }
             Some(at) => format!("{} ago", format::age(at, now)),
         }
     }
@@ -57,7 +61,7 @@ impl KeyRow {
     pub(super) fn end(&self, now: Timestamp) -> String {
         let key = &self.listed.key;
         if let Some(at) = key.revoked_at {
-            return format!("revoked {} ago", format::age(at, now));
+            return format!("{} ago", format::age(at, now));
         }
         match key.expires_at {
             None => "never".to_owned(),

@@ -155,7 +155,7 @@ fn balances(standing: &Standing) -> Vec<Line> {
         )
     });
     let mut lines: Vec<Line> = told.collect();
-    let more = count - teams.len() as i64;
+    let more = count - i64::try_from(teams.len()).unwrap_or(i64::MAX);
     if more > 0 {
         let text = format!("{} more teams with few credits", format::number(more));
         let target = (Tab::Credits, "status:active".to_owned());

@@ -163,14 +163,14 @@ fn head(screen: &Overview, name: Pane, context: &Context) -> (String, String) {
         Pane::Models => (format!("Models {range}"), String::new()),
         Pane::Nodes => ("Proxies".to_owned(), facts::proxies(figures)),
         Pane::Calls => {
-            let (told, all) = (figures.calls.len() as i64, figures.in_flight as i64);
-            let remark = format!("{} of {}", format::number(told), format::number(all));
+            let (told, all) = (figures.calls.len(), figures.in_flight);
+            let remark = format!("{} of {}", format::count(told), format::count(all));
             ("Calls in flight, the oldest first".to_owned(), remark)
         }
         Pane::Attention => {
-            let count = screen.lines(name, context).len() as i64;
+            let count = screen.lines(name, context).len();
             let remark = if screen.is_read() {
-                format::number(count)
+                format::count(count)
             } else {
                 String::new()
             };
@@ -208,11 +208,10 @@ fn body(screen: &Overview, name: Pane, context: &Context) -> Body {
             });
             return Body::Facts(facts, Vec::new());
         }
-        Pane::Errors => "none",
+        Pane::Errors | Pane::Calls => "none",
         Pane::Providers => "no provider has a key",
         Pane::Teams | Pane::Models => "no calls",
         Pane::Nodes => "no proxy is running",
-        Pane::Calls => "none",
         Pane::Attention => "nothing needs a look",
     };
     let lines = screen.lines(name, context);

@@ -54,11 +54,11 @@ pub(super) fn traffic(
             styled("now", why, context.theme.bad),
             fact(
                 "calls",
-                format!("{} in the range", format::number(figures.sum.calls as i64)),
+                format!("{} in the range", format::count(figures.sum.calls)),
             ),
         ];
     }
-    let number = |value: u64| format::number(value as i64);
+    let number = |value: u64| format::count(value);
     let tenths = figures.rate_tenths();
     let rate = format!("{}.{}", tenths / 10, tenths % 10);
     let flight = format!(
@@ -94,13 +94,13 @@ pub(super) fn traffic(
 fn errors(figures: &Figures, context: &Context, is_compact: bool) -> Fact {
     let sum = &figures.sum;
     let count = lines::errors(sum);
-    let share = format::percent(count as i64, sum.calls.max(count) as i64);
+    let share = format::percent(count, sum.calls.max(count));
     // Where there is no room for all causes, the most frequent one is told.
     let lines = lines::of_errors(sum);
     let first = lines.iter().find(|line| line.id != lines::CALLER_GONE);
     let text = match first.filter(|_| is_compact) {
         Some(cause) => format!("{share}  {} {}", cause.left, cause.right),
-        None => format!("{share}   retries {}", format::number(sum.retries as i64)),
+        None => format!("{share}   retries {}", format::count(sum.retries)),
     };
     let style = if count * 20 > sum.calls.max(count) {
         context.theme.warn

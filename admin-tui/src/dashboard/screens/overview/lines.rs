@@ -198,8 +198,11 @@ pub(super) fn of_providers(providers: &[Provider]) -> Vec<Line> {
     let line = |provider: &Provider| {
         let recent = &provider.recent;
         let p95 = recent.total_ms.quantile(950);
-        let p95 = p95.map_or_else(|| "-".to_owned(), |ms| format::millis(ms as i64));
-        let errors = format::percent(recent.failures as i64, recent.tries as i64);
+        let p95 = p95.map_or_else(
+            || "-".to_owned(),
+            |ms| format::millis(i64::try_from(ms).unwrap_or(i64::MAX)),
+        );
+        let errors = format::percent(recent.failures, recent.tries);
         Line {
             id: provider.name.clone(),
             left: format!("{:width$}  {}", provider.name, provider.health.word()),
@@ -234,7 +237,7 @@ fn ranked(counts: Vec<(String, u64, String)>, target: impl Fn(&str) -> (Tab, Str
 pub(super) fn of_teams(recent: &Traffic) -> Vec<Line> {
     let costs = recent.teams.values().any(|team| team.client_cost > 0);
     let teams = recent.teams.iter().map(|(id, team)| {
-        let calls = format::number(team.calls as i64);
+        let calls = format::count(team.calls);
         if costs {
             let cost =
                 format::dollars(NanoUsd(i64::try_from(team.client_cost).unwrap_or(i64::MAX)));
@@ -253,7 +256,7 @@ pub(super) fn of_teams(recent: &Traffic) -> Vec<Line> {
 /// Models by their answered calls.
 pub(super) fn of_models(sum: &Traffic) -> Vec<Line> {
     let models = sum.models.iter();
-    let models = models.map(|(alias, n)| (alias.clone(), *n, format::number(*n as i64)));
+    let models = models.map(|(alias, n)| (alias.clone(), *n, format::count(*n)));
     ranked(models.collect(), |alias| (Tab::Models, alias.to_owned()))
 }
 
@@ -263,7 +266,7 @@ pub(super) const CALLER_GONE: &str = "caller_gone";
 /// Errors by cause; callers that have left stand among them, but are none.
 pub(super) fn of_errors(sum: &Traffic) -> Vec<Line> {
     let errors = sum.errors.iter();
-    let errors = errors.map(|(cause, n)| (cause.clone(), *n, format::number(*n as i64)));
+    let errors = errors.map(|(cause, n)| (cause.clone(), *n, format::count(*n)));
     let mut lines = ranked(errors.collect(), |_| {
         (Tab::Jobs, "status:failed".to_owned())
     });
@@ -291,12 +294,7 @@ pub(super) fn of_nodes(nodes: &[Node], now: Timestamp) -> Vec<Line> {
             .map_or("-", |figures| &figures.version);
         let load = figures.map_or_else(
             || "in flight ?".to_owned(),
-            |figures| {
-                format!(
-                    "in flight {}",
-                    format::number(figures.calls_in_flight as i64)
-                )
-            },
+            |figures| format!("in flight {}", format::count(figures.calls_in_flight)),
         );
         Line {
             id: node.id.to_string(),

@@ -45,7 +45,7 @@ impl<R: Row> List<R> {
         for (row, (place, item)) in lines.zip(shown) {
             let selected = place == self.place;
             let marked = self.marks.contains(&item.id());
-            self.draw_row(row, buffer, context, &columns, (item, selected, marked));
+            draw_row(row, buffer, context, &columns, (item, selected, marked));
         }
     }
 
@@ -63,34 +63,6 @@ impl<R: Row> List<R> {
             .collect()
     }
 
-    fn draw_row(
-        &self,
-        area: Rect,
-        buffer: &mut Buffer,
-        context: &Context,
-        columns: &[(usize, u16)],
-        (item, selected, marked): (&R, bool, bool),
-    ) {
-        let mark = if marked { "*" } else { " " };
-        let cursor = if selected { ">" } else { " " };
-        let theme = &context.theme;
-        line(area.x, area.y, area.right(), buffer, cursor, theme.accent);
-        line(area.x + 1, area.y, area.right(), buffer, mark, theme.warn);
-        let cells = item.cells(context);
-        let mut x = area.x + SIGNS;
-        for (index, width) in columns {
-            if let Some(cell) = cells.get(*index) {
-                let right = R::COLUMNS[*index].right;
-                let text = aligned(cell, *width, right, context.charset);
-                line(x, area.y, area.right(), buffer, &text, cell.style);
-            }
-            x += width + GAP;
-        }
-        if selected {
-            buffer.set_style(area, theme.selected);
-        }
-    }
-
     /// Where the rows are among all, for a title: `1-17 of 10,000+`.
     pub(crate) fn position(&self) -> String {
         let total = &self.page.count;
@@ -101,13 +73,13 @@ impl<R: Row> List<R> {
             return "none".to_owned();
         }
         if self.page.above > COUNTED_MAX {
-            return format!("beyond row {}", format::number(COUNTED_MAX as i64));
+            return format!("beyond row {}", format::count(COUNTED_MAX));
         }
         let first = self.page.above + self.place + 1;
         if total.is_empty() {
-            format!("row {}", format::number(first as i64))
+            format!("row {}", format::count(first))
         } else {
-            format!("row {} of {total}", format::number(first as i64))
+            format!("row {} of {total}", format::count(first))
         }
     }
 
@@ -127,6 +99,33 @@ impl<R: Row> List<R> {
         }
         parts.retain(|part| !part.is_empty());
         parts.join("   ")
+    }
+}
+
+fn draw_row<R: Row>(
+    area: Rect,
+    buffer: &mut Buffer,
+    context: &Context,
+    columns: &[(usize, u16)],
+    (item, selected, marked): (&R, bool, bool),
+) {
+    let mark = if marked { "*" } else { " " };
+    let cursor = if selected { ">" } else { " " };
+    let theme = &context.theme;
+    line(area.x, area.y, area.right(), buffer, cursor, theme.accent);
+    line(area.x + 1, area.y, area.right(), buffer, mark, theme.warn);
+    let cells = item.cells(context);
+    let mut x = area.x + SIGNS;
+    for (index, width) in columns {
+        if let Some(cell) = cells.get(*index) {
+            let right = R::COLUMNS[*index].right;
+            let text = aligned(cell, *width, right, context.charset);
+            line(x, area.y, area.right(), buffer, &text, cell.style);
+        }
+        x += width + GAP;
+    }
+    if selected {
+        buffer.set_style(area, theme.selected);
     }
 }
 

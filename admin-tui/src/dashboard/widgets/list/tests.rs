@@ -113,6 +113,41 @@ fn rows_that_come_in_above_do_not_move_the_cursor() {
 }
 
 #[test]
+fn a_row_that_was_reached_from_below_is_held_whatever_comes_in() {
+    let mut list = loaded(10);
+    act(&mut list, Action::Down, 10);
+    list.start = Start::Before(9);
+    list.receive(page(&Start::First, 10));
+    assert_eq!(place(&list), Some(1));
+    assert_eq!(
+        list.start(),
+        Start::At(0),
+        "more may come in than a page holds"
+    );
+}
+
+#[test]
+fn what_is_beyond_the_count_has_no_number() {
+    let mut list = loaded(10);
+    let mut far = page(&Start::First, 10);
+    far.above = COUNTED_MAX + 1;
+    list.receive(far);
+    assert_eq!(list.position(), "beyond row 10,000");
+}
+
+#[test]
+fn rows_are_renewed_and_added_to_where_they_stand() {
+    let mut list = loaded(3);
+    list.extend(vec![Number(3), Number(4)]);
+    list.renew(vec![Number(4), Number(9)]);
+    let numbers: Vec<usize> = list.rows().iter().map(|row| row.0).collect();
+    assert_eq!(numbers, [0, 1, 2, 3, 4]);
+    list.extend((5..300).map(Number).collect());
+    assert_eq!(list.rows().len(), PAGE_ROWS);
+    assert_eq!(place(&list), Some(0));
+}
+
+#[test]
 fn marks_hold_on_to_ids() {
     let mut list = loaded(10);
     act(&mut list, Action::Mark, 10);

@@ -41,7 +41,11 @@ fn a_field_that_is_wrong_is_named_and_nothing_is_written() {
     assert!(press(&mut form, "a tab x ctrl-s").is_empty());
     assert_eq!(form.place, 1);
     assert_eq!(form.entries[1].error.as_deref(), Some("a number"));
-    assert!(press(&mut form, "backspace 5 ctrl-s").is_empty());
+    assert!(
+        press(&mut form, "y").is_empty(),
+        "this is typed, not confirmed"
+    );
+    assert!(press(&mut form, "backspace backspace 5 ctrl-s").is_empty());
     assert!(form.review.is_some());
 }
 
@@ -63,4 +67,38 @@ fn complaints_go_to_their_fields() {
     press(&mut form, "t a k e n tab 5 ctrl-s");
     assert_eq!(form.place, 0);
     assert_eq!(form.entries[0].error.as_deref(), Some("is taken"));
+}
+
+#[test]
+fn a_long_form_shows_the_field_with_the_cursor_and_what_is_wrong_with_it() {
+    use ratatui::buffer::Buffer;
+    use ratatui::layout::Rect;
+
+    use crate::dashboard::windows::Window as _;
+
+    const LABELS: [&str; 12] = [
+        "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven",
+        "twelve",
+    ];
+    let check: Check =
+        |_| Err("this is not what is asked for; write one of these: a, b, c".to_owned());
+    let entries = LABELS.map(|label| Entry::line(label, "", "").checked(check));
+    let submit: Submit = Box::new(|_, _| Err(Complaint::about("", "no")));
+    let mut form = Form::new("Long", entries.into(), submit);
+    let context = testing::context();
+    let area = Rect::new(0, 0, 60, 12);
+    for key in ["tab"; 13].into_iter().chain(["shift-tab"; 14]) {
+        let mut buffer = Buffer::empty(area);
+        let cursor = form.draw(area, &mut buffer, &context).unwrap();
+        assert!(area.contains(cursor), "{cursor:?}");
+        let row: String = (0..60).map(|x| buffer[(x, cursor.y)].symbol()).collect();
+        assert!(row.contains(LABELS[form.place]), "{row}");
+        if form.entries[form.place].error.is_some() {
+            let below: String = (0..60)
+                .map(|x| buffer[(x, cursor.y + 1)].symbol())
+                .collect();
+            assert!(below.contains("this is not"), "{below}");
+        }
+        press(&mut form, key);
+    }
 }

@@ -42,7 +42,7 @@ impl AccountScreen {
 
     /// Everything at once.
     fn draw_panes(&self, area: Rect, buffer: &mut Buffer, context: &Context) {
-        let top = 12.min(area.height / 3);
+        let top = 13.min(area.height / 2);
         let half = area.width / 2;
         let left = Rect {
             width: half,
@@ -103,7 +103,7 @@ impl AccountScreen {
             return;
         }
         // Two columns where there are few lines: amounts at the left, the rest at the right.
-        let rest = lines.split_off(5.min(lines.len()));
+        let rest = lines.split_off(6.min(lines.len()));
         let left = Rect {
             x: area.x + 1.min(area.width),
             width: 30.min(area.width),
@@ -168,7 +168,7 @@ impl AccountScreen {
     fn draw_holds(&self, area: Rect, buffer: &mut Buffer, context: &Context) {
         let focused = self.focus == Focus::Holds;
         let title = match (&self.facts, focused || context.class() > Class::Compact) {
-            (Some(facts), true) => format!("Open holds of {} jobs", facts.sums.jobs),
+            (Some(facts), true) => format!("Open holds: {} jobs", format::number(facts.sums.jobs)),
             _ => "Open holds".to_owned(),
         };
         let inside = pane(
