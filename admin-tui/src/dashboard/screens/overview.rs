@@ -31,6 +31,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(Action::NextPane, &["tab"], "pane"),
     bind(Action::Open, &["enter"], "open"),
     bind(Action::Range, &["t"], "range"),
+    bind(Action::Verify, &["V"], "verify"),
     bind(Action::PreviousPane, &["shift-tab"], "pane before"),
 ];
 
@@ -208,6 +209,7 @@ impl Screen for Overview {
             Action::Top => self.go_to(0, &lines),
             Action::Bottom => self.go_to(lines.len(), &lines),
             Action::Open => return self.open(context),
+            Action::Verify => return vec![Step::Go(Tab::Credits), Step::Perform(action)],
             Action::CopyId => {
                 let line = lines.get(at).map(|line| line.target.1.clone());
                 return line.map(Step::Copy).into_iter().collect();

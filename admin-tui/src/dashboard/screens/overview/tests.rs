@@ -483,3 +483,15 @@ fn what_changes_slowly_is_read_seldom() {
     screen.fail(STANDING, &Problem::new("away"));
     assert_eq!(screen.refresh(&context).len(), 2);
 }
+
+#[test]
+fn the_ledger_is_checked_from_here() {
+    let steps = screen().act(Action::Verify, &testing::context());
+    assert!(
+        matches!(
+            &steps[..],
+            [Step::Go(Tab::Credits), Step::Perform(Action::Verify)]
+        ),
+        "{steps:?}"
+    );
+}
