@@ -185,8 +185,8 @@ impl Session {
         Ok(admin::execute(&self.database, actor, command).await?)
     }
 
-    /// Cancels the open jobs of a team that is suspended, each by a command of its own, and says how
-    /// many. Jobs that have ended meanwhile are left alone.
+    /// Cancels the open jobs of a team that is suspended, each by a command of its own, and says
+    /// how many. Jobs that have ended meanwhile are left alone.
     pub(crate) async fn cancel_open_jobs(
         &self,
         team: &TeamId,

@@ -86,7 +86,8 @@ async fn suspend_in_sight(terminal: &mut Terminal, client: &Client) {
     terminal.keys("3");
     terminal.until("team-new").await;
     terminal.keys(&format!("/team-new{ENTER}"));
-    terminal.until_gone("team-alpha").await;
+    terminal.until("row 1 of 1 ").await;
+    terminal.until_quiet(Duration::from_millis(300)).await;
     terminal.keys("p");
     terminal.until("Suspend").await;
     terminal.keys("\tunpaid\t");
@@ -158,6 +159,8 @@ async fn all_tabs_the_palette_and_the_help_open() {
         .await;
     // Escape goes back, never out.
     terminal.keys(&ESCAPE.repeat(3));
+    // An escape right before a letter would be taken for Alt.
+    terminal.until_quiet(Duration::from_millis(300)).await;
     terminal.keys("q");
     assert_eq!(terminal.ended().await, 0);
 }

@@ -1,5 +1,5 @@
-//! What becomes of a text that is offered to the terminal's clipboard. No terminal ever says that it
-//! took one, but tmux says whether it passes one on.
+//! What becomes of a text that is offered to the terminal's clipboard. No terminal ever says that
+//! it took one, but tmux says whether it passes one on.
 
 use std::process::Command;
 use std::time::Duration;

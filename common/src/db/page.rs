@@ -155,7 +155,15 @@ impl<'a> Statement<'a> {
             (Side::After, true) | (Side::Before, false) => "<",
         };
         let columns = self.order.columns.join(", ");
-        format!(" AND ({columns}) {sign} ({})", values.join(", "))
+        let bound = format!(" AND ({columns}) {sign} ({})", values.join(", "));
+        // SQLite finds its way into an index of an expression by a comparison of its own only.
+        match (self.order.columns.first(), values.first()) {
+            (Some(first), Some(value)) if first.contains('(') => {
+                let way_in = if sign.starts_with('<') { "<=" } else { ">=" };
+                format!(" AND {first} {way_in} {value}{bound}")
+            }
+            _ => bound,
+        }
     }
 
     /// Rows in order: those that an index finds, and of these, up to `search`, those that fit.

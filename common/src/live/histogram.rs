@@ -1,5 +1,5 @@
-//! Counts by size, in buckets that grow by a quarter of a power of two: quantiles are right to about
-//! a tenth, and histograms of several nodes can be added.
+//! Counts by size, in buckets that grow by a quarter of a power of two: quantiles are right to
+//! about a tenth, and histograms of several nodes can be added.
 
 use std::collections::BTreeMap;
 
