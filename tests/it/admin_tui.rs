@@ -90,7 +90,7 @@ async fn suspend_in_sight(terminal: &mut Terminal, client: &Client) {
     terminal.until_quiet(Duration::from_millis(300)).await;
     terminal.keys("p");
     terminal.until("Suspend").await;
-    terminal.keys("\tunpaid\t");
+    terminal.keys("unpaid\t");
     terminal.keys("y");
     wait::until("the team is refused", async || {
         (client.knock().await.status == 403).then_some(())

@@ -1,9 +1,9 @@
 //! How quick the dashboard is on a large database: the real program in a terminal of its own.
 //!
 //! Fills a database on SQLite, and one on PostgreSQL if `TOLLGATE_TEST_POSTGRES_URL` names a
-//! server, with a made-up business, and prints for each how long it takes from a key to the first bytes of
-//! a frame and to the last ones with what was read, how many bytes a cursor key costs, and what the
-//! dashboard takes while nobody does anything.
+//! server, with a made-up business, and prints for each how long it takes from a key to the first
+//! bytes of a frame and to the last ones with what was read, how many bytes a cursor key costs, and
+//! what the dashboard takes while nobody does anything.
 //!
 //! `cargo build --release --workspace && cargo bench -p tollgate-tests --bench dashboard`
 //! `TOLLGATE_BENCH_JOBS` (100,000) and `TOLLGATE_BENCH_TEAMS` (200) change how large it is.
