@@ -1,13 +1,15 @@
 //! The loop: takes what happens, lets the model decide, carries out what it asks for, and draws
 //! when something visible has changed.
 
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use crossterm::event::{Event, KeyEventKind};
-use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _};
 use ratatui::Terminal;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect, Size};
@@ -32,6 +34,19 @@ const EVENTS_MAX: usize = 64;
 
 /// The longest sleep when nothing is due.
 const SLEEP_MAX: Duration = Duration::from_mins(1);
+
+/// The next event if it has come already. It is asked for with the loop's own waker: a stream of
+/// events wakes whoever asked it first while it has nothing, and nobody else.
+async fn waiting<E>(events: &mut E) -> Option<io::Result<Event>>
+where
+    E: Stream<Item = io::Result<Event>> + Unpin,
+{
+    poll_fn(|context| match events.poll_next_unpin(context) {
+        Poll::Ready(event) => Poll::Ready(event),
+        Poll::Pending => Poll::Ready(None),
+    })
+    .await
+}
 
 /// The dashboard at work.
 pub(crate) struct Runner<B: Surface, S: Store> {
@@ -101,7 +116,7 @@ impl<B: Surface, S: Store> Runner<B, S> {
             tokio::select! {
                 biased;
                 event = events.next() => match event {
-                    Some(event) => self.take_events(event?, &mut events)?,
+                    Some(event) => self.take_events(event?, &mut events).await?,
                     None => break,
                 },
                 Some(message) = self.inbox.recv() => self.take(message)?,
@@ -116,15 +131,15 @@ impl<B: Surface, S: Store> Runner<B, S> {
     }
 
     /// Takes an event and those that have come with it, so that they share a frame.
-    fn take_events<E>(&mut self, first: Event, events: &mut E) -> io::Result<()>
+    async fn take_events<E>(&mut self, first: Event, events: &mut E) -> io::Result<()>
     where
         E: Stream<Item = io::Result<Event>> + Unpin,
     {
         self.take_event(first)?;
         for _ in 1..EVENTS_MAX {
-            match events.next().now_or_never() {
-                Some(Some(event)) => self.take_event(event?)?,
-                _ => break,
+            match waiting(events).await {
+                Some(event) => self.take_event(event?)?,
+                None => break,
             }
         }
         Ok(())
