@@ -51,6 +51,9 @@ pub(crate) struct Options {
     /// Print one JSON document instead of text
     #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub(crate) json: bool,
+    /// Print stored texts as they are, with what could steer a terminal
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
+    pub(crate) raw: bool,
     /// Whom the audit log and the ledger name [default: $USER, else admin]
     #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "NAME", value_parser = value::text)]
     pub(crate) actor: Option<String>,
@@ -130,7 +133,9 @@ pub(crate) enum Noun {
 /// Does what a subcommand says that needs no database; gives others back.
 pub(crate) fn run_local(options: &Options, noun: Noun) -> Result<Option<Noun>, Failure> {
     match noun {
-        Noun::Local(local) => local::run(Output::new(options.json), local).map(|()| None),
+        Noun::Local(local) => {
+            local::run(Output::new(options.json, options.raw), local).map(|()| None)
+        }
         other => Ok(Some(other)),
     }
 }
@@ -138,7 +143,7 @@ pub(crate) fn run_local(options: &Options, noun: Noun) -> Result<Option<Noun>, F
 /// Does what one subcommand says.
 pub(crate) async fn run(options: &Options, rights: Rights, noun: Noun) -> Result<(), Failure> {
     let session = Session::open(options, rights).await?;
-    let output = Output::new(options.json);
+    let output = Output::new(options.json, options.raw);
     match noun {
         Noun::Org(verb) => org::run(&session, output, verb).await,
         Noun::Team(verb) => team::run(&session, output, verb).await,
@@ -151,7 +156,7 @@ pub(crate) async fn run(options: &Options, rights: Rights, noun: Noun) -> Result
         Noun::Call(verb) => call::run(&session, output, verb).await,
         Noun::Audit(verb) => audit::run(&session, output, verb).await,
         Noun::Dev(verb) => dev::run(&session, output, verb).await,
-        Noun::Export(asked) => export::run(&session, asked).await,
+        Noun::Export(asked) => export::run(&session, asked, options.raw).await,
         Noun::Local(local) => local::run(output, local),
     }
 }

@@ -16,7 +16,20 @@ pub(crate) struct Rights {
     pub(crate) role: Role,
     /// Why nothing may be changed, if so.
     pub(crate) read_only: Option<&'static str>,
+    /// Why no file may be written on this machine, if so.
+    pub(crate) no_files: Option<&'static str>,
+    /// Whether sshd has put this program in the place of what was asked for.
+    pub(crate) is_forced: bool,
 }
+
+/// Why a forced command writes no file.
+const FORCED_NO_FILES: &str = "under a forced command of SSH no file is written on this machine: \
+    standard output is the way out, as in ssh HOST export jobs > jobs.csv";
+
+/// Why those below owners write no file: whoever chooses files for the account that runs this
+/// chooses what that account does.
+const ROLE_NO_FILES: &str = "only the role owner writes files on this machine: take the rows from \
+    standard output, as in tollgate-admin export jobs > jobs.csv";
 
 impl Rights {
     /// What the options leave of what the environment and the settings file allow.
@@ -24,6 +37,7 @@ impl Rights {
         options: &Options,
         variable: Option<&str>,
         file: Option<Role>,
+        is_forced: bool,
     ) -> Result<Self, Failure> {
         let variable = variable.map(str::parse::<Role>).transpose();
         let variable = variable.map_err(|why| Failure::Usage(format!("{ROLE_VARIABLE} {why}")))?;
@@ -42,7 +56,19 @@ impl Rights {
         } else {
             None
         };
-        Ok(Self { role, read_only })
+        let no_files = if is_forced {
+            Some(FORCED_NO_FILES)
+        } else if role < Role::Owner {
+            Some(ROLE_NO_FILES)
+        } else {
+            None
+        };
+        Ok(Self {
+            role,
+            read_only,
+            no_files,
+            is_forced,
+        })
     }
 }
 
@@ -55,7 +81,7 @@ mod tests {
             role,
             ..Options::default()
         };
-        Rights::new(&options, variable, file).ok()
+        Rights::new(&options, variable, file, false).ok()
     }
 
     #[test]
@@ -82,9 +108,26 @@ mod tests {
             read_only: true,
             ..Options::default()
         };
-        let looking = Rights::new(&options, None, None).unwrap();
+        let looking = Rights::new(&options, None, None, false).unwrap();
         assert_eq!(looking.role, Role::Owner);
         assert!(looking.read_only.unwrap().contains("--read-only"));
         assert_eq!(rights(None, None, None).unwrap().read_only, None);
+    }
+
+    #[test]
+    fn only_an_owner_outside_a_forced_command_writes_files() {
+        for role in Role::ALL {
+            for is_forced in [false, true] {
+                let options = Options {
+                    role: Some(role),
+                    ..Options::default()
+                };
+                let rights = Rights::new(&options, None, None, is_forced).unwrap();
+                let may = role == Role::Owner && !is_forced;
+                assert_eq!(rights.no_files.is_none(), may, "{role} {is_forced}");
+                let why = rights.no_files.unwrap_or("standard output");
+                assert!(why.contains("standard output"), "{why}");
+            }
+        }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom, Timestamp};
 use tollgate_common::command::{Applied, Command, CommandError};
 use tollgate_common::config::Config;
 use tollgate_common::db::admin::{self, Actor};
+use tollgate_common::db::audit::{self, Notice, NoticeKind, Recorded};
 use tollgate_common::db::team::list;
 use tollgate_common::db::{Access, Database, migrate};
 use tollgate_common::id::TeamId;
@@ -38,15 +40,15 @@ pub(crate) struct Session {
     rights: Rights,
     /// What changes need; without it there is no way to make one.
     writer: Option<Writer>,
+    reason: Option<String>,
+    origin: Option<String>,
     clock: SystemClock,
 }
 
-/// What is recorded of every change of this session.
+/// The way to make changes, and what is checked of each.
 #[derive(Debug)]
 struct Writer {
     role: Role,
-    reason: Option<String>,
-    origin: Option<String>,
 }
 
 /// Why a change is made and what it rests on.
@@ -114,17 +116,18 @@ impl Session {
         };
         let database = Database::connect_later(&config, access)?;
         let actor = options.actor.clone().or_else(|| variable("USER"));
-        let writer = rights.read_only.is_none().then(|| Writer {
-            role: rights.role,
-            reason: options.reason.clone(),
-            origin: origin(variable("SSH_CONNECTION")),
-        });
+        let writer = rights
+            .read_only
+            .is_none()
+            .then_some(Writer { role: rights.role });
         Ok(Self {
             database,
             config,
             actor: actor.unwrap_or_else(|| DEFAULT_ACTOR.to_owned()),
             rights,
             writer,
+            reason: options.reason.clone(),
+            origin: origin(variable("SSH_CONNECTION")),
             clock: SystemClock,
         })
     }
@@ -173,16 +176,84 @@ impl Session {
     ) -> Result<Applied, Failure> {
         let Some(writer) = &self.writer else {
             let why = self.rights.read_only.unwrap_or("nothing can be changed");
-            return Err(Failure::refused(why));
+            return Err(self.refuse(command.action(), command.target(), why).await);
         };
+        if let Err(why) = writer.role.allows(command) {
+            let why = why.to_string();
+            return Err(self.refuse(command.action(), command.target(), &why).await);
+        }
         let actor = Actor {
-            role: writer.role,
-            reason: grounds.reason.or(writer.reason.as_deref()),
-            origin: writer.origin.as_deref(),
+            reason: grounds.reason.or(self.reason.as_deref()),
             expected: grounds.expected,
-            ..Actor::new(&self.actor, self.now(), &SystemRandom)
+            ..self.as_actor()
         };
         Ok(admin::execute(&self.database, actor, command).await?)
+    }
+
+    fn as_actor(&self) -> Actor<'_> {
+        Actor {
+            role: self.rights.role,
+            reason: self.reason.as_deref(),
+            origin: self.origin.as_deref(),
+            ..Actor::new(&self.actor, self.now(), &SystemRandom)
+        }
+    }
+
+    /// Records that something was refused for the role or the place that it was asked from, and
+    /// gives the failure that says so.
+    pub(crate) async fn refuse(&self, action: &str, target: String, why: &str) -> Failure {
+        let detail = json!({ "action": action, "role": self.rights.role.word(), "why": why });
+        let notice = Notice {
+            kind: NoticeKind::Refused,
+            target,
+            detail,
+        };
+        // What is refused stays refused, whether or not the record can be made.
+        match audit::append(&self.database, self.as_actor(), &notice).await {
+            Ok(_) => Failure::refused(why),
+            Err(error) => Failure::refused(format!("{why} (not recorded: {error})")),
+        }
+    }
+
+    /// Records something that is done without a command. What cannot be recorded must not be done.
+    pub(crate) async fn record(
+        &self,
+        kind: NoticeKind,
+        target: String,
+        detail: Value,
+    ) -> Result<(), Failure> {
+        let notice = Notice {
+            kind,
+            target,
+            detail,
+        };
+        match audit::append(&self.database, self.as_actor(), &notice).await? {
+            Recorded::Yes => Ok(()),
+            Recorded::TooMany => Err(Failure::refused(format!(
+                "too many within an hour for the audit log ({}): wait",
+                kind.action()
+            ))),
+        }
+    }
+
+    /// Records an export before its first row is read.
+    pub(crate) async fn record_export(
+        &self,
+        noun: &str,
+        filter: &str,
+        file: Option<&str>,
+    ) -> Result<(), Failure> {
+        let detail = json!({ "filter": filter, "file": file });
+        let target = format!("export:{noun}");
+        self.record(NoticeKind::Export, target, detail).await
+    }
+
+    /// Fails, and records it, if no file may be written.
+    pub(crate) async fn require_files(&self, action: &str, target: String) -> Result<(), Failure> {
+        match self.rights.no_files {
+            Some(why) => Err(self.refuse(action, target, why).await),
+            None => Ok(()),
+        }
     }
 
     /// Cancels the open jobs of a team that is suspended, each by a command of its own, and says
@@ -247,7 +318,7 @@ mod tests {
             role: Some(Role::Viewer),
             ..Options::default()
         };
-        let rights = Rights::new(&options, None, None).unwrap();
+        let rights = Rights::new(&options, None, None, false).unwrap();
         let session = Session::open(&options, rights).await.unwrap();
         let refused = session.execute(&command).await.unwrap_err().to_string();
         assert!(refused.contains("viewer"), "{refused}");

@@ -18,6 +18,8 @@ use crate::team::DisconnectPolicy;
 
 mod record;
 
+pub use record::provider_target;
+
 /// Settings of a team; `None` leaves one as it is, or at its default for a new team.
 #[derive(Debug, Clone, Default)]
 pub struct TeamSettings {

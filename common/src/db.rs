@@ -292,6 +292,11 @@ const SETUP_SQLITE_READ: &str = "
     PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -16000";
 
+/// One short transaction.
+const SETUP_SQLITE_APPEND: &str = "
+    PRAGMA synchronous = NORMAL;
+    PRAGMA foreign_keys = ON";
+
 const SETUP_POSTGRES: &str = "SET client_min_messages = warning";
 
 const SETUP_POSTGRES_READ: &str = "
@@ -365,9 +370,26 @@ impl Database {
 
     /// A connection of its own, for a writer.
     pub async fn dedicated_connection(&self) -> Result<AnyConnection, StoreError> {
+        self.connection_with(self.setup).await
+    }
+
+    async fn connection_with(&self, setup: &'static str) -> Result<AnyConnection, StoreError> {
         let mut connection = self.options.connect().await?;
-        sqlx::raw_sql(self.setup).execute(&mut connection).await?;
+        sqlx::raw_sql(setup).execute(&mut connection).await?;
         Ok(connection)
+    }
+
+    /// Runs `work` in one writing transaction, also if this database was opened for reading only.
+    /// For the audit log alone: nothing else may be written for whoever may only read.
+    pub(crate) async fn append<T>(
+        &self,
+        work: impl AsyncFn(&mut AnyConnection) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let setup = match self.engine {
+            Engine::Sqlite => SETUP_SQLITE_APPEND,
+            Engine::Postgres => SETUP_POSTGRES,
+        };
+        self.write_with(setup, work).await
     }
 
     /// The statement that begins a writing transaction: SQLite must take the lock at once, or two
@@ -384,7 +406,15 @@ impl Database {
         &self,
         work: impl AsyncFn(&mut AnyConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut connection = self.dedicated_connection().await?;
+        self.write_with(self.setup, work).await
+    }
+
+    async fn write_with<T, E: From<StoreError>>(
+        &self,
+        setup: &'static str,
+        work: impl AsyncFn(&mut AnyConnection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut connection = self.connection_with(setup).await?;
         let mut attempt = 0;
         loop {
             attempt += 1;

@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 
 use clap::Subcommand;
 use serde::Serialize;
+use serde_json::json;
 use tollgate_common::clock::SystemRandom;
 use tollgate_common::db::admin::{self, Actor};
+use tollgate_common::db::audit::NoticeKind;
 use tollgate_common::db::{demo as table, ledger};
 use tollgate_common::id::InvalidId;
 use tollgate_common::ledger::Account;
+use tollgate_common::role::Role;
 use tollgate_common::secret::SealingKey;
 
 use super::error::Failure;
@@ -83,9 +86,7 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
 const COMMANDS_TOGETHER: usize = 500;
 
 async fn run_seed(session: &Session, output: Output, seed: &Seed) -> Result<(), Failure> {
-    if let Some(why) = session.rights().read_only {
-        return Err(Failure::refused(why));
-    }
+    require_owner(session).await?;
     let teams = table::count_teams(session.database.pool()).await?;
     if teams > 0 && !seed.beside_real_teams {
         return Err(Failure::refused(format!(
@@ -93,6 +94,14 @@ async fn run_seed(session: &Session, output: Output, seed: &Seed) -> Result<(), 
              Make it with tollgate migrate, or say --beside-real-teams"
         )));
     }
+    let detail = json!({
+        "jobs": seed.jobs,
+        "teams": seed.teams,
+        "days": seed.days,
+        "beside_real_teams": seed.beside_real_teams,
+    });
+    let target = "database".to_owned();
+    session.record(NoticeKind::Seed, target, detail).await?;
     let begun = Instant::now();
     let size = Size {
         jobs: seed.jobs,
@@ -130,6 +139,27 @@ async fn run_seed(session: &Session, output: Output, seed: &Seed) -> Result<(), 
     view.seconds = begun.elapsed().as_secs();
     let sentence = format!("{} teams with {} jobs were made up.", view.teams, view.jobs);
     output.done(&view, &sentence)
+}
+
+/// It makes teams with credits and may make a key file, so it takes whoever may do everything,
+/// with the machine's shell at hand.
+async fn require_owner(session: &Session) -> Result<(), Failure> {
+    let rights = session.rights();
+    let why = if rights.is_forced {
+        "a made-up business is not made under a forced command of SSH".to_owned()
+    } else if let Some(why) = rights.read_only {
+        why.to_owned()
+    } else if rights.role < Role::Owner {
+        format!(
+            "the role {} may not make up a business: that takes the role owner",
+            rights.role
+        )
+    } else {
+        return Ok(());
+    };
+    Err(session
+        .refuse("dev.seed", "database".to_owned(), &why)
+        .await)
 }
 
 fn named_badly(error: InvalidId) -> Failure {

@@ -5,6 +5,8 @@ use tollgate_common::config::InvalidConfig;
 use tollgate_common::db::StoreError;
 use tollgate_common::secret::SecretError;
 
+use crate::text;
+
 /// Why a subcommand did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Failure {
@@ -66,6 +68,16 @@ impl Failure {
     /// A rule says no.
     pub(crate) fn refused(why: impl Into<String>) -> Self {
         CommandError::Refused(why.into()).into()
+    }
+
+    /// What is told of it: without what could steer a terminal, and in several lines only if it is
+    /// about what was typed or configured.
+    pub(crate) fn printable(&self) -> String {
+        let told = self.to_string();
+        match self {
+            Self::Usage(_) | Self::Config(_) => text::printable_lines(&told),
+            _ => text::printable(&told),
+        }
     }
 
     /// What the process exits with.

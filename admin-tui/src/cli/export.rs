@@ -9,6 +9,7 @@ use super::error::Failure;
 use super::every;
 use crate::dashboard::export;
 use crate::session::Session;
+use crate::text::printable;
 
 /// What to write, and where.
 #[derive(Debug, Args)]
@@ -24,28 +25,40 @@ pub(crate) struct Export {
         allow_hyphen_values = true
     )]
     filter: String,
-    /// A new file, for its owner only [default: standard output]
-    #[arg(long, value_name = "FILE")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        help = "A new file, readable by its owner only; for the role owner, and not under a forced \
+                command of SSH [default: standard output]"
+    )]
     output: Option<PathBuf>,
 }
 
 /// Writes the rows.
-pub(super) async fn run(session: &Session, asked: Export) -> Result<(), Failure> {
+pub(super) async fn run(session: &Session, asked: Export, raw: bool) -> Result<(), Failure> {
     // A filter that is not understood must not leave a file behind.
     if let Some(vocabulary) = export::vocabulary(&asked.noun) {
         every::filter(vocabulary, &asked.filter, session.now())?;
     }
+    if asked.output.is_some() {
+        let target = format!("export:{}", asked.noun);
+        session.require_files("export --output", target).await?;
+    }
+    let file = asked.output.as_ref().map(|path| path.display().to_string());
+    let (noun, filter) = (&asked.noun, &asked.filter);
+    session.record_export(noun, filter, file.as_deref()).await?;
     match &asked.output {
-        Some(path) => to_file(session, &asked, path).await,
-        None => to_stdout(session, &asked).await,
+        Some(path) => to_file(session, &asked, path, raw).await,
+        None => to_stdout(session, &asked, raw).await,
     }
 }
 
-async fn to_file(session: &Session, asked: &Export, path: &Path) -> Result<(), Failure> {
-    let named = |why: std::io::Error| Failure::File(path.display().to_string(), why);
+async fn to_file(session: &Session, asked: &Export, path: &Path, raw: bool) -> Result<(), Failure> {
+    let name = path.display().to_string();
+    let named = |why: std::io::Error| Failure::File(name.clone(), why);
     let file = export::create_new(path).map_err(named)?;
     let mut out = BufWriter::new(file);
-    let rows = export::stream(session, &asked.noun, &asked.filter, &mut out).await;
+    let rows = export::stream(session, (&asked.noun, &asked.filter), raw, &mut out).await;
     let finished = match rows {
         Ok(rows) => out.flush().map(|()| rows).map_err(named),
         Err(problem) => Err(Failure::Export(problem.sentence)),
@@ -53,7 +66,7 @@ async fn to_file(session: &Session, asked: &Export, path: &Path) -> Result<(), F
     match finished {
         Ok(rows) => {
             // The rows are where they belong; that nobody is told of them is no failure.
-            let _ = writeln!(std::io::stderr(), "{rows} rows in {}", path.display());
+            let _ = writeln!(std::io::stderr(), "{rows} rows in {}", printable(&name));
             Ok(())
         }
         Err(failure) => {
@@ -65,12 +78,12 @@ async fn to_file(session: &Session, asked: &Export, path: &Path) -> Result<(), F
     }
 }
 
-async fn to_stdout(session: &Session, asked: &Export) -> Result<(), Failure> {
+async fn to_stdout(session: &Session, asked: &Export, raw: bool) -> Result<(), Failure> {
     let mut out = Stdout {
         out: BufWriter::new(std::io::stdout().lock()),
         is_closed: false,
     };
-    let rows = export::stream(session, &asked.noun, &asked.filter, &mut out).await;
+    let rows = export::stream(session, (&asked.noun, &asked.filter), raw, &mut out).await;
     let flushed = out.flush();
     match rows {
         // Whoever reads has seen enough.

@@ -2,6 +2,7 @@
 //! what somebody asks to run over SSH is a subcommand under the options of that line, which it can
 //! narrow but not widen.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
@@ -39,18 +40,25 @@ fn parse(words: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Argument
 /// were asked for over SSH.
 pub(crate) fn arguments(
     line: impl IntoIterator<Item = std::ffi::OsString>,
-    asked: Option<&str>,
+    asked: Option<&OsStr>,
 ) -> Result<Arguments, Misused> {
     let forced = parse(line)?;
     match asked {
-        Some(asked) if forced.noun.is_none() => under(forced, asked),
+        Some(asked) if asked.is_empty() => Ok(forced),
+        Some(asked) if forced.noun.is_none() => match asked.to_str() {
+            Some(asked) => under(forced, asked),
+            None => Err(refusal("write it in UTF-8".to_owned())),
+        },
         _ => Ok(forced),
     }
 }
 
+fn refusal(why: String) -> Misused {
+    Misused::Asked(Failure::Usage(format!("{VARIABLE}: {why}")))
+}
+
 fn under(forced: Arguments, asked: &str) -> Result<Arguments, Misused> {
-    let refuse = |why: String| Misused::Asked(Failure::Usage(format!("{VARIABLE}: {why}")));
-    let mut words = shell_words::split(asked).map_err(|error| refuse(error.to_string()))?;
+    let mut words = shell_words::split(asked).map_err(|error| refusal(error.to_string()))?;
     if words.first().is_some_and(|word| is_program(word)) {
         words.remove(0);
     }
@@ -63,12 +71,12 @@ fn under(forced: Arguments, asked: &str) -> Result<Arguments, Misused> {
         ("--actor", options.actor.is_some()),
     ];
     if let Some((option, _)) = fixed.iter().find(|(_, is_given)| *is_given) {
-        return Err(refuse(format!("{option} cannot be chosen here")));
+        return Err(refusal(format!("{option} cannot be chosen here")));
     }
     if let (Some(asked), Some(allowed)) = (options.role, outer.role)
         && asked > allowed
     {
-        return Err(refuse(format!("--role {asked}: {allowed} at most")));
+        return Err(refusal(format!("--role {asked}: {allowed} at most")));
     }
     options.database_url = outer.database_url;
     options.config = outer.config;
@@ -76,6 +84,7 @@ fn under(forced: Arguments, asked: &str) -> Result<Arguments, Misused> {
     options.role = options.role.or(outer.role);
     options.read_only |= outer.read_only;
     options.json |= outer.json;
+    options.raw |= outer.raw;
     options.reason = options.reason.take().or(outer.reason);
     asked.looks = asked.looks.or(forced.looks);
     Ok(asked)
@@ -96,10 +105,10 @@ mod tests {
 
     fn asked(line: &str, asked: Option<&str>) -> Result<Arguments, Misused> {
         let words = line.split_whitespace().map(Into::into);
-        arguments(words, asked)
+        arguments(words, asked.map(OsStr::new))
     }
 
-    fn refusal(line: &str, text: &str) -> String {
+    fn said(line: &str, text: &str) -> String {
         match asked(line, Some(text)) {
             Err(Misused::Asked(failure)) => failure.to_string(),
             other => panic!("{text}: {other:?}"),
@@ -137,7 +146,7 @@ mod tests {
             ("org list --role owner", "operator at most"),
             ("org list 'open", "quote"),
         ] {
-            let why = refusal(FORCED, text);
+            let why = said(FORCED, text);
             assert!(why.contains(word), "{text}: {why}");
         }
         let line = asked(FORCED, Some("rm -rf /"));

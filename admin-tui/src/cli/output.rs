@@ -7,6 +7,7 @@ use tollgate_common::clock::Timestamp;
 use tollgate_common::money::NanoUsd;
 
 use super::error::Failure;
+use crate::text::{printable, printable_json};
 
 /// A column of a table.
 #[derive(Debug, Clone, Copy)]
@@ -81,12 +82,35 @@ pub(super) fn joined(items: &[impl ToString]) -> String {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Output {
     json: bool,
+    raw: bool,
 }
 
 impl Output {
-    /// Prints JSON or text.
-    pub(super) const fn new(json: bool) -> Self {
-        Self { json }
+    /// Prints JSON or text; `raw` leaves characters in that could steer a terminal.
+    pub(super) const fn new(json: bool, raw: bool) -> Self {
+        Self { json, raw }
+    }
+
+    /// A stored text on its way into a line of text.
+    fn cell(self, text: &str) -> String {
+        if self.raw {
+            text.to_owned()
+        } else {
+            printable(text)
+        }
+    }
+
+    fn document(self, document: String) -> String {
+        if self.raw {
+            document
+        } else {
+            printable_json(&document)
+        }
+    }
+
+    fn json<T: Serialize + ?Sized>(self, document: &T) -> Result<(), Failure> {
+        let text = self.document(serde_json::to_string_pretty(document)?);
+        print(&format!("{text}\n"))
     }
 
     /// Prints a list; `hint` stands in for an empty one.
@@ -102,21 +126,21 @@ impl Output {
         next: Option<String>,
     ) -> Result<(), Failure> {
         if self.json {
-            return json(rows);
+            return self.json(rows);
         }
         if rows.is_empty() {
             return print(&format!("{hint}\n"));
         }
-        let more = next.map(|before| format!("More: --before {before}\n"));
-        print(&format!("{}{}", table(rows), more.unwrap_or_default()))
+        let more = next.map(|before| format!("More: --before {}\n", self.cell(&before)));
+        print(&format!("{}{}", self.table(rows), more.unwrap_or_default()))
     }
 
     /// Prints one row of a list that has no end, as one line; says whether anybody still reads.
     pub(super) fn line<R: Row>(self, row: &R, widths: &[usize]) -> Result<bool, Failure> {
         let text = if self.json {
-            format!("{}\n", serde_json::to_string(row)?)
+            format!("{}\n", self.document(serde_json::to_string(row)?))
         } else {
-            let cells: Vec<String> = row.cells().iter().map(|cell| printable(cell)).collect();
+            let cells: Vec<String> = row.cells().iter().map(|cell| self.cell(cell)).collect();
             table_line(R::COLUMNS, widths, &cells)
         };
         let mut stdout = std::io::stdout().lock();
@@ -131,40 +155,61 @@ impl Output {
     /// Prints one thing.
     pub(super) fn one(self, thing: &impl Show) -> Result<(), Failure> {
         if self.json {
-            return json(thing);
+            return self.json(thing);
         }
-        print(&fields(&thing.fields()))
+        print(&self.fields(&thing.fields()))
     }
 
     /// Prints one thing and a list that belongs to it; as JSON the thing holds the list itself.
     pub(super) fn one_with<R: Row>(self, thing: &impl Show, rows: &[R]) -> Result<(), Failure> {
         if self.json {
-            return json(thing);
+            return self.json(thing);
         }
         let below = if rows.is_empty() {
             String::new()
         } else {
-            format!("\n{}", table(rows))
+            format!("\n{}", self.table(rows))
         };
-        print(&format!("{}{below}", fields(&thing.fields())))
+        print(&format!("{}{below}", self.fields(&thing.fields())))
     }
 
     /// Prints what a change has led to: a sentence for people, the thing itself for programs.
     pub(super) fn done(self, thing: &impl Serialize, sentence: &str) -> Result<(), Failure> {
         if self.json {
-            return json(thing);
+            return self.json(thing);
         }
-        print(&format!("{sentence}\n"))
+        print(&format!("{}\n", self.cell(sentence)))
+    }
+
+    fn fields(self, fields: &[(&'static str, String)]) -> String {
+        let width = fields.iter().map(|(label, _)| label.len()).max();
+        let width = width.unwrap_or(0);
+        fields
+            .iter()
+            .map(|(label, value)| format!("{label:width$}  {}\n", self.cell(value)))
+            .collect()
+    }
+
+    fn table<R: Row>(self, rows: &[R]) -> String {
+        let titles = R::COLUMNS.iter().map(|c| c.title.to_owned()).collect();
+        let mut lines: Vec<Vec<String>> = vec![titles];
+        lines.extend(
+            rows.iter()
+                .map(|row| row.cells().iter().map(|cell| self.cell(cell)).collect()),
+        );
+        let width = |index: usize| {
+            let widths = lines.iter().filter_map(|line| line.get(index));
+            widths.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..R::COLUMNS.len()).map(width).collect();
+        lines
+            .iter()
+            .map(|line| table_line(R::COLUMNS, &widths, line))
+            .collect()
     }
 }
 
-fn json<T: Serialize + ?Sized>(document: &T) -> Result<(), Failure> {
-    let mut text = serde_json::to_string_pretty(document)?;
-    text.push('\n');
-    print(&text)
-}
-
-/// Writes a text to standard output.
+/// Writes a text of our own to standard output.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout
@@ -174,40 +219,6 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::Output(error)),
         _ => Ok(()),
     }
-}
-
-/// Callers choose some of these texts; what could steer a terminal is taken out.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
-}
-
-fn fields(fields: &[(&'static str, String)]) -> String {
-    let width = fields.iter().map(|(label, _)| label.len()).max();
-    let width = width.unwrap_or(0);
-    fields
-        .iter()
-        .map(|(label, value)| format!("{label:width$}  {}\n", printable(value)))
-        .collect()
-}
-
-fn table<R: Row>(rows: &[R]) -> String {
-    let titles = R::COLUMNS.iter().map(|c| c.title.to_owned()).collect();
-    let mut lines: Vec<Vec<String>> = vec![titles];
-    lines.extend(
-        rows.iter()
-            .map(|row| row.cells().iter().map(|cell| printable(cell)).collect()),
-    );
-    let width = |index: usize| {
-        let widths = lines.iter().filter_map(|line| line.get(index));
-        widths.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..R::COLUMNS.len()).map(width).collect();
-    lines
-        .iter()
-        .map(|line| table_line(R::COLUMNS, &widths, line))
-        .collect()
 }
 
 fn table_line(columns: &[Column], widths: &[usize], cells: &[String]) -> String {
@@ -245,9 +256,11 @@ mod tests {
     fn tables_align_words_left_and_numbers_right_and_never_steer_the_terminal() {
         let rows = [Line("größer", 5), Line("a\u{1b}[2J", -1_000)];
         assert_eq!(
-            table(&rows),
-            "NAME    CREDITS\ngrößer        5\na [2J     -1000\n"
+            Output::new(false, false).table(&rows),
+            "NAME    CREDITS\ngrößer        5\na\u{fffd}[2J     -1000\n"
         );
+        let raw = Output::new(false, true).table(&rows);
+        assert!(raw.contains("a\u{1b}[2J"), "{raw:?}");
     }
 
     #[test]

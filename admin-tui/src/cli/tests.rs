@@ -3,6 +3,8 @@ use clap::{CommandFactory as _, Parser as _};
 
 use super::Arguments;
 
+mod files;
+
 fn parse(line: &str) -> Result<Arguments, ErrorKind> {
     let words = std::iter::once("tollgate-admin").chain(line.split_whitespace());
     Arguments::try_parse_from(words).map_err(|error| error.kind())

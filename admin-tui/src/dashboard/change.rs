@@ -75,6 +75,25 @@ fn explain(command: &mut Command, why: &str) {
     }
 }
 
+impl Operation {
+    /// What it is called if it writes a file into the state folder.
+    pub(crate) const fn writes_file(&self) -> Option<&'static str> {
+        match self {
+            Self::Export(_) => Some("dashboard export"),
+            Self::Save { .. } => Some("dashboard save key"),
+            Self::SaveFilter(_) | Self::ForgetFilter(_) => Some("dashboard save filter"),
+            Self::Command(_)
+            | Self::Commands(_)
+            | Self::StopTeams { .. }
+            | Self::CreateKey { .. }
+            | Self::RotateKey { .. }
+            | Self::WithSecret { .. }
+            | Self::TestProvider { .. }
+            | Self::Verify => None,
+        }
+    }
+}
+
 /// What is done outside the screen.
 #[derive(Debug)]
 pub(crate) enum Operation {

@@ -104,14 +104,14 @@ impl Context {
 
     /// Why an action is not possible anywhere now, if so.
     pub(crate) fn refusal(&self, action: Action) -> Option<String> {
-        if !action.is_change() {
-            return None;
-        }
-        if let Some(why) = self.read_only {
+        if let Some(why) = self.read_only.filter(|_| action.is_change()) {
             return Some(why.to_owned());
         }
         if action.needs() > self.role {
             return Some(format!("takes the role {}", action.needs()));
+        }
+        if !action.is_change() {
+            return None;
         }
         match self.link {
             Link::Live(_) => None,

@@ -1,7 +1,7 @@
 //! What is left behind if the dashboard fails: the terminal as it was, and a report.
 
 use std::backtrace::Backtrace;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::panic::PanicHookInfo;
 use std::path::{Path, PathBuf};
 
@@ -13,15 +13,22 @@ use super::{files, surface};
 const EXIT_PANIC: i32 = 101;
 
 /// Gives the terminal back before a panic is reported, whichever task it was in, and ends.
-pub(super) fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| {
+/// Who may write no file gets none of a report either.
+pub(super) fn report_panics(no_files: Option<&'static str>) {
+    std::panic::set_hook(Box::new(move |panic| {
         surface::leave();
+        if !std::io::stdout().is_terminal() {
+            // The terminal has gone: what fails while it is given back is no fault of the program.
+            std::process::exit(EXIT_PANIC);
+        }
         let what = described(panic);
         let trace = Backtrace::force_capture();
-        let written = write(&files::state_folder(), SystemClock.now(), &what, &trace);
-        let report = match written {
-            Ok(path) => format!("A report is in {}.", path.display()),
-            Err(why) => format!("No report could be written: {why}."),
+        let report = match no_files {
+            Some(_) => format!("Here is where:\n{trace}"),
+            None => match write(&files::state_folder(), SystemClock.now(), &what, &trace) {
+                Ok(path) => format!("A report is in {}.", path.display()),
+                Err(why) => format!("No report could be written: {why}."),
+            },
         };
         let mut stderr = std::io::stderr();
         // Nobody is left to tell if standard error is gone.

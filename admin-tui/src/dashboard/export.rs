@@ -50,6 +50,8 @@ pub(crate) struct Reader<'a> {
     pub(crate) pool: &'a AnyPool,
     /// The present moment.
     pub(crate) now: Timestamp,
+    /// Whether texts are written as they are stored.
+    pub(crate) raw: bool,
 }
 
 /// A kind of row that can be exported, part by part in an order that rows do not move in.
@@ -77,8 +79,13 @@ pub(crate) trait Exported: Sized {
 
 /// Writes all rows into a new file.
 pub(crate) async fn write(source: &Source, export: &Export) -> Result<Outcome, Problem> {
+    let session = &source.session;
+    let file_name = Some(export.file_name.as_str());
+    session
+        .record_export(export.noun, &export.filter, file_name)
+        .await?;
     let (path, mut file) = file::create(&source.files, &export.file_name)?;
-    let rows = stream(&source.session, export.noun, &export.filter, &mut file).await;
+    let rows = stream(session, (export.noun, &export.filter), false, &mut file).await;
     let finished = rows.and_then(|rows| {
         let written = file.flush().and_then(|()| file.get_ref().sync_all());
         written
@@ -100,11 +107,12 @@ pub(crate) async fn write(source: &Source, export: &Export) -> Result<Outcome, P
     }
 }
 
-/// Writes headings and all rows of a noun that the filter lets through; says how many.
+/// Writes headings and all rows of a noun that the filter lets through; says how many. `raw`
+/// leaves characters in that could steer a terminal or break a line.
 pub(crate) async fn stream(
     session: &Session,
-    noun: &str,
-    filter: &str,
+    (noun, filter): (&str, &str),
+    raw: bool,
     out: &mut impl Write,
 ) -> Result<i64, Problem> {
     let mut connection = session.database.dedicated_connection().await?;
@@ -116,6 +124,7 @@ pub(crate) async fn stream(
         connection,
         pool: session.database.pool(),
         now: session.now(),
+        raw,
     };
     nouns::stream(&mut reader, noun, filter, out).await
 }
@@ -135,7 +144,7 @@ async fn stream_rows<R: Exported>(
     loop {
         let (rows, next) = R::next(reader, &filter, mark, ROWS).await?;
         for row in &rows {
-            csv::line(out, &row.csv_row()).map_err(failed)?;
+            csv::line(out, &row.csv_row(), reader.raw).map_err(failed)?;
             count += 1;
         }
         if next.is_none() {

@@ -135,7 +135,7 @@ pub(crate) async fn run(
     } else {
         FRAME_GAP
     };
-    crash::report_panics();
+    crash::report_panics(rights.no_files);
     let mut tty = surface::enter(file.synchronized.unwrap_or(true)).map_err(Failure::Output)?;
     let result = async {
         if looks.mouse || file.mouse == Some(true) {

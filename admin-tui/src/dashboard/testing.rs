@@ -96,7 +96,7 @@ pub(crate) async fn source(folder: &Path) -> Source {
         actor: Some("alice".to_owned()),
         ..Options::default()
     };
-    let rights = Rights::new(&options, None, None).unwrap();
+    let rights = Rights::new(&options, None, None, false).unwrap();
     Source {
         session: Session::open(&options, rights).await.unwrap(),
         files: folder.join("state"),

@@ -111,7 +111,7 @@ impl Bench {
                 database_url: Some(url),
                 ..Options::default()
             };
-            let rights = Rights::new(&options, None, None).unwrap();
+            let rights = Rights::new(&options, None, None, false).unwrap();
             let session = Session::open(&options, rights).await.unwrap();
             Source {
                 session,

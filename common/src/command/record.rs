@@ -168,7 +168,8 @@ impl Command {
     }
 }
 
-fn provider_target(provider: &ProviderRef) -> String {
+/// A provider as the target of a record, as `provider:acme/openai`.
+pub fn provider_target(provider: &ProviderRef) -> String {
     match &provider.org_id {
         Some(org) => format!("provider:{org}/{}", provider.name),
         None => format!("provider:{}", provider.name),

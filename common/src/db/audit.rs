@@ -10,8 +10,12 @@ use crate::clock::Timestamp;
 use crate::command::Command;
 use crate::id::AuditId;
 
+mod notice;
 mod page;
 
+pub use notice::{
+    COUNT_RECENT, Notice, NoticeKind, PER_ACTOR_MAX, PER_KIND_MAX, Recorded, WINDOW, append,
+};
 pub use page::{ABOVE_MAX, AuditPage, COUNT_MAX, LOOKED_AT_MAX, Place, VOCABULARY, page, page_sql};
 
 const INSERT_RECORD: &str = "
@@ -41,11 +45,12 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// When administrators last changed something.
+/// When administrators last changed something. Notices are about what was not changed.
 pub const LAST_CHANGE: &str = "
     SELECT at
     FROM audit_log
     WHERE target = $1
+      AND action NOT IN ('refused', 'export', 'provider.test', 'dev.seed')
     ORDER BY id DESC
     LIMIT 1";
 

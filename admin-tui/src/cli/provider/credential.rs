@@ -1,11 +1,14 @@
 //! The keys of a provider, one by one: listed, added, disabled, removed and tested.
 
 use serde::Serialize;
+use serde_json::json;
 use tollgate_common::clock::{SystemClock, Timestamp};
-use tollgate_common::command::{Command, ProviderRef};
+use tollgate_common::command::{Command, ProviderRef, provider_target};
+use tollgate_common::db::audit::NoticeKind;
 use tollgate_common::db::provider::{self, CredentialRow};
 use tollgate_common::id::CredentialId;
 use tollgate_common::provider::Provider;
+use tollgate_common::role::Role;
 
 use super::key::KeySource;
 use super::probe::{self, Probe, Verdict};
@@ -230,6 +233,7 @@ pub(crate) async fn ask(
     only: Option<CredentialId>,
 ) -> Result<Vec<TestView>, Failure> {
     let provider = require_provider(session, reference).await?;
+    record_test(session, reference).await?;
     let sealing_key = session.sealing_key()?;
     let agent = probe::agent();
     let mut asked = Vec::new();
@@ -249,6 +253,21 @@ pub(crate) async fn ask(
         views.push(TestView::new(row, probe));
     }
     Ok(views)
+}
+
+/// A test sends the provider's keys out and counts against its limits, so it is no mere look.
+async fn record_test(session: &Session, reference: &ProviderRef) -> Result<(), Failure> {
+    let target = provider_target(reference);
+    let role = session.rights().role;
+    if role < Role::Operator {
+        let why =
+            format!("the role {role} may not test providers' keys: that takes the role operator");
+        return Err(session.refuse("provider.test", target, &why).await);
+    }
+    let detail = json!({ "role": role.word() });
+    session
+        .record(NoticeKind::ProviderTest, target, detail)
+        .await
 }
 
 fn verdict_of(views: &[TestView]) -> Result<(), Failure> {

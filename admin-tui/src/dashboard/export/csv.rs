@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use tollgate_common::clock::Timestamp;
 
+use crate::text::printable;
+
 /// One field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Field {
@@ -45,9 +47,9 @@ pub(super) fn headings(out: &mut impl Write, headings: &[&str]) -> io::Result<()
     writeln_fields(out, headings.iter().map(|heading| (*heading).to_owned()))
 }
 
-/// Writes one line.
-pub(super) fn line(out: &mut impl Write, fields: &[Field]) -> io::Result<()> {
-    writeln_fields(out, fields.iter().map(shown))
+/// Writes one line; if it is not to be `raw`, nothing in it breaks the line or steers a terminal.
+pub(super) fn line(out: &mut impl Write, fields: &[Field], raw: bool) -> io::Result<()> {
+    writeln_fields(out, fields.iter().map(|field| shown(field, raw)))
 }
 
 fn writeln_fields(out: &mut impl Write, fields: impl Iterator<Item = String>) -> io::Result<()> {
@@ -62,16 +64,17 @@ fn writeln_fields(out: &mut impl Write, fields: impl Iterator<Item = String>) ->
 
 /// A field as it is written. Texts that begin like a formula get an apostrophe before them, which
 /// spreadsheets take as «this is a text».
-fn shown(field: &Field) -> String {
+fn shown(field: &Field, raw: bool) -> String {
     let text = match field {
         Field::Empty => return String::new(),
         Field::Number(number) => return number.to_string(),
-        Field::Text(text) => text,
+        Field::Text(text) if raw => text.clone(),
+        Field::Text(text) => printable(text),
     };
     let text = if text.starts_with(FORMULA) {
         format!("'{text}")
     } else {
-        text.clone()
+        text
     };
     if text.contains(['"', ',', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
@@ -94,10 +97,14 @@ mod tests {
             Field::text("a, \"b\"\nc"),
         ];
         let mut out = Vec::new();
-        line(&mut out, &fields).unwrap();
+        line(&mut out, &fields, false).unwrap();
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "\"'=HYPERLINK(\"\"x\"\")\",'@sum,-5,,\"a, \"\"b\"\"\nc\"\r\n"
+            "\"'=HYPERLINK(\"\"x\"\")\",'@sum,-5,,\"a, \"\"b\"\"\u{fffd}c\"\r\n"
         );
+        let mut out = Vec::new();
+        line(&mut out, &fields[4..], true).unwrap();
+        let raw = String::from_utf8(out).unwrap();
+        assert_eq!(raw, "\"a, \"\"b\"\"\nc\"\r\n");
     }
 }

@@ -42,7 +42,7 @@ async fn filled(source: &Source, keys: usize) {
 
 async fn text(source: &Source, noun: &str, filter: &str) -> String {
     let mut out = Vec::new();
-    stream(&source.session, noun, filter, &mut out)
+    stream(&source.session, (noun, filter), false, &mut out)
         .await
         .unwrap();
     String::from_utf8(out).unwrap()

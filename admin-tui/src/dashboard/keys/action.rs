@@ -197,6 +197,8 @@ impl Action {
             | Self::AddCredential
             | Self::RemoveCredential
             | Self::Remove => Role::Owner,
+            // Providers are sent their keys.
+            Self::Test => Role::Operator,
             _ if self.is_change() => Role::Operator,
             _ => Role::Viewer,
         }

@@ -14,6 +14,10 @@ mod save;
 
 /// Carries out a change and says what came of it.
 pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Problem> {
+    if let Some(action) = change.operation.writes_file() {
+        let target = "dashboard".to_owned();
+        source.session.require_files(action, target).await?;
+    }
     match &change.operation {
         Operation::Command(command) => execute(source, change, command).await,
         Operation::Commands(commands) => execute_all(source, change, commands).await,

@@ -34,6 +34,8 @@ pub(crate) async fn source(folder: &Path) -> Source {
     let rights = Rights {
         role: Role::Owner,
         read_only: None,
+        no_files: None,
+        is_forced: false,
     };
     let session = Session::open_later(&options, rights).unwrap();
     migrate::migrate(&session.database).await.unwrap();
