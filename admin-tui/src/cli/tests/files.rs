@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Stdio};
 use std::time::{Duration, Instant};
 
+use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use tollgate_common::clock::SystemRandom;
 use tollgate_common::config::Config;
@@ -26,13 +27,14 @@ const SEPARATOR: char = '\u{1f}';
 const PATH: &str = "written.out";
 
 /// What else is put in the place of a value, until the grammar takes one; all nouns have a `t1`.
-const VALUES: [&str; 15] = [
+const VALUES: [&str; 24] = [
     "t1",
     "jobs",
     "1",
     "01890000-0000-7000-8000-000000000000",
     "call_01890000000070008000000000000000",
     "cred_01890000000070008000000000000000",
+    "audit_01890000000070008000000000000000",
     "10m",
     "openai",
     "http://127.0.0.1:1/v1",
@@ -42,6 +44,14 @@ const VALUES: [&str; 15] = [
     "ascii",
     "ansi",
     "bash",
+    "id",
+    "-5",
+    "none",
+    "2030-01-01T00:00:00Z",
+    "completed",
+    "t1:1",
+    "never",
+    "active",
 ];
 
 /// How long a command may run that has no end of its own.
@@ -212,9 +222,11 @@ fn words_for(argument: &Arg, value: &str) -> Vec<String> {
     }
 }
 
-fn is_understood(words: &[String]) -> bool {
-    let words = std::iter::once("tollgate-admin").chain(words.iter().map(String::as_str));
-    Arguments::command().try_get_matches_from(words).is_ok()
+/// What the grammar says of the words after a command, if it does not take them.
+fn mistake(command: &Command, words: &[String]) -> Option<ErrorKind> {
+    let words = std::iter::once(command.get_name()).chain(words.iter().map(String::as_str));
+    let parsed = command.clone().try_get_matches_from(words);
+    parsed.err().map(|error| error.kind())
 }
 
 fn values_of(argument: &Arg) -> Vec<String> {
@@ -223,76 +235,72 @@ fn values_of(argument: &Arg) -> Vec<String> {
     possible.chain(VALUES.map(str::to_owned)).collect()
 }
 
-/// All ways to go on from `words` with one value for each of these arguments.
-fn filled(words: Vec<String>, arguments: &[&Arg]) -> Vec<Vec<String>> {
-    let Some((first, rest)) = arguments.split_first() else {
-        return vec![words];
-    };
-    let ways = values_of(first).into_iter().flat_map(|value| {
-        let mut words = words.clone();
-        words.extend(words_for(first, &value));
-        filled(words, rest)
-    });
-    ways.collect()
-}
-
-/// The shortest line of a command that the grammar takes, with `extra` in it.
-fn line_with(path: &[String], command: &Command, extra: &[String]) -> Option<Vec<String>> {
+/// The shortest line of a command that the grammar takes, with a value for one of its arguments.
+fn line_with(
+    path: &[String],
+    command: &Command,
+    chosen: Option<(&Arg, &str)>,
+) -> Option<Vec<String>> {
     let own = own_arguments(command);
-    let required: Vec<&Arg> = own
+    let is_chosen =
+        |argument: &Arg| chosen.is_some_and(|(one, _)| one.get_id() == argument.get_id());
+    let wanted = own
         .iter()
         .copied()
-        .filter(|a| a.is_required_set())
-        .collect();
-    let optional: Vec<&Arg> = own
+        .filter(|argument| argument.is_required_set() || is_chosen(argument));
+    let wanted: Vec<&Arg> = wanted.collect();
+    let others = own
         .iter()
         .copied()
-        .filter(|a| !a.is_required_set())
-        .collect();
-    let helpers = std::iter::once(Vec::new())
-        .chain(optional.iter().map(|argument| vec![*argument]))
-        .chain(optional.windows(2).map(<[&Arg]>::to_vec));
-    let mut path = path.to_vec();
-    path.extend(extra.iter().cloned());
-    for helper in helpers {
-        let wanted: Vec<&Arg> = required.iter().copied().chain(helper).collect();
-        // Each argument is settled by itself, or the ways would be too many.
-        if let Some(line) = settled(&path, &wanted) {
-            return Some(line);
+        .filter(|argument| !argument.is_required_set() && !is_chosen(argument));
+    let others: Vec<&Arg> = others.collect();
+    // Some arguments want one or two others beside them.
+    let helpers = std::iter::once(&[][..])
+        .chain(others.chunks(1))
+        .chain(others.windows(2));
+    helpers.into_iter().find_map(|helpers| {
+        let mut words = Vec::new();
+        for argument in wanted.iter().chain(helpers) {
+            let values = match chosen {
+                Some((one, value)) if one.get_id() == argument.get_id() => vec![value.to_owned()],
+                _ => values_of(argument),
+            };
+            words = values
+                .iter()
+                .find_map(|value| extended(command, &words, argument, value))?;
         }
-    }
-    None
+        mistake(command, &words)
+            .is_none()
+            .then(|| path.iter().cloned().chain(words).collect())
+    })
 }
 
-/// Gives each argument the first value after which the rest can still be filled.
-fn settled(path: &[String], arguments: &[&Arg]) -> Option<Vec<String>> {
-    if arguments.len() <= 2 {
-        let mut ways = filled(path.to_vec(), arguments).into_iter();
-        return ways.find(|words| is_understood(words));
-    }
-    let chosen: Vec<Vec<String>> = arguments
+/// The words with one more argument, if it takes the value.
+fn extended(
+    command: &Command,
+    words: &[String],
+    argument: &Arg,
+    value: &str,
+) -> Option<Vec<String>> {
+    let words: Vec<String> = words
         .iter()
-        .map(|argument| {
-            let fits = |value: &&String| value_fits(argument, value);
-            let values = values_of(argument);
-            let value = values.iter().find(fits).cloned().unwrap_or_default();
-            words_for(argument, &value)
-        })
+        .cloned()
+        .chain(words_for(argument, value))
         .collect();
-    let words: Vec<String> = path.iter().cloned().chain(chosen.concat()).collect();
-    is_understood(&words).then_some(words)
-}
-
-/// Whether an argument alone takes a value.
-fn value_fits(argument: &Arg, value: &str) -> bool {
-    let command = Command::new("one").arg(argument.clone().required(false));
-    let words = words_for(argument, value);
-    let words = std::iter::once("one").chain(words.iter().map(String::as_str));
-    command.try_get_matches_from(words).is_ok()
+    let is_bad = matches!(
+        mistake(command, &words),
+        Some(ErrorKind::ValueValidation | ErrorKind::InvalidValue)
+    );
+    (!is_bad).then_some(words)
 }
 
 /// Every line to be tried of a command and of those below it.
-fn lines_of(path: &[String], command: &Command, lines: &mut Vec<Vec<String>>) {
+fn lines_of(
+    path: &[String],
+    command: &Command,
+    lines: &mut Vec<Vec<String>>,
+    missing: &mut Vec<String>,
+) {
     let mut below = command
         .get_subcommands()
         .filter(|c| c.get_name() != "help")
@@ -301,12 +309,15 @@ fn lines_of(path: &[String], command: &Command, lines: &mut Vec<Vec<String>>) {
         for command in below {
             let mut path = path.to_vec();
             path.push(command.get_name().to_owned());
-            lines_of(&path, command, lines);
+            lines_of(&path, command, lines, missing);
         }
         return;
     }
-    let base = line_with(path, command, &[]);
-    let base = base.unwrap_or_else(|| panic!("no line of {path:?} is understood: add a value"));
+    let base = line_with(path, command, None);
+    let Some(base) = base else {
+        missing.push(format!("{path:?}"));
+        return;
+    };
     let globals = "--json --raw --reason written.out --read-only --theme ansi --charset ascii";
     let globals = globals.split(' ').filter(|_| path.is_empty());
     let mut with_globals: Vec<String> = globals.map(str::to_owned).collect();
@@ -317,36 +328,25 @@ fn lines_of(path: &[String], command: &Command, lines: &mut Vec<Vec<String>>) {
     }
     lines.extend([base, with_globals]);
     for argument in own_arguments(command) {
-        lines.extend(lines_with(path, command, argument));
+        let understood = |value: &String| line_with(path, command, Some((argument, value)));
+        match values_of(argument).iter().find_map(understood) {
+            Some(line) => lines.push(line),
+            None => missing.push(format!("{path:?} {:?}", argument.get_id())),
+        }
+        lines.extend(understood(&PATH.to_owned()));
     }
-}
-
-/// Lines with one argument: with a value that its command understands, and with a path.
-fn lines_with(path: &[String], command: &Command, argument: &Arg) -> Vec<Vec<String>> {
-    let mut others = command.clone();
-    if argument.is_required_set() {
-        let id = argument.get_id().as_str().to_owned();
-        others = others.mut_arg(&id, |argument| argument.required(false));
-    }
-    let understood = |value: &String| {
-        let words = words_for(argument, value);
-        value_fits(argument, value).then(|| line_with(path, &others, &words))?
-    };
-    let own = values_of(argument).iter().find_map(understood);
-    assert!(
-        own.is_some() || argument.is_required_set(),
-        "no value of {:?} in {path:?} is understood: add one",
-        argument.get_id()
-    );
-    let path_like = understood(&PATH.to_owned());
-    own.into_iter().chain(path_like).collect()
 }
 
 fn lines() -> Vec<Vec<String>> {
     let mut command = Arguments::command();
     command.build();
     let mut lines = Vec::new();
-    lines_of(&[], &command, &mut lines);
+    let mut missing = Vec::new();
+    lines_of(&[], &command, &mut lines, &mut missing);
+    assert!(
+        missing.is_empty(),
+        "add a value that these take: {missing:#?}"
+    );
     lines.sort();
     lines.dedup();
     lines

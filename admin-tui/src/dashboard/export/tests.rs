@@ -74,7 +74,8 @@ async fn every_row_is_exported_once_however_many_pages_there_are() {
     assert_eq!(teams.lines().count(), 3, "{teams}");
     assert!(teams.contains("search,acme,search,active,"), "{teams}");
     let audit = text(&source, "audit", "actor:alice").await;
-    assert_eq!(audit.lines().count(), 7, "{audit}");
+    assert_eq!(audit.lines().count(), 8, "{audit}");
+    assert!(audit.contains("alice,export,export:keys,"), "{audit}");
     assert!(audit.contains("key.create,key:"), "{audit}");
     assert_eq!(text(&source, "jobs", "").await.lines().count(), 1);
     let accounts = text(&source, "accounts", "balance>4 team:other").await;
