@@ -9,8 +9,9 @@ use crate::job::{BudgetMode, Job};
 use crate::key::KeyHash;
 use crate::ledger::Entry;
 use crate::limit::{LimitSettings, Limits};
-use crate::model::{Fallback, OwnPrice};
+use crate::model::Fallback;
 use crate::money::{CreditRate, Credits, Markup};
+use crate::price::RateCard;
 use crate::provider::{BaseUrl, ProviderKind};
 use crate::role::NotAllowed;
 use crate::standing::Standing;
@@ -103,7 +104,7 @@ pub struct ModelSettings {
     /// What the provider calls it.
     pub upstream_model: Option<String>,
     /// Its own price as a whole; an inner `None` returns to the shipped table's.
-    pub price: Option<Option<OwnPrice>>,
+    pub price: Option<Option<RateCard>>,
     /// How many tokens an answer may have at most.
     pub output_tokens_max: Option<i64>,
     /// Its own share of the load beside fallbacks of priority 0.

@@ -32,6 +32,7 @@ pub mod org;
 pub mod overview;
 pub mod page;
 pub mod policy;
+pub mod price;
 pub mod provider;
 mod rows;
 pub mod search;

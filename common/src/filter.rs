@@ -350,9 +350,7 @@ const fn separator(word: &Word) -> &'static str {
 
 /// Dollars as nano-dollars.
 fn nano_dollars(text: &str) -> Option<i64> {
-    // Prices per million tokens are written like dollars and kept in a millionth of that.
-    let per_token = NanoUsd::parse_per_million(text).ok()?;
-    per_token.0.checked_mul(1_000_000)
+    NanoUsd::parse_dollars(text).map(|amount| amount.0)
 }
 
 /// A moment: a day, a time, or a span back from now.

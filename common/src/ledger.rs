@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::id::{JobId, TeamId};
 use crate::job::{Job, JobState, Spend, Terms};
 use crate::money::Credits;
-use crate::price::UnitPrices;
+use crate::price::{FeeCounts, OutputKinds, UnitPrices};
 
 pub use budget::{Budget, Window};
 
@@ -230,13 +230,49 @@ pub enum Refusal {
     NotPositive,
 }
 
+/// How heavy a prompt is: upper bounds in tokens, by kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PromptWeight {
+    /// Text.
+    pub text: i64,
+    /// Images.
+    pub image: i64,
+    /// Sound.
+    pub audio: i64,
+    /// Whether the request asks the provider to cache for one hour.
+    pub cache_write_1h: bool,
+}
+
+impl PromptWeight {
+    /// A prompt of text alone.
+    pub const fn of_text(tokens: i64) -> Self {
+        Self {
+            text: tokens,
+            image: 0,
+            audio: 0,
+            cache_write_1h: false,
+        }
+    }
+
+    /// Tokens of all kinds.
+    pub const fn total(&self) -> i64 {
+        self.text
+            .saturating_add(self.image)
+            .saturating_add(self.audio)
+    }
+}
+
 /// What a call may use at most, as far as anyone can tell beforehand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CallEstimate {
-    /// Prompt tokens.
-    pub input_tokens: i64,
+    /// The prompt.
+    pub prompt: PromptWeight,
     /// Completion tokens that the caller or the model allows.
     pub output_tokens_max: i64,
+    /// Kinds of output beside text that the caller asks for.
+    pub output_kinds: OutputKinds,
+    /// Billed calls of the provider's tools.
+    pub fees_max: FeeCounts,
     /// What a token costs; `None` if nobody knows.
     pub unit: Option<UnitPrices>,
 }
@@ -244,12 +280,13 @@ pub struct CallEstimate {
 impl CallEstimate {
     /// The worst case if the answer has at most `output_tokens`.
     fn worst(&self, output_tokens: i64, terms: &Terms) -> Spend {
+        let output = (output_tokens, self.output_kinds);
         let cost = self
             .unit
-            .map(|unit| unit.worst_cost(self.input_tokens, output_tokens));
+            .map(|unit| unit.worst_cost(&self.prompt, output, &self.fees_max));
         Spend {
             cost: terms.markup.apply(cost.unwrap_or_default()),
-            tokens: self.input_tokens.saturating_add(output_tokens),
+            tokens: self.prompt.total().saturating_add(output_tokens),
         }
     }
 }

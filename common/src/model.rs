@@ -1,8 +1,12 @@
 //! Models as teams know them: public aliases of providers' models.
 
+use std::sync::Arc;
+
 use crate::id::{ModelAlias, ProviderName};
-use crate::money::NanoUsd;
-use crate::price::{CATALOG, Price, UnitPrices};
+use crate::price::{CATALOG, Price, PriceSource, RateCard};
+
+/// The version of a price that is set on the alias.
+pub const ALIAS_VERSION: &str = "alias";
 
 /// How much of the load a model or a fallback takes among those of the same priority.
 pub const WEIGHTS: std::ops::RangeInclusive<i64> = 1..=1_000;
@@ -20,45 +24,42 @@ pub struct Model {
     /// What the provider calls it. Teams never see it.
     pub upstream_model: String,
     /// The price set on the alias.
-    pub own_price: Option<OwnPrice>,
+    pub own_price: Option<RateCard>,
     /// How many tokens an answer may have at most, if set on the alias.
     pub own_output_tokens_max: Option<i64>,
     /// Its own share of the load beside fallbacks of priority 0; within [`WEIGHTS`].
     pub weight: i64,
     /// Who else may serve its calls, by priority and alias.
     pub fallbacks: Vec<Fallback>,
+    /// Prices and limits, from the alias and the lists.
+    pub resolved: Resolved,
 }
 
-/// A price set on an alias, in nano-dollars per token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct OwnPrice {
-    /// Prompt tokens.
-    pub input: NanoUsd,
-    /// Completion tokens.
-    pub output: NanoUsd,
-    /// Prompt tokens read from the provider's cache; `None` if they cost what others do.
-    pub cache_read: Option<NanoUsd>,
-    /// Prompt tokens written to the provider's cache; `None` if they cost what others do.
-    pub cache_write: Option<NanoUsd>,
+/// What is known of a provider's model, resolved when the model is read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Resolved {
+    /// What it costs, if anyone knows.
+    pub price: Option<Arc<Price>>,
+    /// How many tokens an answer may have at most, if anyone knows.
+    pub output_tokens_max: Option<i64>,
+    /// How many tokens prompt and answer may have together, if anyone knows.
+    pub context_tokens_max: Option<i64>,
 }
 
-impl OwnPrice {
-    /// A price at which cached tokens cost what others do.
-    pub const fn new(input: NanoUsd, output: NanoUsd) -> Self {
+impl Resolved {
+    /// What the alias says, else the shipped table.
+    pub fn new(
+        upstream_model: &str,
+        own_price: Option<&RateCard>,
+        own_output_tokens_max: Option<i64>,
+    ) -> Self {
+        let own = own_price
+            .map(|card| Arc::new(Price::new(card, PriceSource::Alias, ALIAS_VERSION, None)));
         Self {
-            input,
-            output,
-            cache_read: None,
-            cache_write: None,
-        }
-    }
-
-    /// What a token of each bucket costs.
-    pub fn unit(&self) -> UnitPrices {
-        UnitPrices {
-            cache_read: self.cache_read.unwrap_or(self.input),
-            cache_write: self.cache_write.unwrap_or(self.input),
-            ..UnitPrices::flat(self.input, self.output)
+            price: own.or_else(|| CATALOG.price(upstream_model)),
+            output_tokens_max: own_output_tokens_max
+                .or_else(|| CATALOG.output_tokens_max(upstream_model)),
+            context_tokens_max: None,
         }
     }
 }
@@ -75,20 +76,18 @@ pub struct Fallback {
 }
 
 impl Model {
-    /// What a token costs: the alias' own price, else the shipped table's, else nobody knows.
-    pub fn price(&self) -> Option<Price> {
-        match self.own_price {
-            Some(own_price) => Some(Price {
-                unit: own_price.unit(),
-                version: "alias".to_owned(),
-            }),
-            None => CATALOG.price(&self.upstream_model),
-        }
+    /// What it costs: the alias' own price, else the lists', else nobody knows.
+    pub const fn price(&self) -> Option<&Arc<Price>> {
+        self.resolved.price.as_ref()
     }
 
     /// How many tokens an answer may have at most, if anyone knows.
-    pub fn output_tokens_max(&self) -> Option<i64> {
-        self.own_output_tokens_max
-            .or_else(|| CATALOG.output_tokens_max(&self.upstream_model))
+    pub const fn output_tokens_max(&self) -> Option<i64> {
+        self.resolved.output_tokens_max
+    }
+
+    /// How many tokens prompt and answer may have together, if anyone knows.
+    pub const fn context_tokens_max(&self) -> Option<i64> {
+        self.resolved.context_tokens_max
     }
 }

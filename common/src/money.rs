@@ -1,7 +1,7 @@
 //! Credits, dollars, and the only rounding in the product.
 //!
-//! Credits are whole. Dollars are whole nano-dollars (10⁻⁹ $), so that a price of $0.05 per million
-//! tokens is exactly 50 nano-dollars per token.
+//! Credits are whole. Costs are whole nano-dollars (10⁻⁹ $), prices whole pico-dollars (10⁻¹² $)
+//! per token, so that a price of $0.0028 per million tokens is exactly 2,800 of them.
 #![deny(clippy::arithmetic_side_effects)]
 
 use std::fmt;
@@ -12,6 +12,7 @@ macro_rules! integer_money {
         $(#[$doc])*
         #[derive(
             Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, serde::Serialize,
+            serde::Deserialize,
         )]
         #[serde(transparent)]
         pub struct $name(pub i64);
@@ -51,9 +52,26 @@ integer_money!(
     Credits
 );
 integer_money!(
-    /// Nano-dollars (10⁻⁹ $).
+    /// Nano-dollars (10⁻⁹ $): what calls and jobs cost.
     NanoUsd
 );
+integer_money!(
+    /// Pico-dollars (10⁻¹² $): what a token costs. $1 per million tokens are 1,000,000 of them.
+    PicoUsd
+);
+
+/// The dearest price that is taken: $1,000,000 per million tokens.
+pub const TOKEN_PRICE_MAX: PicoUsd = PicoUsd(1_000_000_000_000);
+
+/// The dearest fee that is taken: $1,000 per billed call.
+pub const FEE_PRICE_MAX: NanoUsd = NanoUsd(1_000_000_000_000);
+
+/// The most that one call is taken to cost: $10,000. So the sum over almost a million calls that
+/// cost as much as can be still fits into 64 bits.
+pub const CALL_COST_MAX: NanoUsd = NanoUsd(10_000_000_000_000);
+
+/// The most credits that an amount may have, and that may be allocated to an account in all.
+pub const CREDITS_MAX: Credits = Credits(1_000_000_000_000_000);
 
 const NANOS_PER_DOLLAR: i128 = 1_000_000_000;
 const MICROS_PER_CREDIT: i128 = 1_000_000;
@@ -65,12 +83,6 @@ fn narrow(wide: i128) -> i64 {
 }
 
 impl NanoUsd {
-    /// The price of `count` units at this unit price.
-    #[must_use]
-    pub const fn times(self, count: i64) -> Self {
-        Self(self.0.saturating_mul(count))
-    }
-
     /// As a JSON number of dollars, for people: rounded half up to `decimals` places (0 to 9).
     pub fn dollars(self, decimals: u32) -> f64 {
         let step = 10_i128.pow(9_u32.saturating_sub(decimals));
@@ -80,11 +92,56 @@ impl NanoUsd {
         narrow(steps) as f64 / 10_f64.powi(i32::try_from(decimals).unwrap_or(9))
     }
 
-    /// Reads dollars per million tokens, such as `2.50`, as nano-dollars per token.
+    /// Reads dollars such as `2.50`, at least 0 and with at most 9 decimals.
+    pub fn parse_dollars(text: &str) -> Option<Self> {
+        parse_decimal(text, 9).map(Self)
+    }
+}
+
+impl PicoUsd {
+    /// Reads dollars per million tokens, such as `2.50`; at most [`TOKEN_PRICE_MAX`].
     pub fn parse_per_million(text: &str) -> Result<Self, String> {
-        let nanos = parse_decimal(text, 3)
-            .ok_or_else(|| format!("'{text}' is not a price: write dollars per million tokens, at least 0 and with at most 3 decimals, as 2.50"))?;
-        Ok(Self(nanos))
+        let picos = parse_decimal(text, 6).ok_or_else(|| {
+            format!(
+                "'{text}' is not a price: write dollars per million tokens, at least 0 and with \
+                 at most 6 decimals, as 2.50"
+            )
+        })?;
+        if picos > TOKEN_PRICE_MAX.0 {
+            return Err(format!(
+                "'{text}' is too much: a price is at most 1000000 dollars per million tokens"
+            ));
+        }
+        Ok(Self(picos))
+    }
+
+    /// As dollars per million tokens: at least two decimals, more if there are any.
+    pub fn per_million(self) -> String {
+        let (whole, fraction) = (self.0.div_euclid(1_000_000), self.0.rem_euclid(1_000_000));
+        let digits = format!("{fraction:06}");
+        let significant = digits.trim_end_matches('0');
+        format!("{whole}.{significant:0<2}")
+    }
+
+    /// This price changed as another one changes from one amount to another, rounded up. It stays
+    /// as it is if either is not known.
+    #[must_use]
+    pub(crate) fn in_proportion(self, from: Option<Self>, to: Option<Self>) -> Self {
+        let (Some(from), Some(to)) = (from, to) else {
+            return self;
+        };
+        if from.0 <= 0 {
+            return self.max(to);
+        }
+        let scaled = i128::from(self.0).saturating_mul(i128::from(to.0));
+        let rounded_up = scaled.saturating_add(i128::from(from.0).saturating_sub(1));
+        Self(narrow(rounded_up.div_euclid(i128::from(from.0)))).min(TOKEN_PRICE_MAX)
+    }
+
+    /// Twice the price.
+    #[must_use]
+    pub(crate) const fn twice(self) -> Self {
+        self.plus(self)
     }
 }
 
@@ -118,7 +175,8 @@ impl Markup {
         self.0
     }
 
-    /// What the customer is asked for something that cost `provider_cost`, rounded half up.
+    /// What the customer is asked for something that cost `provider_cost`, rounded half up; at
+    /// most [`CALL_COST_MAX`].
     #[must_use]
     pub fn apply(self, provider_cost: NanoUsd) -> NanoUsd {
         let factor = BASIS_POINTS.saturating_add(i128::from(self.0));
@@ -128,6 +186,7 @@ impl Markup {
                 .saturating_add(BASIS_POINTS / 2)
                 .div_euclid(BASIS_POINTS),
         ))
+        .min(CALL_COST_MAX)
     }
 }
 
@@ -204,11 +263,30 @@ mod tests {
 
     #[test]
     fn decimals_are_exact_or_refused() {
-        assert_eq!(NanoUsd::parse_per_million("2.50"), Ok(NanoUsd(2_500)));
-        assert_eq!(NanoUsd::parse_per_million("0.075"), Ok(NanoUsd(75)));
-        for bad in ["", "-1", "1e3", ".5", "0.0001", "1.2.3", "NaN"] {
-            assert!(NanoUsd::parse_per_million(bad).is_err(), "{bad}");
+        assert_eq!(PicoUsd::parse_per_million("2.50"), Ok(PicoUsd(2_500_000)));
+        assert_eq!(PicoUsd::parse_per_million("0.0028"), Ok(PicoUsd(2_800)));
+        assert_eq!(
+            PicoUsd::parse_per_million("1000000"),
+            Ok(PicoUsd(1_000_000_000_000))
+        );
+        let bad = [
+            "",
+            "-1",
+            "1e3",
+            ".5",
+            "0.0000001",
+            "1.2.3",
+            "NaN",
+            "1000000.000001",
+        ];
+        for bad in bad {
+            assert!(PicoUsd::parse_per_million(bad).is_err(), "{bad}");
         }
+        for text in ["2.50", "0.0028", "0.00", "1000000.00", "0.000001"] {
+            let price = PicoUsd::parse_per_million(text).unwrap();
+            assert_eq!(price.per_million(), text);
+        }
+        assert_eq!(NanoUsd::parse_dollars("0.05"), Some(NanoUsd(50_000_000)));
         assert_eq!("50".parse(), Ok(Markup(5_000)));
         assert!("1000".parse::<Markup>().is_err());
         assert!("0".parse::<CreditRate>().is_err());

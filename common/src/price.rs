@@ -1,276 +1,308 @@
 //! What usage costs. One pure function prices every path.
+//!
+//! A [`RateCard`] is what somebody lists. A [`Price`] is a card with every gap filled, for each
+//! condition: the length of the prompt and the service tier. What a call was charged by is an
+//! [`AppliedPrice`], stored once and named by each call.
 #![deny(clippy::arithmetic_side_effects)]
 
-use std::sync::LazyLock;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
 
-use crate::money::NanoUsd;
+use sha2::{Digest, Sha256};
 
-/// Tokens of one call in disjoint buckets: their sum is the total.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Usage {
-    /// Prompt tokens that no cache served.
-    pub input_uncached: i64,
-    /// Prompt tokens read from the provider's cache.
-    pub input_cache_read: i64,
-    /// Prompt tokens written to the provider's cache.
-    pub input_cache_write: i64,
-    /// Completion tokens that the caller sees.
-    pub output_text: i64,
-    /// Completion tokens spent on reasoning.
-    pub output_reasoning: i64,
-}
+pub use card::{Members, RateCard, TieredMembers};
+pub use catalog::{CATALOG, Catalog};
+pub use tier::{RequestedTier, ServiceTier};
+pub use unit::{AssumedMembers, FEE_NAMES, FeePrices, OutputKinds, UNKNOWN_FEES, UnitPrices};
+pub use usage::{FeeCounts, Usage};
 
-impl Usage {
-    /// All prompt tokens.
-    pub const fn input(&self) -> i64 {
-        self.input_uncached
-            .saturating_add(self.input_cache_read)
-            .saturating_add(self.input_cache_write)
-    }
+mod card;
+mod catalog;
+mod tier;
+mod unit;
+mod usage;
 
-    /// All completion tokens.
-    pub const fn output(&self) -> i64 {
-        self.output_text.saturating_add(self.output_reasoning)
-    }
-
-    /// All tokens.
-    pub const fn total(&self) -> i64 {
-        self.input().saturating_add(self.output())
-    }
-}
-
-/// Nano-dollars per token of each bucket.
+/// Where a price comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct UnitPrices {
-    /// Prompt tokens that no cache served.
-    pub input: NanoUsd,
-    /// Prompt tokens read from the provider's cache.
-    pub cache_read: NanoUsd,
-    /// Prompt tokens written to the provider's cache.
-    pub cache_write: NanoUsd,
-    /// Completion tokens, reasoning among them.
-    pub output: NanoUsd,
+pub enum PriceSource {
+    /// The catalogue that this build ships.
+    Catalogue,
+    /// A list that an administrator has imported.
+    Imported,
+    /// The model's alias.
+    Alias,
 }
 
-impl UnitPrices {
-    /// Prices without a cache discount: what the provider reads from its cache costs the full
-    /// price.
-    pub const fn flat(input: NanoUsd, output: NanoUsd) -> Self {
-        Self {
-            input,
-            cache_read: input,
-            cache_write: input,
-            output,
+impl PriceSource {
+    /// The stored and shown name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Catalogue => "catalogue",
+            Self::Imported => "imported",
+            Self::Alias => "alias",
         }
-    }
-
-    /// The provider's cost of `usage`: exact, because unit prices are whole nano-dollars.
-    pub fn cost(&self, usage: &Usage) -> NanoUsd {
-        self.input
-            .times(usage.input_uncached)
-            .plus(self.cache_read.times(usage.input_cache_read))
-            .plus(self.cache_write.times(usage.input_cache_write))
-            .plus(self.output.times(usage.output()))
-    }
-
-    /// The higher price of each bucket: what a call may cost that either of two models may serve.
-    #[must_use]
-    pub fn dearest(self, other: Self) -> Self {
-        Self {
-            input: self.input.max(other.input),
-            cache_read: self.cache_read.max(other.cache_read),
-            cache_write: self.cache_write.max(other.cache_write),
-            output: self.output.max(other.output),
-        }
-    }
-
-    /// The most that `input` prompt tokens and `output` completion tokens can cost.
-    pub fn worst_cost(&self, input: i64, output: i64) -> NanoUsd {
-        let dearest_input = self.input.max(self.cache_read).max(self.cache_write);
-        dearest_input.times(input).plus(self.output.times(output))
     }
 }
 
-/// Unit prices and where they come from, as stored with each call.
+impl FromStr for PriceSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Catalogue, Self::Imported, Self::Alias];
+        let found = all.into_iter().find(|source| source.as_str() == text);
+        found.ok_or_else(|| format!("'{text}' is not a source of prices"))
+    }
+}
+
+/// Names the content of an [`AppliedPrice`]: equal prices have equal ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub struct PriceId(u64);
+
+impl fmt::Display for PriceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// Reads an id as it is stored.
+impl FromStr for PriceId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parsed = u64::from_str_radix(text, 16);
+        parsed
+            .map(Self)
+            .map_err(|_| format!("'{text}' is not the id of a price"))
+    }
+}
+
+/// Prices of one condition, as calls are charged by them and as they are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppliedPrice {
+    /// Names the content.
+    pub id: PriceId,
+    /// Where the price comes from.
+    pub source: PriceSource,
+    /// The list's version, or `alias`.
+    pub version: String,
+    /// The day on which the price began, in days since 1970, if its list says so.
+    pub effective_from: Option<i64>,
+    /// The service tier that it is for.
+    pub service_tier: ServiceTier,
+    /// It is for prompts of more than so many tokens.
+    pub above_prompt_tokens: i64,
+    /// Prices per token and fees per call.
+    pub unit: UnitPrices,
+}
+
+/// Says what prices of a condition belong to.
+#[derive(Debug, Clone)]
+struct Label {
+    source: PriceSource,
+    version: String,
+    effective_from: Option<i64>,
+}
+
+impl AppliedPrice {
+    fn new(
+        label: &Label,
+        (service_tier, above_prompt_tokens): (ServiceTier, i64),
+        unit: UnitPrices,
+    ) -> Arc<Self> {
+        let mut price = Self {
+            id: PriceId(0),
+            source: label.source,
+            version: label.version.clone(),
+            effective_from: label.effective_from,
+            service_tier,
+            above_prompt_tokens,
+            unit,
+        };
+        // The debug form names every member, so a member that is added later changes the id.
+        let digest = Sha256::digest(format!("{price:?}"));
+        let first = digest.first_chunk::<8>().copied().unwrap_or_default();
+        price.id = PriceId(u64::from_be_bytes(first));
+        Arc::new(price)
+    }
+}
+
+/// Prices by the length of the prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct TieredPrices {
+    base: Arc<AppliedPrice>,
+    /// By growing thresholds.
+    above: Vec<Arc<AppliedPrice>>,
+}
+
+impl TieredPrices {
+    fn new(label: &Label, service_tier: ServiceTier, members: &TieredMembers) -> Self {
+        let above = members.above.iter().map(|(threshold, listed)| {
+            let unit = RateCard::follow(&members.base, listed).unit();
+            AppliedPrice::new(label, (service_tier, *threshold), unit)
+        });
+        Self {
+            base: AppliedPrice::new(label, (service_tier, 0), members.base.unit()),
+            above: above.collect(),
+        }
+    }
+
+    /// The tier that a prompt is in applies to the whole call.
+    fn of_prompt(&self, prompt_tokens: i64) -> &Arc<AppliedPrice> {
+        let reached = self.reached(prompt_tokens);
+        reached.last().unwrap_or(&self.base)
+    }
+
+    fn reached(&self, prompt_tokens: i64) -> impl Iterator<Item = &Arc<AppliedPrice>> {
+        let is_reached =
+            move |price: &&Arc<AppliedPrice>| price.above_prompt_tokens < prompt_tokens;
+        self.above.iter().filter(is_reached)
+    }
+
+    /// The dearest of every tier that a prompt of at most so many tokens can be in.
+    fn reachable(&self, prompt_tokens_max: i64) -> UnitPrices {
+        self.reached(prompt_tokens_max)
+            .fold(self.base.unit, |dearest, price| {
+                dearest.max_per_bucket(price.unit)
+            })
+    }
+}
+
+/// The prices of a model, for every condition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Price {
-    /// Nano-dollars per token.
-    pub unit: UnitPrices,
-    /// The dated table's version, or `alias` for a price set on the alias.
-    pub version: String,
+    label: Label,
+    standard: TieredPrices,
+    services: Vec<(ServiceTier, TieredPrices)>,
 }
 
-/// One row of the shipped table: model, input, cached input, output ($ per million), output limit,
-/// and input written to the cache if that costs more than other input.
-#[derive(Debug)]
-struct CatalogRow {
-    model: &'static str,
-    unit: UnitPrices,
-    output_tokens_max: i64,
-}
-
-/// The table that this build ships.
-#[derive(Debug)]
-pub struct Catalog {
-    version: &'static str,
-    rows: Vec<CatalogRow>,
-}
-
-/// The prices shipped with this build; their version is the day the table last changed.
-pub static CATALOG: LazyLock<Catalog> =
-    LazyLock::new(|| Catalog::parse(include_str!("prices.txt")));
-
-/// Suffixes under which providers publish one model: a date or `latest`.
-fn is_release_suffix(suffix: &str) -> bool {
-    suffix == "latest"
-        || (suffix.len() >= 4 && suffix.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
-}
-
-impl Catalog {
-    /// Reads the table's text; a line that is not a row of it is left out, and a test counts them.
-    fn parse(text: &'static str) -> Self {
-        let version = text
-            .lines()
-            .find_map(|l| l.strip_prefix("version "))
-            .unwrap_or("unknown");
-        let rows = text.lines().filter_map(Self::parse_row).collect();
-        Self { version, rows }
+impl PartialEq for Label {
+    fn eq(&self, other: &Self) -> bool {
+        self.source == other.source
+            && self.version == other.version
+            && self.effective_from == other.effective_from
     }
+}
 
-    fn parse_row(line: &'static str) -> Option<CatalogRow> {
-        let mut words = line.split_whitespace();
-        let model = words
-            .next()
-            .filter(|word| !word.starts_with('#') && *word != "version")?;
-        let mut price = || {
-            words
-                .next()
-                .and_then(|w| NanoUsd::parse_per_million(w).ok())
+impl Eq for Label {}
+
+impl Price {
+    /// Makes the price of a card. `effective_from` is in days since 1970.
+    pub fn new(
+        card: &RateCard,
+        source: PriceSource,
+        version: impl Into<String>,
+        effective_from: Option<i64>,
+    ) -> Self {
+        let label = Label {
+            source,
+            version: version.into(),
+            effective_from,
         };
-        let (input, cache_read, output) = (price()?, price()?, price()?);
-        let output_tokens_max = words.next()?.parse().ok()?;
-        let cache_write = match words.next() {
-            Some(word) => NanoUsd::parse_per_million(word).ok()?,
-            None => input,
-        };
-        let unit = UnitPrices {
-            input,
-            cache_read,
-            cache_write,
-            output,
-        };
-        Some(CatalogRow {
-            model,
-            unit,
-            output_tokens_max,
-        })
+        let services = card.services.iter().map(|(tier, listed)| {
+            let members = follow_tiers(&card.standard, listed);
+            (*tier, TieredPrices::new(&label, *tier, &members))
+        });
+        Self {
+            services: services.collect(),
+            standard: TieredPrices::new(&label, ServiceTier::Standard, &card.standard),
+            label,
+        }
     }
 
-    /// The row of a provider's model: its exact name, or that name and a release date.
-    fn row(&self, upstream_model: &str) -> Option<&CatalogRow> {
-        let name = upstream_model.trim().to_ascii_lowercase();
-        let base_name = name.rsplit('/').next().unwrap_or(&name);
-        self.rows.iter().find(|row| {
-            base_name.strip_prefix(row.model).is_some_and(|rest| {
-                rest.is_empty() || rest.strip_prefix(['-', '@']).is_some_and(is_release_suffix)
-            })
-        })
+    /// Where it comes from.
+    pub const fn source(&self) -> PriceSource {
+        self.label.source
     }
 
-    /// The price of a provider's model, if the table has it. There is no default price.
-    pub fn price(&self, upstream_model: &str) -> Option<Price> {
-        self.row(upstream_model).map(|row| Price {
-            unit: row.unit,
-            version: self.version.to_owned(),
-        })
+    /// The list's version, or `alias`.
+    pub fn version(&self) -> &str {
+        &self.label.version
     }
 
-    /// How many tokens a provider's model can answer at most, if the table has it.
-    pub fn output_tokens_max(&self, upstream_model: &str) -> Option<i64> {
-        self.row(upstream_model).map(|row| row.output_tokens_max)
+    /// The day on which it began, in days since 1970, if its list says so.
+    pub const fn effective_from(&self) -> Option<i64> {
+        self.label.effective_from
     }
 
-    /// The day the table last changed.
-    pub const fn version(&self) -> &str {
-        self.version
+    /// Prices of the usual service for short prompts.
+    pub const fn base(&self) -> &Arc<AppliedPrice> {
+        &self.standard.base
     }
+
+    /// Every condition with its prices, the usual service first, each by growing prompts.
+    pub fn conditions(&self) -> impl Iterator<Item = &Arc<AppliedPrice>> {
+        let services = self.services.iter().map(|(_, prices)| prices);
+        let all = std::iter::once(&self.standard).chain(services);
+        all.flat_map(|prices| std::iter::once(&prices.base).chain(&prices.above))
+    }
+
+    fn of_tier(&self, tier: ServiceTier) -> Option<&TieredPrices> {
+        if tier == ServiceTier::Standard {
+            return Some(&self.standard);
+        }
+        let found = self.services.iter().find(|(listed, _)| *listed == tier);
+        found.map(|(_, prices)| prices)
+    }
+
+    /// Prices of a call that was served: its prompt tokens decide the context tier, the answer the
+    /// service tier. A service tier that is not listed costs as the dearest one that is, and is
+    /// marked as assumed.
+    pub fn served(&self, prompt_tokens: i64, tier: ServiceTier) -> Arc<AppliedPrice> {
+        if let Some(prices) = self.of_tier(tier) {
+            return Arc::clone(prices.of_prompt(prompt_tokens));
+        }
+        let usual = self.standard.of_prompt(prompt_tokens);
+        let services = self.services.iter();
+        let mut unit = services
+            .map(|(_, prices)| prices.of_prompt(prompt_tokens).unit)
+            .fold(usual.unit, UnitPrices::max_per_bucket);
+        unit.assumed = unit.assumed.and(AssumedMembers::SERVICE_TIER);
+        AppliedPrice::new(&self.label, (tier, usual.above_prompt_tokens), unit)
+    }
+
+    /// The dearest prices that a request can reach: by the service tiers that may serve it, and by
+    /// every context tier that its prompt may be in. `None` if it asks for a tier without a price.
+    pub fn reachable(&self, prompt_tokens_max: i64, tier: RequestedTier) -> Option<UnitPrices> {
+        let usual = self.standard.reachable(prompt_tokens_max);
+        match tier {
+            RequestedTier::Standard => Some(usual),
+            // Nobody is served by a batch who did not hand one in.
+            RequestedTier::Auto => {
+                let services = self.services.iter();
+                let services = services.filter(|(tier, _)| *tier != ServiceTier::Batch);
+                let units = services.map(|(_, prices)| prices.reachable(prompt_tokens_max));
+                Some(units.fold(usual, UnitPrices::max_per_bucket))
+            }
+            RequestedTier::Named(tier) => {
+                let prices = self.of_tier(tier)?;
+                Some(usual.max_per_bucket(prices.reachable(prompt_tokens_max)))
+            }
+        }
+    }
+}
+
+/// What a service tier costs, for every threshold that it or the usual service has.
+fn follow_tiers(usual: &TieredMembers, listed: &TieredMembers) -> TieredMembers {
+    let base = RateCard::follow(&usual.base, &listed.base);
+    let mut above = listed.above.clone();
+    for (threshold, members) in &usual.above {
+        // A long prompt raises the service's prices as it raises the usual ones.
+        let usual_above = RateCard::follow(&usual.base, members);
+        let of_service = above.entry(*threshold).or_default();
+        let input = of_service.input.or_else(|| {
+            let input = base.input?;
+            Some(input.in_proportion(usual.base.input, usual_above.input))
+        });
+        let output = of_service.output.or_else(|| {
+            let output = base.output?;
+            Some(output.in_proportion(usual.base.output, usual_above.output))
+        });
+        of_service.input = input;
+        of_service.output = output;
+    }
+    TieredMembers { base, above }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_line_of_the_table_is_a_row() {
-        let rows = include_str!("prices.txt")
-            .lines()
-            .filter(|l| !l.is_empty() && !l.starts_with('#') && !l.starts_with("version "))
-            .count();
-        assert_eq!(CATALOG.rows.len(), rows);
-        assert!(rows > 20 && CATALOG.version().starts_with("20"));
-    }
-
-    #[test]
-    fn a_model_is_found_by_its_name_or_dated_name_only() {
-        let input = |model: &str| CATALOG.price(model).map(|p| p.unit.input);
-        assert_eq!(input("gpt-4o"), Some(NanoUsd(2_500)));
-        assert_eq!(input("gpt-4o-2024-08-06"), Some(NanoUsd(2_500)));
-        assert_eq!(input("GPT-4o-mini"), Some(NanoUsd(150)));
-        assert_eq!(input("claude-sonnet-4-5-20250929"), Some(NanoUsd(3_000)));
-        assert_eq!(input("o3"), Some(NanoUsd(1_000)));
-        assert_eq!(input("o3-mini"), None);
-        assert_eq!(input("gpt-4"), None);
-        assert_eq!(input(""), None);
-    }
-
-    #[test]
-    fn usage_is_priced_by_bucket() {
-        let unit = CATALOG.price("gpt-4o").unwrap().unit;
-        let usage = Usage {
-            input_uncached: 10,
-            output_text: 5,
-            ..Usage::default()
-        };
-        assert_eq!(unit.cost(&usage), NanoUsd(75_000));
-        let cached = Usage {
-            input_cache_read: 1_000,
-            output_reasoning: 2,
-            ..Usage::default()
-        };
-        assert_eq!(unit.cost(&cached), NanoUsd(1_250_000 + 20_000));
-        assert_eq!(unit.worst_cost(10, 5), NanoUsd(75_000));
-    }
-
-    #[test]
-    fn writing_to_a_cache_costs_a_quarter_more_where_the_table_says_so() {
-        let claude = CATALOG.price("claude-sonnet-4-5").unwrap().unit;
-        assert_eq!(claude.cache_write, NanoUsd(3_750));
-        assert_eq!(claude.worst_cost(1_000, 0), NanoUsd(3_750_000));
-        let claude_rows = CATALOG
-            .rows
-            .iter()
-            .filter(|row| row.model.starts_with("claude"));
-        for row in claude_rows {
-            assert!(row.unit.cache_write > row.unit.input, "{}", row.model);
-        }
-        let gpt = CATALOG.price("gpt-4o").unwrap().unit;
-        assert_eq!(gpt.cache_write, gpt.input);
-    }
-
-    #[test]
-    fn the_dearest_of_two_prices_covers_both() {
-        let one = CATALOG.price("gpt-4o").unwrap().unit;
-        let other = UnitPrices {
-            cache_write: NanoUsd(9_000),
-            ..UnitPrices::flat(NanoUsd(1), NanoUsd(20_000))
-        };
-        let dearest = UnitPrices {
-            input: NanoUsd(2_500),
-            cache_read: NanoUsd(1_250),
-            cache_write: NanoUsd(9_000),
-            output: NanoUsd(20_000),
-        };
-        assert_eq!(one.dearest(other), dearest);
-        assert_eq!(other.dearest(one), dearest);
-    }
-}
+mod tests;

@@ -253,7 +253,7 @@ impl Gateway {
             Err(refusal) => ApiError::Route(refusal),
         };
         // Who asks for what is not there is counted too: each refusal may write a job.
-        drop(admit(&*self.services.limits, caller, request.input_tokens, now).await?);
+        drop(admit(&*self.services.limits, caller, request.weight.total(), now).await?);
         match opening {
             Opening::Known(job_id) => {
                 api::job::find_own(&self.services, caller, *job_id).await?;

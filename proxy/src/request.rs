@@ -6,6 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tollgate_common::db::work::Object;
+use tollgate_common::ledger::PromptWeight;
+use tollgate_common::price::{FeeCounts, OutputKinds, RequestedTier};
 
 use crate::conversation::Conversation;
 use crate::error::ApiError;
@@ -64,8 +66,14 @@ pub(crate) struct CallRequest<'a> {
     pub(crate) purpose: Option<String>,
     /// Merged into the job's metadata if the call succeeds.
     pub(crate) call_metadata: Option<Object>,
-    /// About how many tokens the prompt has, rather too many than too few.
-    pub(crate) input_tokens: i64,
+    /// About how heavy the prompt is, rather too heavy than too light.
+    pub(crate) weight: PromptWeight,
+    /// The service tier that it asks for.
+    pub(crate) service_tier: RequestedTier,
+    /// Billed calls of the provider's tools that it may cause at most.
+    pub(crate) fees_max: FeeCounts,
+    /// Kinds of output beside text that it asks for.
+    pub(crate) output_kinds: OutputKinds,
 }
 
 /// What is asked, in the dialect in which it came.
@@ -127,7 +135,10 @@ impl<'a> CallRequest<'a> {
             include_usage: true,
             purpose,
             call_metadata,
-            input_tokens: input_tokens(message_tokens, &parameters),
+            weight: weight_of(message_tokens, &parameters),
+            service_tier: RequestedTier::Standard,
+            fees_max: FeeCounts::NONE,
+            output_kinds: OutputKinds::default(),
             prompt: Prompt::Completions(Completions {
                 messages: fields.raw("messages")?,
                 parameters,
@@ -170,7 +181,10 @@ impl<'a> CallRequest<'a> {
             include_usage,
             purpose: None,
             call_metadata: None,
-            input_tokens: input_tokens(message_tokens, &parameters),
+            weight: weight_of(message_tokens, &parameters),
+            service_tier: RequestedTier::Standard,
+            fees_max: FeeCounts::NONE,
+            output_kinds: OutputKinds::default(),
             prompt: Prompt::Completions(Completions {
                 messages,
                 parameters,
@@ -179,9 +193,10 @@ impl<'a> CallRequest<'a> {
     }
 }
 
-fn input_tokens(message_tokens: usize, parameters: &[(Cow<'_, str>, &RawValue)]) -> i64 {
+fn weight_of(message_tokens: usize, parameters: &[(Cow<'_, str>, &RawValue)]) -> PromptWeight {
     let bytes: usize = parameters.iter().map(|(_, raw)| raw.get().len()).sum();
-    i64::try_from(message_tokens + bytes / BYTES_PER_TOKEN).unwrap_or(i64::MAX)
+    let tokens = message_tokens + bytes / BYTES_PER_TOKEN;
+    PromptWeight::of_text(i64::try_from(tokens).unwrap_or(i64::MAX))
 }
 
 /// Reads `stream_options`: whether a streamed answer ends with its usage.
@@ -438,7 +453,7 @@ mod tests {
         let image = r#"{"messages":[{"role":"user","content":[{"type":"text","text":"what?"},
             {"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}]}"#;
         let request = CallRequest::parse(image.as_bytes()).unwrap();
-        assert!(request.input_tokens >= 2_000 && request.input_tokens < 2_150);
+        assert!(request.weight.total() >= 2_000 && request.weight.total() < 2_150);
     }
 
     #[test]
@@ -452,7 +467,11 @@ mod tests {
         ] {
             let body = format!(r#"{{"messages":[{message}]}}"#);
             let request = CallRequest::parse(body.as_bytes()).unwrap();
-            assert!(request.input_tokens >= 50_000, "{}", request.input_tokens);
+            assert!(
+                request.weight.total() >= 50_000,
+                "{}",
+                request.weight.total()
+            );
         }
         let twice = r#"{"messages":[{"role":"user","content":"a","content":"b"}]}"#;
         assert!(detail(twice).contains("messages[0].content: must be given once"));

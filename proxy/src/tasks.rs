@@ -262,6 +262,7 @@ async fn close_orphaned_call(
         metered: true,
         single_call: true,
         state: CallState::Interrupted,
+        planned_price: None,
         result: CallResult {
             error_kind: Some("gateway_interrupted"),
             error: Some("the gateway stopped before the call ended".to_owned()),

@@ -92,7 +92,7 @@ async fn the_call_is_recorded_with_its_price() {
         (FAST, "gpt-4o")
     );
     assert_eq!(call.purpose.as_deref(), Some("greeting"));
-    assert!(call.price_version.is_some() && call.ended_at.is_some());
+    assert!(call.price.is_some() && call.ended_at.is_some());
     let shown = &alpha.complete(&job).await.expect(200).json["calls"][0];
     assert_eq!(shown["purpose"], "greeting");
     assert_eq!(shown["tokens"], 15);

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use tollgate_common::command::{Command, TeamSettings};
 use tollgate_common::db::work::BalanceChange;
 use tollgate_common::job::BudgetMode;
-use tollgate_common::model::OwnPrice;
-use tollgate_common::money::{Credits, NanoUsd};
+use tollgate_common::money::{Credits, PicoUsd};
+use tollgate_common::price::RateCard;
 use tollgate_tests::World;
 use tollgate_tests::client::{job_id, prompt_body};
 use tollgate_tests::fixture::{ALPHA, FAST, TEAM_B, TOK, Team, UNPRICED, create_team, import_key};
@@ -353,7 +353,10 @@ async fn a_model_without_a_price_is_refused_where_the_price_matters() {
 async fn a_price_on_the_alias_beats_the_shipped_table() {
     let world = World::sqlite().await;
     let settings = tollgate_common::command::ModelSettings {
-        price: Some(Some(OwnPrice::new(NanoUsd(5_000), NanoUsd(15_000)))),
+        price: Some(Some(RateCard::flat(
+            PicoUsd(5_000_000),
+            PicoUsd(15_000_000),
+        ))),
         ..Default::default()
     };
     let alias = FAST.parse().unwrap();

@@ -345,20 +345,13 @@ async fn who_pays_by_cost_is_served_only_by_models_with_a_price() {
     world.upstream.break_model("gpt-4o", 503);
     let served = complete(&by_cost, FAST, "Hi").await.expect(200);
     assert_eq!(world.upstream.last().model(), "gpt-4o-mini");
-    assert!(
-        world.calls(&job_of(&served)).await[0]
-            .price_version
-            .is_some()
-    );
+    assert!(world.calls(&job_of(&served)).await[0].price.is_some());
     let before = world.upstream.count();
     let plenty = proxy.client(PLENTY);
     let served = complete(&plenty, FAST, "Hi").await.expect(200);
     assert!(asked_since(&world, before).contains(&"house-model".to_owned()));
     let call = &world.calls(&job_of(&served)).await[0];
-    assert_eq!(
-        (call.price_version.as_deref(), call.provider_cost.0),
-        (None, 0)
-    );
+    assert_eq!((call.price.is_none(), call.provider_cost.0), (true, 0));
     set_fallbacks(&world, UNPRICED, &[(MINI, 1)]).await;
     let refused = wait::until("the fallback is known", async || {
         let before = world.upstream.count();

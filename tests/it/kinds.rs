@@ -52,6 +52,7 @@ async fn usage_and_cost_are_exact_for_every_kind() {
         input_cache_write: input[2],
         output_text: output[0],
         output_reasoning: output[1],
+        ..Usage::default()
     };
     for (model, words, wanted, cost) in [
         (

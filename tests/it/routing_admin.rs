@@ -222,8 +222,12 @@ async fn cached_tokens_have_prices_of_their_own_or_the_input_price() {
     let cached = admin(&world, &set(&cached)).await;
     assert_eq!(cached["cache_read_price"], 0.3);
     assert_eq!(cached["cache_write_price"], 3.75);
-    let unit = policy_of(&world).await.models[FAST].price().unwrap().unit;
-    assert_eq!(unit.cache_write.0, 3_750);
+    let unit = policy_of(&world).await.models[FAST]
+        .price()
+        .unwrap()
+        .base()
+        .unit;
+    assert_eq!(unit.cache_write.0, 3_750_000);
     let dropped = admin(&world, &set("--catalog-price")).await;
     assert_eq!(dropped["cache_read_price"], 1.25);
     refused(&world, &set("--cache-read-price 1"), 2, "--input-price").await;

@@ -5,8 +5,9 @@ use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom};
 use tollgate_common::command::{Command, ModelSettings, NewCredential, ProviderRef, TeamSettings};
 use tollgate_common::id::CredentialId;
 use tollgate_common::job::BudgetMode;
-use tollgate_common::model::{Fallback, OwnPrice};
-use tollgate_common::money::NanoUsd;
+use tollgate_common::model::Fallback;
+use tollgate_common::money::PicoUsd;
+use tollgate_common::price::RateCard;
 use tollgate_tests::client::prompt_body;
 use tollgate_tests::fixture::{Team, add_provider, create_team, grant, import_key};
 use tollgate_tests::{Answer, Client, Store, World};
@@ -163,7 +164,7 @@ pub(crate) async fn set_fallbacks(world: &World, alias: &str, fallbacks: &[(&str
 
 /// A price in dollars per million tokens, in and out.
 pub(crate) fn priced(input: i64, output: i64) -> ModelSettings {
-    let price = OwnPrice::new(NanoUsd(input * 1_000), NanoUsd(output * 1_000));
+    let price = RateCard::flat(PicoUsd(input * 1_000_000), PicoUsd(output * 1_000_000));
     ModelSettings {
         price: Some(Some(price)),
         ..ModelSettings::default()

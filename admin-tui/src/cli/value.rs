@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tollgate_common::clock::{Timestamp, parse_span};
 use tollgate_common::filter::{Filter, Vocabulary};
-use tollgate_common::money::{Credits, NanoUsd};
+use tollgate_common::money::{Credits, PicoUsd};
 use tollgate_common::standing::Standing;
 
 use super::error::Failure;
@@ -176,14 +176,14 @@ pub(crate) fn limit(text: &str) -> Result<i64, String> {
         .ok_or_else(|| format!("write a number from 1 to {LIMIT_MAX}"))
 }
 
-/// Reads dollars per million tokens as nano-dollars per token.
-pub(crate) fn price(text: &str) -> Result<NanoUsd, String> {
-    NanoUsd::parse_per_million(text)
+/// Reads dollars per million tokens.
+pub(crate) fn price(text: &str) -> Result<PicoUsd, String> {
+    PicoUsd::parse_per_million(text)
 }
 
-/// A unit price as dollars per million tokens: a nano-dollar per token is a thousandth of that.
-pub(crate) fn per_million(unit: NanoUsd) -> f64 {
-    unit.0 as f64 / 1_000.0
+/// A price per token as dollars per million tokens.
+pub(crate) fn per_million(price: PicoUsd) -> f64 {
+    price.0 as f64 / 1_000_000.0
 }
 
 #[cfg(test)]

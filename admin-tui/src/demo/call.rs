@@ -1,13 +1,15 @@
 //! What calls come to: how long they take, what they use, how they fail.
 
+use std::sync::Arc;
+
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::demo::Call;
 use tollgate_common::db::work::FailedAttempt;
 use tollgate_common::id::{CallId, JobId, KeyId, NodeId};
 use tollgate_common::job::{CallState, Spend, Terms};
-use tollgate_common::ledger::{Admission, CallEstimate};
+use tollgate_common::ledger::{Admission, CallEstimate, PromptWeight};
 use tollgate_common::money::NanoUsd;
-use tollgate_common::price::Usage;
+use tollgate_common::price::{FeeCounts, OutputKinds, Usage};
 
 use super::cast::{Offer, Player};
 use super::dice::Dice;
@@ -79,9 +81,11 @@ impl Planned {
     /// What is known of it beforehand.
     pub(crate) fn estimate(&self, offer: &Offer) -> CallEstimate {
         CallEstimate {
-            input_tokens: self.tokens.0 + self.tokens.0 / 8,
+            prompt: PromptWeight::of_text(self.tokens.0 + self.tokens.0 / 8),
             output_tokens_max: offer.output_tokens_max,
-            unit: offer.price.as_ref().map(|price| price.unit),
+            output_kinds: OutputKinds::default(),
+            fees_max: FeeCounts::NONE,
+            unit: offer.price.as_ref().map(|price| price.base().unit),
         }
     }
 
@@ -109,7 +113,7 @@ impl Planned {
             usage: Usage::default(),
             provider_cost: NanoUsd::ZERO,
             client_cost: NanoUsd::ZERO,
-            price: offer.price.clone(),
+            price: offer.price.as_ref().map(|price| Arc::clone(price.base())),
             finish_reason: None,
             error: None,
             latency_ms: None,
@@ -163,12 +167,12 @@ impl Planned {
         call.usage = Usage {
             input_uncached: self.tokens.0 - cache_read,
             input_cache_read: cache_read,
-            input_cache_write: 0,
             output_text: output - reasoning,
             output_reasoning: reasoning,
+            ..Usage::default()
         };
         if !self.cached {
-            let unit = offer.price.as_ref().map(|price| price.unit);
+            let unit = call.price.as_ref().map(|price| price.unit);
             call.provider_cost = unit.map(|unit| unit.cost(&call.usage)).unwrap_or_default();
         }
         call.client_cost = terms.markup.apply(call.provider_cost);

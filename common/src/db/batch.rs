@@ -2,6 +2,7 @@
 //! pure rules, write it all with a few statements.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use sqlx::{AnyConnection, Connection as _};
 
@@ -10,11 +11,12 @@ use super::idempotency::StoredClaim;
 use super::known::Known;
 use super::work::{BeginCall, IdempotencyClaim, Outcome, SettleCall, Work, WorkError};
 use super::{Database, Engine, StoreError};
-use super::{call, idempotency, job, ledger, usage};
+use super::{call, idempotency, job, ledger, price, usage};
 use crate::clock::Timestamp;
 use crate::id::{CallId, JobId, KeyId, TeamId};
 use crate::job::{CallState, Job};
 use crate::ledger::{Account, Admission, Entry};
+use crate::price::{AppliedPrice, PriceId};
 
 mod decide;
 
@@ -45,6 +47,8 @@ struct Batch<'w> {
     changed_claims: BTreeSet<ClaimKey>,
     dropped_claims: Vec<CallId>,
     entries: Vec<Entry>,
+    /// Prices of calls that may not be written yet.
+    new_prices: BTreeMap<PriceId, Arc<AppliedPrice>>,
 }
 
 /// Does all of `works` in one transaction and commits it.
@@ -79,6 +83,7 @@ async fn run<'w>(
 ) -> Result<(Outcomes, Batch<'w>), StoreError> {
     let mut batch = Batch::load(connection, engine, works, known).await?;
     let outcomes = works.iter().map(|work| batch.decide(work)).collect();
+    batch.collect_prices(known);
     batch.store(connection).await?;
     Ok((outcomes, batch))
 }
@@ -229,6 +234,17 @@ impl<'w> Batch<'w> {
         Ok(batch)
     }
 
+    /// Notes the prices of calls that are not known to be written.
+    fn collect_prices(&mut self, known: &Known) {
+        let planned = self.new_calls.iter().map(|(call, _)| &call.price);
+        let applied = self.settled_calls.iter().map(|call| &call.result.price);
+        for price in planned.chain(applied).flatten() {
+            if !known.has_price(price.id) {
+                self.new_prices.insert(price.id, Arc::clone(price));
+            }
+        }
+    }
+
     /// Writes what has changed. The version of each account that was touched moves.
     async fn store(&mut self, connection: &mut AnyConnection) -> Result<(), StoreError> {
         let mut accounts = Vec::with_capacity(self.changed_accounts.len());
@@ -258,6 +274,7 @@ impl<'w> Batch<'w> {
         ledger::insert_entries(connection, &self.entries).await?;
         job::insert_jobs(connection, &new_jobs).await?;
         job::update_jobs(connection, &changed_jobs).await?;
+        price::insert(connection, &self.new_prices).await?;
         call::insert_calls(connection, &self.new_calls).await?;
         call::update_calls(connection, &self.settled_calls).await?;
         // A call that ends after its job adds its difference: the old totals out, the new ones in.
@@ -288,6 +305,9 @@ impl<'w> Batch<'w> {
                     reserved,
                 },
             );
+        }
+        for id in self.new_prices.into_keys() {
+            known.put_price(id);
         }
         for work in self.settled_calls {
             known.drop_call(&work.team_id, work.id);

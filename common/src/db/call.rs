@@ -1,11 +1,13 @@
 //! SQL of calls.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use sqlx::{AnyConnection, AnyPool};
 
 use super::StoreError;
 use super::job::JobTotals;
+use super::price;
 use super::rows::{Columns, Values, execute_tuples, select_in};
 use super::work::{BeginCall, FailedAttempt, ServedBy, SettleCall};
 use crate::clock::Timestamp;
@@ -13,14 +15,13 @@ use crate::id::{CallId, JobId, TeamId};
 use crate::job::{CallState, Spend};
 use crate::ledger::Admission;
 use crate::money::NanoUsd;
-use crate::price::Usage;
+use crate::price::{AppliedPrice, FeeCounts, PriceId, ServiceTier, Usage};
 
 const INSERT_CALLS: &str = "
     INSERT INTO calls
         (id, job_id, team_id, key_id, node_id, alias, requested_model, provider_name,
-         upstream_model, purpose, state, reserved_cost, reserved_tokens, price_version,
-         input_price, cache_read_price, cache_write_price, output_price, started_at, streamed,
-         cached)
+         upstream_model, purpose, state, reserved_cost, reserved_tokens, price_id, started_at,
+         streamed, cached)
     VALUES ";
 
 /// Writes calls that are about to go upstream.
@@ -42,17 +43,12 @@ pub(crate) async fn insert_calls(
         values.push(CallState::InFlight.word());
         values.push(admission.reserved.cost.0);
         values.push(admission.reserved.tokens);
-        let unit = call.price.as_ref().map(|price| price.unit);
-        values.push(call.price.as_ref().map(|price| price.version.clone()));
-        values.push(unit.map(|unit| unit.input.0));
-        values.push(unit.map(|unit| unit.cache_read.0));
-        values.push(unit.map(|unit| unit.cache_write.0));
-        values.push(unit.map(|unit| unit.output.0));
+        values.push(call.price.as_ref().map(|price| price.id.to_string()));
         values.push_time(call.now);
         values.push(i32::from(call.streamed));
         values.push(i32::from(call.cached));
     };
-    execute_tuples(connection, (INSERT_CALLS, ""), 21, calls, bind).await?;
+    execute_tuples(connection, (INSERT_CALLS, ""), 17, calls, bind).await?;
     Ok(())
 }
 
@@ -132,8 +128,91 @@ pub(crate) async fn update_calls(
         values.push(result.first_token_ms);
     };
     execute_tuples(connection, UPDATE_CALLS, 16, calls, bind).await?;
+    update_rare_usage(connection, calls).await?;
+    update_prices(connection, calls).await?;
     update_served_by(connection, calls).await?;
     insert_attempts(connection, calls).await
+}
+
+/// Buckets that most calls do not have, around the rows.
+pub const UPDATE_RARE_USAGE: (&str, &str) = (
+    "UPDATE calls
+     SET input_cache_write_1h = v.column2
+       , input_audio = v.column3
+       , input_audio_cache_read = v.column4
+       , input_image = v.column5
+       , output_audio = v.column6
+       , output_image = v.column7
+       , web_searches = v.column8
+       , file_searches = v.column9
+       , code_executions = v.column10
+       , billed_requests = v.column11
+     FROM (VALUES ",
+    ") AS v WHERE calls.id = v.column1",
+);
+
+async fn update_rare_usage(
+    connection: &mut AnyConnection,
+    calls: &[&SettleCall],
+) -> Result<(), StoreError> {
+    let rare = |call: &&SettleCall| {
+        let usage = call.result.usage;
+        usage.has_rare_buckets().then_some((call.id, usage))
+    };
+    let rare: Vec<(CallId, Usage)> = calls.iter().filter_map(rare).collect();
+    let bind = |values: &mut Values, (id, usage): &(CallId, Usage)| {
+        values.push_text(id);
+        values.push(usage.input_cache_write_1h);
+        values.push(usage.input_audio);
+        values.push(usage.input_audio_cache_read);
+        values.push(usage.input_image);
+        values.push(usage.output_audio);
+        values.push(usage.output_image);
+        for count in usage.fees.all() {
+            values.push(count);
+        }
+    };
+    execute_tuples(connection, UPDATE_RARE_USAGE, 11, &rare, bind).await?;
+    Ok(())
+}
+
+/// Prices and service tiers other than the planned ones, around the rows.
+pub const UPDATE_PRICES: (&str, &str) = (
+    "UPDATE calls
+     SET price_id = v.column2
+       , service_tier = v.column3
+     FROM (VALUES ",
+    ") AS v WHERE calls.id = v.column1",
+);
+
+/// What a call was priced by. The planned price stays if the call used nothing; that of a model
+/// that served in place of the planned one is its own, or unknown.
+fn applied_price(call: &SettleCall) -> Option<PriceId> {
+    let applied = call.result.price.as_ref().map(|price| price.id);
+    match &call.result.served_by {
+        Some(_) => applied,
+        None => applied.or(call.planned_price),
+    }
+}
+
+/// Writes by what calls were priced, if it is not what was written when they began.
+async fn update_prices(
+    connection: &mut AnyConnection,
+    calls: &[&SettleCall],
+) -> Result<(), StoreError> {
+    let differs = |call: &&&SettleCall| {
+        let result = &call.result;
+        let is_standard = result.service_tier == ServiceTier::Standard;
+        !is_standard || applied_price(call) != call.planned_price
+    };
+    let other: Vec<&SettleCall> = calls.iter().filter(differs).copied().collect();
+    let bind = |values: &mut Values, call: &&SettleCall| {
+        values.push_text(call.id);
+        values.push(applied_price(call).map(|id| id.to_string()));
+        values.push(call.result.service_tier.as_str());
+    };
+    execute_tuples(connection, UPDATE_PRICES, 3, &other, bind).await?;
+    Ok(())
 }
 
 /// Who served calls in place of the planned provider, around the rows.
@@ -141,11 +220,6 @@ pub const UPDATE_SERVED_BY: (&str, &str) = (
     "UPDATE calls
      SET provider_name = v.column2
        , upstream_model = v.column3
-       , price_version = v.column4
-       , input_price = v.column5
-       , cache_read_price = v.column6
-       , cache_write_price = v.column7
-       , output_price = v.column8
      FROM (VALUES ",
     ") AS v WHERE calls.id = v.column1",
 );
@@ -157,17 +231,11 @@ async fn update_served_by(
     let served = |call: &&SettleCall| Some((call.id, call.result.served_by.clone()?));
     let served: Vec<(CallId, ServedBy)> = calls.iter().filter_map(served).collect();
     let bind = |values: &mut Values, (id, by): &(CallId, ServedBy)| {
-        let unit = by.price.as_ref().map(|price| price.unit);
         values.push_text(id);
         values.push_text(&by.provider);
         values.push(by.upstream_model.clone());
-        values.push(by.price.as_ref().map(|price| price.version.clone()));
-        values.push(unit.map(|unit| unit.input.0));
-        values.push(unit.map(|unit| unit.cache_read.0));
-        values.push(unit.map(|unit| unit.cache_write.0));
-        values.push(unit.map(|unit| unit.output.0));
     };
-    execute_tuples(connection, UPDATE_SERVED_BY, 8, &served, bind).await?;
+    execute_tuples(connection, UPDATE_SERVED_BY, 3, &served, bind).await?;
     Ok(())
 }
 
@@ -354,8 +422,10 @@ pub struct CallRow {
     pub provider_cost: NanoUsd,
     /// What the customer is asked.
     pub client_cost: NanoUsd,
-    /// Which price was used.
-    pub price_version: Option<String>,
+    /// What it was priced by; of a call in flight, what it was planned with. Not for teams.
+    pub price: Option<Arc<AppliedPrice>>,
+    /// The service tier by which the provider served it.
+    pub service_tier: ServiceTier,
     /// Why the answer ended.
     pub finish_reason: Option<String>,
     /// The class of the error.
@@ -379,9 +449,12 @@ pub struct CallRow {
 macro_rules! call_columns {
     () => {
         "id, alias, requested_model, provider_name, upstream_model, purpose, state, \
-         input_uncached, input_cache_read, input_cache_write, output_text, output_reasoning, \
-         usage_estimated, provider_cost, client_cost, price_version, finish_reason, error_kind, \
-         error, latency_ms, started_at, ended_at, streamed, cached, first_token_ms"
+         input_uncached, input_cache_read, input_cache_write, input_cache_write_1h, input_audio, \
+         input_audio_cache_read, input_image, output_text, output_reasoning, output_audio, \
+         output_image, web_searches, file_searches, code_executions, billed_requests, \
+         usage_estimated, provider_cost, client_cost, service_tier, price_id, price_version, \
+         input_price, cache_read_price, cache_write_price, output_price, finish_reason, \
+         error_kind, error, latency_ms, started_at, ended_at, streamed, cached, first_token_ms"
     };
 }
 
@@ -407,9 +480,11 @@ pub async fn list_calls(pool: &AnyPool, job_id: JobId) -> Result<Vec<CallRow>, S
         .bind(CALLS_LISTED_MAX)
         .fetch_all(pool)
         .await?;
-    rows.iter()
-        .map(|row| read_call(&mut Columns::of(row)))
-        .collect()
+    let read = rows.iter().map(|row| read_call(&mut Columns::of(row)));
+    let mut calls: Vec<CallRow> = read.collect::<Result<_, _>>()?;
+    let mut connection = pool.acquire().await?;
+    price::attach(&mut connection, calls.iter_mut()).await?;
+    Ok(calls)
 }
 
 fn read_usage(columns: &mut Columns<'_>) -> Result<Usage, StoreError> {
@@ -417,8 +492,20 @@ fn read_usage(columns: &mut Columns<'_>) -> Result<Usage, StoreError> {
         input_uncached: columns.take()?,
         input_cache_read: columns.take()?,
         input_cache_write: columns.take()?,
+        input_cache_write_1h: columns.take()?,
+        input_audio: columns.take()?,
+        input_audio_cache_read: columns.take()?,
+        input_image: columns.take()?,
         output_text: columns.take()?,
         output_reasoning: columns.take()?,
+        output_audio: columns.take()?,
+        output_image: columns.take()?,
+        fees: FeeCounts {
+            web_searches: columns.take()?,
+            file_searches: columns.take()?,
+            code_executions: columns.take()?,
+            requests: columns.take()?,
+        },
     })
 }
 
@@ -445,7 +532,8 @@ fn read_call(columns: &mut Columns<'_>) -> Result<CallRow, StoreError> {
         usage_estimated: columns.flag()?,
         provider_cost: NanoUsd(columns.take()?),
         client_cost: NanoUsd(columns.take()?),
-        price_version: columns.take()?,
+        service_tier: columns.parse()?,
+        price: price::read_reference(columns)?,
         finish_reason: columns.take()?,
         error_kind: columns.take()?,
         error: columns.take()?,

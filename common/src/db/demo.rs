@@ -1,6 +1,8 @@
 //! SQL that writes a history which nobody has lived through, for demonstrations and tests of large
 //! databases. Everything else goes through the ledger's writer.
 
+use std::sync::Arc;
+
 use sqlx::{AnyConnection, AnyPool};
 
 use super::admin::Actor;
@@ -14,7 +16,7 @@ use crate::job::{CallState, Job, Spend};
 use crate::ledger::{Account, Entry};
 use crate::live::{NodeFigures, Traffic};
 use crate::money::NanoUsd;
-use crate::price::{Price, Usage};
+use crate::price::{AppliedPrice, Usage};
 
 const COUNT_TEAMS: &str = "SELECT CAST(COUNT(*) AS BIGINT) FROM teams";
 
@@ -90,8 +92,8 @@ pub struct Call {
     pub provider_cost: NanoUsd,
     /// What the customer is asked.
     pub client_cost: NanoUsd,
-    /// The price.
-    pub price: Option<Price>,
+    /// What it is priced by.
+    pub price: Option<Arc<AppliedPrice>>,
     /// Why the answer ended.
     pub finish_reason: Option<&'static str>,
     /// The class of the error and the error in words.
@@ -163,8 +165,7 @@ const INSERT_CALLS: &str = "
         (id, job_id, team_id, key_id, node_id, alias, requested_model, provider_name,
          upstream_model, purpose, state, reserved_cost, reserved_tokens, input_uncached,
          input_cache_read, input_cache_write, output_text, output_reasoning, provider_cost,
-         client_cost, price_version, input_price, cache_read_price, cache_write_price,
-         output_price, finish_reason, error_kind, error, latency_ms, first_token_ms, started_at,
+         client_cost, price_id, finish_reason, error_kind, error, latency_ms, first_token_ms, started_at,
          ended_at, streamed, cached)
     VALUES ";
 
@@ -189,12 +190,7 @@ fn bind_call(values: &mut Values, call: &Call) {
     values.push(call.usage.output_reasoning);
     values.push(call.provider_cost.0);
     values.push(call.client_cost.0);
-    let unit = call.price.as_ref().map(|price| price.unit);
-    values.push(call.price.as_ref().map(|price| price.version.clone()));
-    values.push(unit.map(|unit| unit.input.0));
-    values.push(unit.map(|unit| unit.cache_read.0));
-    values.push(unit.map(|unit| unit.cache_write.0));
-    values.push(unit.map(|unit| unit.output.0));
+    values.push(call.price.as_ref().map(|price| price.id.to_string()));
     values.push(call.finish_reason);
     values.push(call.error.as_ref().map(|(kind, _)| *kind));
     values.push(call.error.as_ref().map(|(_, words)| words.clone()));
@@ -241,7 +237,10 @@ pub async fn append(
     database
         .write(async |connection| {
             execute_tuples(connection, (INSERT_JOBS, ""), 34, &rows.jobs, bind_job).await?;
-            execute_tuples(connection, (INSERT_CALLS, ""), 34, &rows.calls, bind_call).await?;
+            let used = rows.calls.iter().filter_map(|call| call.price.clone());
+            let prices = used.map(|price| (price.id, price)).collect();
+            super::price::insert(connection, &prices).await?;
+            execute_tuples(connection, (INSERT_CALLS, ""), 30, &rows.calls, bind_call).await?;
             insert_attempts(connection, &rows.calls).await?;
             ledger::insert_entries(connection, &rows.entries).await?;
             for record in &rows.records {

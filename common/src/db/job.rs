@@ -5,6 +5,7 @@ use sqlx::{AnyConnection, AnyPool};
 use super::StoreError;
 use super::rows::{Columns, Values, execute_in, execute_tuples, select_in};
 use crate::clock::Timestamp;
+use crate::db::price::{input_tokens, output_tokens};
 use crate::id::{JobId, TeamId};
 use crate::job::{Job, JobState, Spend, Terms};
 use crate::money::{CreditRate, Credits, Markup, NanoUsd};
@@ -182,7 +183,8 @@ pub(crate) async fn update_jobs(
 /// Ended jobs get the totals of their calls; a call that ends after its job is added this way too.
 /// Open jobs are left out first: adding up their calls at each call would cost ever more.
 pub const UPDATE_TOTALS: (&str, &str) = (
-    "UPDATE jobs
+    concat!(
+        "UPDATE jobs
      SET total_calls = t.calls
        , succeeded_calls = t.succeeded
        , failed_calls = t.failed
@@ -197,10 +199,14 @@ pub const UPDATE_TOTALS: (&str, &str) = (
               , CAST(SUM(CASE WHEN state = 'succeeded' THEN 1 ELSE 0 END) AS BIGINT) AS succeeded
               , CAST(SUM(CASE WHEN state IN ('failed', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT)
                     AS failed
-              , CAST(SUM(input_uncached + input_cache_read + input_cache_write
-                         + output_text + output_reasoning) AS BIGINT) AS tokens
-              , CAST(SUM(input_uncached + input_cache_read + input_cache_write) AS BIGINT)
-                    AS input_tokens
+              , CAST(SUM(",
+        input_tokens!(),
+        " + ",
+        output_tokens!(),
+        ") AS BIGINT) AS tokens
+              , CAST(SUM(",
+        input_tokens!(),
+        ") AS BIGINT) AS input_tokens
               , CAST(SUM(client_cost) AS BIGINT) AS cost
               , CAST(SUM(provider_cost) AS BIGINT) AS provider_cost
               , CAST(SUM(COALESCE(latency_ms, 0)) AS BIGINT) AS latency_ms
@@ -208,7 +214,8 @@ pub const UPDATE_TOTALS: (&str, &str) = (
          WHERE job_id IN (
              SELECT id
              FROM jobs
-             WHERE state NOT IN ('pending', 'in_progress') AND id IN ",
+             WHERE state NOT IN ('pending', 'in_progress') AND id IN "
+    ),
     "    )
          GROUP BY job_id
      ) AS t

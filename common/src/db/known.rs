@@ -5,11 +5,12 @@
 //! What is remembered is good only together with the version under which it was read or written, so
 //! a change by another node or by an administrator is always seen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::call::OpenCall;
 use crate::id::{CallId, JobId, TeamId};
 use crate::job::Job;
+use crate::price::PriceId;
 
 /// How many jobs and calls are added before all are forgotten. Most weigh some hundred bytes; a job
 /// weighs its metadata too.
@@ -27,6 +28,8 @@ struct KnownTeam {
 #[derive(Debug, Default)]
 pub struct Known {
     teams: HashMap<TeamId, KnownTeam>,
+    /// Prices that are in the database; they never change.
+    prices: HashSet<PriceId>,
     additions: usize,
 }
 
@@ -50,6 +53,17 @@ impl Known {
     /// A call in flight of a confirmed team.
     pub(crate) fn call(&self, team_id: &TeamId, id: CallId) -> Option<&OpenCall> {
         self.teams.get(team_id)?.open_calls.get(&id)
+    }
+
+    /// Whether a price is known to be written.
+    pub(crate) fn has_price(&self, id: PriceId) -> bool {
+        self.prices.contains(&id)
+    }
+
+    /// Remembers that a price is written.
+    pub(crate) fn put_price(&mut self, id: PriceId) {
+        self.additions += 1;
+        self.prices.insert(id);
     }
 
     /// Notes the version under which a team was written.

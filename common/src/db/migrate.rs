@@ -52,6 +52,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "key_lists",
         include_str!("../../../migrations/20260101000008_key_lists.sql"),
     ),
+    (
+        20_260_101_000_010,
+        "prices",
+        include_str!("../../../migrations/20260101000010_prices.sql"),
+    ),
 ];
 
 /// How the schema of a database compares with what this binary knows.

@@ -7,8 +7,8 @@ use super::rows::Columns;
 use crate::clock::Timestamp;
 use crate::command::{Command, CommandError, ModelSettings};
 use crate::id::{GroupName, ModelAlias, ProviderName};
-use crate::model::{Model, OwnPrice};
-use crate::money::NanoUsd;
+use crate::model::{Model, Resolved};
+use crate::price::RateCard;
 
 mod fallback;
 pub mod group;
@@ -59,9 +59,9 @@ async fn require_provider(
 
 const INSERT_MODEL: &str = "
     INSERT INTO models
-        (alias, provider_name, upstream_model, input_price, output_price, cache_read_price,
-         cache_write_price, output_tokens_max, weight, created_at, updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10)";
+        (alias, provider_name, upstream_model, rate_card, output_tokens_max, weight, created_at,
+         updated_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)";
 
 /// The share of a model that nobody has given another.
 const DEFAULT_WEIGHT: i64 = 1;
@@ -78,15 +78,11 @@ async fn insert(
         return Err(CommandError::Conflict(message.to_owned()));
     };
     require_provider(connection, provider).await?;
-    let price = settings.price.flatten();
     sqlx::query(INSERT_MODEL)
         .bind(alias.to_string())
         .bind(provider.to_string())
         .bind(upstream_model.clone())
-        .bind(price.map(|price| price.input.0))
-        .bind(price.map(|price| price.output.0))
-        .bind(price.and_then(|price| Some(price.cache_read?.0)))
-        .bind(price.and_then(|price| Some(price.cache_write?.0)))
+        .bind(stored_card(settings.price.as_ref())?)
         .bind(settings.output_tokens_max)
         .bind(settings.weight.unwrap_or(DEFAULT_WEIGHT))
         .bind(now.as_micros())
@@ -100,13 +96,10 @@ const UPDATE_MODEL: &str = "
     UPDATE models
     SET provider_name = COALESCE($2, provider_name)
       , upstream_model = COALESCE($3, upstream_model)
-      , input_price = CASE WHEN $4 = 1 THEN $5 ELSE input_price END
-      , output_price = CASE WHEN $4 = 1 THEN $6 ELSE output_price END
-      , cache_read_price = CASE WHEN $4 = 1 THEN $7 ELSE cache_read_price END
-      , cache_write_price = CASE WHEN $4 = 1 THEN $8 ELSE cache_write_price END
-      , output_tokens_max = COALESCE($9, output_tokens_max)
-      , weight = COALESCE($10, weight)
-      , updated_at = $11
+      , rate_card = CASE WHEN $4 = 1 THEN $5 ELSE rate_card END
+      , output_tokens_max = COALESCE($6, output_tokens_max)
+      , weight = COALESCE($7, weight)
+      , updated_at = $8
     WHERE alias = $1";
 
 async fn update(
@@ -118,16 +111,12 @@ async fn update(
     if let Some(provider) = &settings.provider {
         require_provider(connection, provider).await?;
     }
-    let price = settings.price.flatten();
     let result = sqlx::query(UPDATE_MODEL)
         .bind(alias.to_string())
         .bind(settings.provider.as_ref().map(ToString::to_string))
         .bind(settings.upstream_model.clone())
         .bind(i64::from(settings.price.is_some()))
-        .bind(price.map(|price| price.input.0))
-        .bind(price.map(|price| price.output.0))
-        .bind(price.and_then(|price| Some(price.cache_read?.0)))
-        .bind(price.and_then(|price| Some(price.cache_write?.0)))
+        .bind(stored_card(settings.price.as_ref())?)
         .bind(settings.output_tokens_max)
         .bind(settings.weight)
         .bind(now.as_micros())
@@ -222,8 +211,7 @@ fn found(rows_affected: u64, noun: &'static str, id: impl ToString) -> Result<()
 }
 
 const LIST_MODELS: &str = "
-    SELECT alias, provider_name, upstream_model, input_price, output_price, cache_read_price,
-           cache_write_price, output_tokens_max, weight
+    SELECT alias, provider_name, upstream_model, rate_card, output_tokens_max, weight
     FROM models
     ORDER BY alias";
 
@@ -234,30 +222,44 @@ pub async fn list(pool: &AnyPool) -> Result<Vec<Model>, StoreError> {
     rows.iter()
         .map(|row| {
             let mut columns = Columns::of(row);
-            let alias: ModelAlias = columns.parse()?;
-            Ok(Model {
-                fallbacks: fallbacks.remove(&alias).unwrap_or_default(),
-                alias,
-                provider: columns.parse()?,
-                upstream_model: columns.take()?,
-                own_price: read_price(&mut columns)?,
-                own_output_tokens_max: columns.take()?,
-                weight: columns.take()?,
-            })
+            let mut model = read(&mut columns)?;
+            model.fallbacks = fallbacks.remove(&model.alias).unwrap_or_default();
+            Ok(model)
         })
         .collect()
 }
 
-pub(crate) fn read_price(columns: &mut Columns<'_>) -> Result<Option<OwnPrice>, StoreError> {
-    let mut next = || Ok::<_, StoreError>(columns.take::<Option<i64>>()?.map(NanoUsd));
-    let (input, output) = (next()?, next()?);
-    let (cache_read, cache_write) = (next()?, next()?);
-    Ok(input.zip(output).map(|(input, output)| OwnPrice {
-        input,
-        output,
-        cache_read,
-        cache_write,
-    }))
+/// Reads the columns of a model up to its weight; fallbacks are read apart.
+pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Model, StoreError> {
+    let (alias, provider) = (columns.parse()?, columns.parse()?);
+    let upstream_model: String = columns.take()?;
+    let own_price = read_card(columns)?;
+    let own_output_tokens_max = columns.take()?;
+    let resolved = Resolved::new(&upstream_model, own_price.as_ref(), own_output_tokens_max);
+    Ok(Model {
+        alias,
+        provider,
+        upstream_model,
+        own_price,
+        own_output_tokens_max,
+        weight: columns.take()?,
+        fallbacks: Vec::new(),
+        resolved,
+    })
+}
+
+/// Reads a rate card, or nothing.
+pub(crate) fn read_card(columns: &mut Columns<'_>) -> Result<Option<RateCard>, StoreError> {
+    let json: Option<String> = columns.take()?;
+    let card = json.map(|json| serde_json::from_str(&json)).transpose();
+    card.map_err(|error| StoreError::Inconsistent(format!("a rate card: {error}")))
+}
+
+/// A rate card as it is stored.
+fn stored_card(price: Option<&Option<RateCard>>) -> Result<Option<String>, CommandError> {
+    let card = price.and_then(Option::as_ref);
+    let json = card.map(serde_json::to_string).transpose();
+    json.map_err(|error| CommandError::Conflict(format!("the price cannot be kept: {error}")))
 }
 
 const LIST_GROUPS: &str = "

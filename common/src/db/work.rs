@@ -1,5 +1,6 @@
 //! What the writer can be asked to do: every change of credits, jobs and calls, as data.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -11,7 +12,7 @@ use crate::id::{
 use crate::job::{CallState, Job, JobState, Spend, Terms};
 use crate::ledger::{Admission, CallEstimate, Entry, Refusal};
 use crate::money::{Credits, NanoUsd};
-use crate::price::{Price, Usage};
+use crate::price::{AppliedPrice, PriceId, ServiceTier, Usage};
 
 /// A JSON object.
 pub type Object = Map<String, Value>;
@@ -86,8 +87,8 @@ pub struct BeginCall {
     pub purpose: Option<String>,
     /// What it may use at most.
     pub estimate: CallEstimate,
-    /// The price in force.
-    pub price: Option<Price>,
+    /// The price that is written down beforehand: that of the planned model's usual service.
+    pub price: Option<Arc<AppliedPrice>>,
     /// Whether the answer is given piece by piece.
     pub streamed: bool,
     /// Whether the answer comes from the cache.
@@ -109,6 +110,10 @@ pub struct CallResult {
     pub usage: Usage,
     /// Whether the tokens were counted by us because the provider did not tell.
     pub usage_estimated: bool,
+    /// The service tier by which the provider served it.
+    pub service_tier: ServiceTier,
+    /// What it was priced by; `None` if nothing was used, or nobody knows a price.
+    pub price: Option<Arc<AppliedPrice>>,
     /// What the provider asks.
     pub provider_cost: NanoUsd,
     /// What the customer is asked.
@@ -138,8 +143,6 @@ pub struct ServedBy {
     pub provider: ProviderName,
     /// What the provider calls the model.
     pub upstream_model: String,
-    /// The price in force.
-    pub price: Option<Price>,
 }
 
 /// A try that failed.
@@ -174,6 +177,8 @@ pub struct SettleCall {
     pub single_call: bool,
     /// `Succeeded`, `Failed` or `Interrupted`.
     pub state: CallState,
+    /// The price that was written down when the call began.
+    pub planned_price: Option<PriceId>,
     /// What came of it.
     pub result: CallResult,
     /// Merged into the job's metadata if the call succeeded.

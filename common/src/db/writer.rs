@@ -301,6 +301,7 @@ fn never_sent(begin: &BeginCall) -> SettleCall {
         metered: true,
         single_call: true,
         state: CallState::Failed,
+        planned_price: begin.price.as_ref().map(|price| price.id),
         result: CallResult {
             error_kind: Some("gateway_abandoned"),
             error: Some("the database broke off while the call began".to_owned()),

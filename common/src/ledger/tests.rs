@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::{SystemRandom, Timestamp};
 use crate::job::{BudgetMode, JobState};
-use crate::money::{CreditRate, Markup, NanoUsd};
+use crate::money::{CreditRate, Markup, NanoUsd, PicoUsd};
 
 /// 2026-11-23T12:00:00Z: a month ends within a few steps.
 const NOW: Timestamp = Timestamp::from_micros(1_795_435_200_000_000);
@@ -60,10 +60,12 @@ fn terms(mode: BudgetMode) -> Terms {
 }
 
 fn estimate(input_tokens: i64, output_tokens_max: i64) -> CallEstimate {
-    let unit = UnitPrices::flat(NanoUsd(2_500), NanoUsd(10_000));
+    let unit = UnitPrices::flat(PicoUsd(2_500_000), PicoUsd(10_000_000));
     CallEstimate {
-        input_tokens,
+        prompt: PromptWeight::of_text(input_tokens),
         output_tokens_max,
+        output_kinds: OutputKinds::default(),
+        fees_max: FeeCounts::NONE,
         unit: Some(unit),
     }
 }

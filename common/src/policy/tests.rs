@@ -7,7 +7,7 @@ use crate::clock::Random;
 use crate::id::CredentialId;
 use crate::job::{BudgetMode, Terms};
 use crate::limit::Limits;
-use crate::model::Fallback;
+use crate::model::{Fallback, Resolved};
 use crate::money::{CreditRate, Markup};
 use crate::provider::{ProviderKind, SealedCredential};
 use crate::team::DisconnectPolicy;
@@ -82,6 +82,7 @@ fn model(alias: &str, provider: &str, weight: i64, fallbacks: &[(&str, i64, i64)
         upstream_model: format!("real-{alias}"),
         own_price: None,
         own_output_tokens_max: None,
+        resolved: Resolved::default(),
         weight,
         fallbacks: fallbacks.iter().map(fallback).collect(),
     }

@@ -33,7 +33,7 @@ impl Embeddings<'_> {
     pub(crate) fn usage(&self, request: &CallRequest<'_>) -> (Usage, bool) {
         let counted = self.usage.as_ref().map(|usage| usage.prompt_tokens);
         let counted = counted.filter(|count| (1..=PLAUSIBLE_TOKENS_MAX).contains(count));
-        let input_uncached = counted.unwrap_or(request.input_tokens);
+        let input_uncached = counted.unwrap_or_else(|| request.weight.total());
         (
             Usage {
                 input_uncached,

@@ -111,9 +111,9 @@ impl WireUsage {
         Usage {
             input_uncached: (prompt - cached).saturating_add(count(self.tool_results)),
             input_cache_read: cached,
-            input_cache_write: 0,
             output_text: count(self.candidates),
             output_reasoning: count(self.thoughts),
+            ..Usage::default()
         }
     }
 

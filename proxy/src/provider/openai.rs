@@ -210,9 +210,9 @@ impl WireUsage {
         Usage {
             input_uncached: input - cached,
             input_cache_read: cached,
-            input_cache_write: 0,
             output_text: output - reasoning,
             output_reasoning: reasoning,
+            ..Usage::default()
         }
     }
 }

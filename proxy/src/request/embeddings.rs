@@ -1,5 +1,8 @@
 //! OpenAI's embeddings as callers ask for them.
 
+use tollgate_common::ledger::PromptWeight;
+use tollgate_common::price::{FeeCounts, OutputKinds, RequestedTier};
+
 use super::{BYTES_PER_TOKEN, CallRequest, MODEL_LENGTH_MAX, Prompt};
 use crate::error::ApiError;
 use crate::fields::Fields;
@@ -25,6 +28,9 @@ pub(crate) fn parse(body: &[u8]) -> Result<CallRequest<'_>, ApiError> {
         include_usage: false,
         purpose: None,
         call_metadata: None,
-        input_tokens: i64::try_from(bytes / BYTES_PER_TOKEN).unwrap_or(i64::MAX),
+        weight: PromptWeight::of_text(i64::try_from(bytes / BYTES_PER_TOKEN).unwrap_or(i64::MAX)),
+        service_tier: RequestedTier::Standard,
+        fees_max: FeeCounts::NONE,
+        output_kinds: OutputKinds::default(),
     })
 }

@@ -3,6 +3,9 @@
 //! Everything that is said must reach the model. What cannot is refused by its name, in nested
 //! objects too; only what has no effect on the answer is left out.
 
+use tollgate_common::ledger::PromptWeight;
+use tollgate_common::price::{FeeCounts, OutputKinds, RequestedTier};
+
 use self::block::{Place, Weight};
 use self::object::Object;
 use super::{CallRequest, MESSAGE_OVERHEAD_TOKENS, MESSAGES_MAX, MODEL_LENGTH_MAX, Prompt};
@@ -69,7 +72,10 @@ pub(crate) fn parse(body: &[u8]) -> Result<CallRequest<'_>, ApiError> {
         include_usage: true,
         purpose: None,
         call_metadata: None,
-        input_tokens,
+        weight: PromptWeight::of_text(input_tokens),
+        service_tier: RequestedTier::Standard,
+        fees_max: FeeCounts::NONE,
+        output_kinds: OutputKinds::default(),
     })
 }
 

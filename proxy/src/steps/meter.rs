@@ -1,8 +1,10 @@
 //! What a call used and cost.
 
+use std::sync::Arc;
+
 use tollgate_common::db::work::CallResult;
 use tollgate_common::job::Terms;
-use tollgate_common::price::{Price, Usage};
+use tollgate_common::price::{Price, ServiceTier, Usage};
 
 use crate::chat::{Chunk, Completion, FinishReason};
 use crate::request::CallRequest;
@@ -21,7 +23,7 @@ pub(crate) fn usage_of(completion: &Completion<'_>, request: &CallRequest<'_>) -
 /// What an answer of so many bytes has probably used.
 fn estimate(request: &CallRequest<'_>, text_bytes: usize) -> Usage {
     Usage {
-        input_uncached: request.input_tokens,
+        input_uncached: request.weight.total(),
         output_text: tokens_in(text_bytes),
         ..Usage::default()
     }
@@ -95,20 +97,24 @@ impl StreamMeter {
     }
 }
 
-/// Prices usage under a job's terms. Without a price the cost is nothing, and the call's row says
-/// that no price was known.
+/// Prices usage under a job's terms, by the service tier in which the provider served it. Without
+/// a price the cost is nothing, and the call's row says that no price was known.
 pub(crate) fn result_of(
     (usage, usage_estimated): (Usage, bool),
-    price: Option<&Price>,
+    (price, service_tier): (Option<&Arc<Price>>, ServiceTier),
     terms: &Terms,
     latency_ms: i64,
 ) -> CallResult {
+    let price = price.map(|price| price.served(usage.input(), service_tier));
     let provider_cost = price
+        .as_ref()
         .map(|price| price.unit.cost(&usage))
         .unwrap_or_default();
     CallResult {
         usage,
         usage_estimated,
+        service_tier,
+        price,
         provider_cost,
         client_cost: terms.markup.apply(provider_cost),
         latency_ms,

@@ -6,7 +6,6 @@ use tollgate_common::db::work::{
 };
 use tollgate_common::db::writer::LedgerWriter;
 use tollgate_common::job::CallState;
-use tollgate_common::price::Price;
 
 /// A call that is recorded as in flight. It ends exactly once: by [`OpenCall::into_settlement`],
 /// or, if whoever carries it is dropped, as failed.
@@ -14,7 +13,6 @@ use tollgate_common::price::Price;
 #[must_use = "a call in flight must be settled"]
 pub(crate) struct OpenCall {
     begun: CallBegun,
-    price: Option<Price>,
     writer: LedgerWriter,
     settlement: Option<Box<SettleCall>>,
 }
@@ -31,7 +29,6 @@ pub(crate) enum Reserved {
 /// Asks the ledger to begin a call.
 pub(crate) async fn reserve(writer: &LedgerWriter, work: BeginCall) -> Result<Reserved, WorkError> {
     let claim = work.claim.clone();
-    let price = work.price.clone();
     let settlement = Box::new(SettleCall {
         id: work.id,
         job_id: work.job_id,
@@ -39,6 +36,7 @@ pub(crate) async fn reserve(writer: &LedgerWriter, work: BeginCall) -> Result<Re
         metered: true,
         single_call: work.opens.is_some(),
         state: CallState::Failed,
+        planned_price: work.price.as_ref().map(|price| price.id),
         result: CallResult {
             error_kind: Some("gateway_abandoned"),
             error: Some("the request was dropped before its call ended".to_owned()),
@@ -56,7 +54,6 @@ pub(crate) async fn reserve(writer: &LedgerWriter, work: BeginCall) -> Result<Re
             let settlement = Some(settlement);
             Ok(Reserved::Open(OpenCall {
                 begun,
-                price,
                 writer: writer.clone(),
                 settlement,
             }))
@@ -69,11 +66,6 @@ impl OpenCall {
     /// The most completion tokens that are paid for, if that matters.
     pub(crate) const fn output_tokens_max(&self) -> Option<i64> {
         self.begun.admission.output_tokens_max
-    }
-
-    /// The price in force when the call began.
-    pub(crate) const fn price(&self) -> Option<&Price> {
-        self.price.as_ref()
     }
 
     /// The terms of its job.

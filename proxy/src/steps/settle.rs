@@ -55,8 +55,8 @@ pub(crate) async fn abandon(
     let mut result = CallResult::default();
     if let Some(attempt) = &attempt {
         let usage = meter::StreamMeter::default().partial_usage(underway.request);
-        let price = attempt.route.model.price();
-        result = meter::result_of(usage, price.as_ref(), call.terms(), underway.latency_ms());
+        let price = (attempt.route.model.price(), underway.untold_tier());
+        result = meter::result_of(usage, price, call.terms(), underway.latency_ms());
         note_service(&mut result, attempt, &mut plan);
     }
     describe(&mut result, &UpstreamFailure::CallerGone);

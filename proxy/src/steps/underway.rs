@@ -1,15 +1,16 @@
 //! A call on its way: everything that its steps share.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::work::{BeginCall, CallResult, IdempotencyClaim, OpenJob, ServedBy};
 use tollgate_common::id::{CallId, JobId, ModelAlias};
 use tollgate_common::job::BudgetMode;
-use tollgate_common::ledger::CallEstimate;
+use tollgate_common::ledger::{CallEstimate, PromptWeight};
 use tollgate_common::model::Model;
 use tollgate_common::policy::{Route, RouteRefusal, Routes};
-use tollgate_common::price::UnitPrices;
+use tollgate_common::price::{FeeCounts, OutputKinds, ServiceTier, UnitPrices};
 use tollgate_common::secret::Secret;
 use tollgate_common::team::DisconnectPolicy;
 
@@ -77,7 +78,7 @@ impl<'c> Underway<'c> {
             } else {
                 self.worst_case()
             },
-            price: planned.model.price(),
+            price: planned.model.price().map(|price| Arc::clone(price.base())),
             streamed: self.request.stream,
             cached,
             metadata: self.request.call_metadata.clone(),
@@ -87,12 +88,23 @@ impl<'c> Underway<'c> {
         }
     }
 
+    /// The dearest prices that any model may serve the request by. `None` if none has a price, or
+    /// one has none for the service tier that is asked.
     fn dearest_unit(&self) -> Option<UnitPrices> {
-        let prices = self
+        let prompt_tokens_max = self.request.weight.total();
+        let tier = self.request.service_tier;
+        let priced = self
             .candidates
             .iter()
             .filter_map(|route| route.model.price());
-        prices.map(|price| price.unit).reduce(UnitPrices::dearest)
+        let units = priced.map(|price| price.reachable(prompt_tokens_max, tier));
+        let units: Vec<UnitPrices> = units.collect::<Option<_>>()?;
+        units.into_iter().reduce(UnitPrices::max_per_bucket)
+    }
+
+    /// The service tier of an answer that does not tell its own.
+    pub(crate) const fn untold_tier(&self) -> ServiceTier {
+        self.request.service_tier.if_untold()
     }
 
     /// The longest answer of any model that may serve; vectors have no tokens.
@@ -111,16 +123,20 @@ impl<'c> Underway<'c> {
 
     fn worst_case(&self) -> CallEstimate {
         CallEstimate {
-            input_tokens: self.request.input_tokens,
+            prompt: self.request.weight,
             output_tokens_max: self.output_tokens_max(),
+            output_kinds: self.request.output_kinds,
+            fees_max: self.request.fees_max,
             unit: self.dearest_unit(),
         }
     }
 
     fn nothing(&self) -> CallEstimate {
         CallEstimate {
-            input_tokens: 0,
+            prompt: PromptWeight::default(),
             output_tokens_max: 1,
+            output_kinds: OutputKinds::default(),
+            fees_max: FeeCounts::NONE,
             unit: self.dearest_unit(),
         }
     }
@@ -128,7 +144,8 @@ impl<'c> Underway<'c> {
     /// About how many tokens the call takes from a limit of tokens per minute.
     pub(crate) fn tokens_estimate(&self) -> i64 {
         self.request
-            .input_tokens
+            .weight
+            .total()
             .saturating_add(self.output_tokens_max())
     }
 
@@ -277,7 +294,6 @@ pub(crate) fn note_service(result: &mut CallResult, attempt: &Try<'_>, plan: &mu
         result.served_by = Some(ServedBy {
             provider: attempt.route.provider.name.clone(),
             upstream_model: model.upstream_model.clone(),
-            price: model.price(),
         });
     }
 }

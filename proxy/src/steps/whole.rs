@@ -6,7 +6,7 @@ use bytes::Bytes;
 use pingora::proxy::Session;
 use tollgate_common::db::work::CallResult;
 use tollgate_common::job::{CallState, Job};
-use tollgate_common::price::Usage;
+use tollgate_common::price::{ServiceTier, Usage};
 use tollgate_common::provider::ProviderKind;
 
 use super::downstream::{Gone, while_there};
@@ -158,8 +158,8 @@ async fn answer(
         ),
         Decoded::Embeddings(vectors) => (vectors.usage(underway.request), None),
     };
-    let price = attempt.route.model.price();
-    let mut result = meter::result_of(usage, price.as_ref(), call.terms(), underway.latency_ms());
+    let price = (attempt.route.model.price(), underway.untold_tier());
+    let mut result = meter::result_of(usage, price, call.terms(), underway.latency_ms());
     result.finish_reason = finish_reason;
     note_service(&mut result, &attempt, &mut plan);
     attempt.succeeded();
@@ -199,7 +199,8 @@ pub(crate) async fn answer_cached(
         return underway.with_headers(Reply::error(&error, underway.operation.dialect()));
     };
     let usage = (Usage::default(), false);
-    let result = meter::result_of(usage, call.price(), call.terms(), underway.latency_ms());
+    let price = (underway.candidates[0].model.price(), ServiceTier::Standard);
+    let result = meter::result_of(usage, price, call.terms(), underway.latency_ms());
     let shown = Answer {
         call_id: underway.call_id,
         alias: underway.alias.as_str(),

@@ -123,7 +123,7 @@ impl From<CallRow> for CallView {
             usage_estimated: call.usage_estimated,
             provider_cost_usd: call.provider_cost.dollars(DOLLAR_DECIMALS),
             client_cost_usd: call.client_cost.dollars(DOLLAR_DECIMALS),
-            price_version: call.price_version,
+            price_version: call.price.as_ref().map(|price| price.version.clone()),
             finish_reason: call.finish_reason,
             error_kind: call.error_kind,
             error: call.error,

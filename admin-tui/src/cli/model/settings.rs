@@ -4,8 +4,9 @@ use std::str::FromStr;
 
 use tollgate_common::command::ModelSettings;
 use tollgate_common::id::{ModelAlias, ProviderName};
-use tollgate_common::model::{Fallback, OwnPrice, WEIGHTS};
-use tollgate_common::money::NanoUsd;
+use tollgate_common::model::{Fallback, WEIGHTS};
+use tollgate_common::money::PicoUsd;
+use tollgate_common::price::{Members, RateCard};
 
 use crate::cli::value;
 
@@ -28,16 +29,16 @@ const PRIORITY_MAX: i64 = 1_000;
 pub(crate) struct Settings {
     /// Its own price of prompt tokens, in dollars per million
     #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "output_price", value_parser = value::price)]
-    input_price: Option<NanoUsd>,
+    input_price: Option<PicoUsd>,
     /// Its own price of completion tokens, in dollars per million
     #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "input_price", value_parser = value::price)]
-    output_price: Option<NanoUsd>,
+    output_price: Option<PicoUsd>,
     /// Its own price of prompt tokens read from the provider's cache [default: the input price]
     #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "input_price", value_parser = value::price)]
-    cache_read_price: Option<NanoUsd>,
+    cache_read_price: Option<PicoUsd>,
     /// Its own price of prompt tokens written to the provider's cache [default: the input price]
     #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "input_price", value_parser = value::price)]
-    cache_write_price: Option<NanoUsd>,
+    cache_write_price: Option<PicoUsd>,
     /// How many tokens an answer may have at most
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..=10_000_000))]
     max_output_tokens: Option<i64>,
@@ -128,11 +129,14 @@ impl Settings {
         fallbacks: Option<Vec<Fallback>>,
     ) -> ModelSettings {
         let price = self.input_price.zip(self.output_price);
-        let price = price.map(|(input, output)| OwnPrice {
-            input,
-            output,
-            cache_read: self.cache_read_price,
-            cache_write: self.cache_write_price,
+        let price = price.map(|(input, output)| {
+            RateCard::from(Members {
+                input: Some(input),
+                output: Some(output),
+                cache_read: self.cache_read_price,
+                cache_write: self.cache_write_price,
+                ..Members::default()
+            })
         });
         let given = Some(in_order(self.fallbacks)).filter(|given| !given.is_empty());
         ModelSettings {

@@ -30,7 +30,7 @@ impl ModelView {
     pub(super) fn new(listed: ListedModel) -> Self {
         let model = &listed.model;
         let price = model.price();
-        let unit = price.as_ref().map(|price| price.unit);
+        let unit = price.map(|price| price.base().unit);
         Self {
             alias: model.alias.clone(),
             provider: model.provider.clone(),
@@ -39,7 +39,7 @@ impl ModelView {
             output_price: unit.map(|unit| value::per_million(unit.output)),
             cache_read_price: unit.map(|unit| value::per_million(unit.cache_read)),
             cache_write_price: unit.map(|unit| value::per_million(unit.cache_write)),
-            price_version: price.map(|price| price.version),
+            price_version: price.map(|price| price.version().to_owned()),
             max_output_tokens: model.output_tokens_max(),
             weight: model.weight,
             fallbacks: model.fallbacks.clone(),

@@ -1,11 +1,13 @@
 //! Providers, their keys, models and groups.
 
+use std::sync::Arc;
+
 use tollgate_common::clock::Timestamp;
 use tollgate_common::command::{Command, ModelSettings, NewCredential, ProviderRef};
 use tollgate_common::id::{CredentialId, InvalidId, ModelAlias, ProviderName};
-use tollgate_common::model::{Fallback, OwnPrice};
-use tollgate_common::money::NanoUsd;
-use tollgate_common::price::{CATALOG, Price};
+use tollgate_common::model::{Fallback, Resolved};
+use tollgate_common::money::PicoUsd;
+use tollgate_common::price::{Price, RateCard};
 use tollgate_common::provider::{BaseUrl, ProviderKind};
 use tollgate_common::secret::SealingKey;
 
@@ -23,7 +25,7 @@ pub(crate) struct Offer {
     /// What they call it.
     pub(crate) upstream_model: String,
     /// What it costs.
-    pub(crate) price: Option<Price>,
+    pub(crate) price: Option<Arc<Price>>,
     /// The longest answer.
     pub(crate) output_tokens_max: i64,
     /// How often it is asked beside others.
@@ -143,28 +145,25 @@ impl Casting<'_> {
         alias: ModelAlias,
     ) -> Offer {
         let own = (upstream_model == "llama-v3p3-70b-instruct")
-            .then(|| OwnPrice::new(NanoUsd(700), NanoUsd(800)));
+            .then(|| RateCard::flat(PicoUsd(700_000), PicoUsd(800_000)));
         let command = Command::AddModel {
             alias: alias.clone(),
             settings: ModelSettings {
                 provider: Some(provider.clone()),
                 upstream_model: Some(upstream_model.to_owned()),
-                price: own.map(Some),
+                price: own.clone().map(Some),
                 ..ModelSettings::default()
             },
         };
         self.record(at, command);
-        let of_alias = own.map(|own| Price {
-            unit: own.unit(),
-            version: "alias".to_owned(),
-        });
-        let longest = CATALOG.output_tokens_max(upstream_model);
+        let known = Resolved::new(upstream_model, own.as_ref(), None);
+        let longest = known.output_tokens_max;
         Offer {
             alias,
             provider,
             credential,
             upstream_model: upstream_model.to_owned(),
-            price: of_alias.or_else(|| CATALOG.price(upstream_model)),
+            price: known.price,
             output_tokens_max: longest.unwrap_or(OUTPUT_TOKENS_MAX).min(OUTPUT_TOKENS_MAX),
             weight,
             pace_ms,

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use crate::command::{Command, KeySettings, ModelSettings, ProviderRef, TeamSettings};
 use crate::db::StoreError;
 use crate::db::limit::read_limits;
-use crate::db::model::read_price;
+use crate::db::model::read_card;
 use crate::db::org::read_standing;
 use crate::db::provider::org_column;
 use crate::db::rows::Columns;
@@ -201,8 +201,7 @@ fn key_settings(columns: &mut Columns<'_>) -> Result<KeySettings, StoreError> {
 }
 
 const MODEL_SETTINGS: &str = "
-    SELECT provider_name, upstream_model, input_price, output_price, cache_read_price,
-           cache_write_price, output_tokens_max, weight
+    SELECT provider_name, upstream_model, rate_card, output_tokens_max, weight
     FROM models
     WHERE alias = $1";
 
@@ -243,7 +242,7 @@ fn model_settings(columns: &mut Columns<'_>) -> Result<ModelSettings, StoreError
     Ok(ModelSettings {
         provider: Some(columns.parse()?),
         upstream_model: Some(columns.take()?),
-        price: Some(read_price(columns)?),
+        price: Some(read_card(columns)?),
         output_tokens_max: columns.take()?,
         weight: Some(columns.take()?),
         fallbacks: None,

@@ -1,16 +1,16 @@
 //! Lists of calls for administrators: those of one job in their order, and the newest of all.
 
-use sqlx::{AnyPool, AssertSqlSafe};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe};
 
 use super::{CallRow, read_call};
 use crate::clock::Timestamp;
 use crate::db::StoreError;
+use crate::db::price::{self, input_tokens, output_tokens};
 use crate::db::rows::{Columns, Values, select_in};
 use crate::filter::{Bind, Choice, Filter, Kind, Vocabulary, Word};
 use crate::id::{CallId, JobId, KeyId, NodeId, TeamId};
 use crate::job::Spend;
 use crate::money::NanoUsd;
-use crate::price::UnitPrices;
 
 /// How many calls are looked at in one step of a search that no index serves.
 pub const SEARCHED_MAX: i64 = 20_000;
@@ -59,8 +59,7 @@ pub const VOCABULARY: Vocabulary = Vocabulary {
         word(
             "tokens",
             Kind::Count,
-            "(input_uncached + input_cache_read + input_cache_write + output_text \
-             + output_reasoning)",
+            concat!("(", input_tokens!(), " + ", output_tokens!(), ")"),
             false,
         ),
         word("ms", Kind::Count, "latency_ms", false),
@@ -84,16 +83,13 @@ pub struct CallEntry {
     pub node_id: NodeId,
     /// Its worst case, for which credits were held.
     pub reserved: Spend,
-    /// The unit prices that were used, if any were known.
-    pub prices: Option<UnitPrices>,
 }
 
 macro_rules! entry_columns {
     () => {
         concat!(
             call_columns!(),
-            ", job_id, team_id, key_id, node_id, reserved_cost, reserved_tokens, input_price, \
-             cache_read_price, cache_write_price, output_price"
+            ", job_id, team_id, key_id, node_id, reserved_cost, reserved_tokens"
         )
     };
 }
@@ -109,22 +105,15 @@ fn read_entry(columns: &mut Columns<'_>) -> Result<CallEntry, StoreError> {
             cost: NanoUsd(columns.take()?),
             tokens: columns.take()?,
         },
-        prices: read_prices(columns)?,
     })
 }
 
-fn read_prices(columns: &mut Columns<'_>) -> Result<Option<UnitPrices>, StoreError> {
-    let mut price = || Ok::<_, StoreError>(columns.take::<Option<i64>>()?.map(NanoUsd));
-    let (input, cache_read, cache_write, output) = (price()?, price()?, price()?, price()?);
-    let all = input.zip(output).zip(cache_read.zip(cache_write));
-    Ok(
-        all.map(|((input, output), (cache_read, cache_write))| UnitPrices {
-            input,
-            cache_read,
-            cache_write,
-            output,
-        }),
-    )
+async fn attach_prices(
+    connection: &mut AnyConnection,
+    entries: &mut [CallEntry],
+) -> Result<(), StoreError> {
+    let calls = entries.iter_mut().map(|entry| &mut entry.call);
+    price::attach(connection, calls).await
 }
 
 /// Which part of a job's calls is asked for, in the order in which they began.
@@ -186,6 +175,7 @@ pub async fn of_job(
     if matches!(start, Start::Before(_) | Start::Last) {
         calls.reverse();
     }
+    attach_prices(&mut *pool.acquire().await?, &mut calls).await?;
     Ok((calls, more))
 }
 
@@ -212,7 +202,9 @@ pub const SELECT_ENTRIES: &str = concat!("SELECT ", entry_columns!(), " FROM cal
 /// Reads the calls of these ids as they are now, in no order; those that are gone are left out.
 pub async fn by_ids(pool: &AnyPool, ids: &[CallId]) -> Result<Vec<CallEntry>, StoreError> {
     let mut connection = pool.acquire().await?;
-    select_in(&mut connection, (SELECT_ENTRIES, ""), ids, read_entry).await
+    let mut calls = select_in(&mut connection, (SELECT_ENTRIES, ""), ids, read_entry).await?;
+    attach_prices(&mut connection, &mut calls).await?;
+    Ok(calls)
 }
 
 /// What a reading of the newest calls has found.
@@ -287,7 +279,8 @@ pub async fn newest(
     let query = sqlx::query_with(AssertSqlSafe(sql), values.into_arguments());
     let rows = query.fetch_all(pool).await?;
     let read = rows.iter().map(|row| read_entry(&mut Columns::of(row)));
-    let calls: Vec<CallEntry> = read.collect::<Result<_, _>>()?;
+    let mut calls: Vec<CallEntry> = read.collect::<Result<_, _>>()?;
+    attach_prices(&mut *pool.acquire().await?, &mut calls).await?;
     let limit = usize::try_from(limit).unwrap_or(0);
     let reach = edge.filter(|_| calls.len() < limit);
     Ok(Found { calls, reach })
@@ -364,6 +357,7 @@ pub async fn by_ids_that(
             calls.push(read_entry(&mut Columns::of(row))?);
         }
     }
+    attach_prices(&mut *pool.acquire().await?, &mut calls).await?;
     calls.sort_by_key(|entry| entry.call.id);
     Ok(calls)
 }

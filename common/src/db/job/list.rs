@@ -11,6 +11,7 @@ use sqlx::{AnyConnection, AnyPool, AssertSqlSafe};
 use super::read_job;
 use crate::clock::Timestamp;
 use crate::db::StoreError;
+use crate::db::price::{input_tokens, output_tokens};
 use crate::db::rows::{Columns, Values, select_in};
 use crate::filter::{Bind, Choice, Filter, Kind, Vocabulary, Word};
 use crate::id::JobId;
@@ -490,18 +491,25 @@ pub async fn whole(pool: &AnyPool, entries: &[JobEntry]) -> Result<Vec<Job>, Sto
 
 /// What the calls of open jobs come to so far, around the list of jobs.
 pub const ADD_UP_OPEN: (&str, &str) = (
-    "SELECT job_id
+    concat!(
+        "SELECT job_id
           , COUNT(*)
           , CAST(SUM(CASE WHEN state = 'succeeded' THEN 1 ELSE 0 END) AS BIGINT)
           , CAST(SUM(CASE WHEN state IN ('failed', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT)
-          , CAST(SUM(input_uncached + input_cache_read + input_cache_write
-                     + output_text + output_reasoning) AS BIGINT)
-          , CAST(SUM(input_uncached + input_cache_read + input_cache_write) AS BIGINT)
+          , CAST(SUM(",
+        input_tokens!(),
+        " + ",
+        output_tokens!(),
+        ") AS BIGINT)
+          , CAST(SUM(",
+        input_tokens!(),
+        ") AS BIGINT)
           , CAST(SUM(client_cost) AS BIGINT)
           , CAST(SUM(provider_cost) AS BIGINT)
           , CAST(SUM(COALESCE(latency_ms, 0)) AS BIGINT)
      FROM calls
-     WHERE job_id IN ",
+     WHERE job_id IN "
+    ),
     " GROUP BY job_id",
 );
 

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 
 use sqlx::{AnyConnection, AnyPool};
 
-use super::read_price;
 use crate::clock::Timestamp;
 use crate::db::StoreError;
 use crate::db::page::{self, Listing, Order, Part, Place, Request};
@@ -30,11 +29,11 @@ pub struct ListedModel {
 const PRICES: &[Choice] = &[
     Choice {
         word: "own",
-        sql: "input_price IS NOT NULL",
+        sql: "rate_card IS NOT NULL",
     },
     Choice {
         word: "shipped",
-        sql: "input_price IS NULL",
+        sql: "rate_card IS NULL",
     },
 ];
 
@@ -111,12 +110,12 @@ impl ModelOrder {
 }
 
 const LISTING: Listing = Listing {
-    rows: "SELECT alias, provider_name, upstream_model, input_price, output_price,
-                  cache_read_price, cache_write_price, output_tokens_max, weight, updated_at
+    rows: "SELECT alias, provider_name, upstream_model, rate_card, output_tokens_max, weight,
+                  updated_at
            FROM models",
     condition: "TRUE",
-    shown: "alias, provider_name, upstream_model, input_price, output_price, cache_read_price,
-            cache_write_price, output_tokens_max, weight, updated_at",
+    shown: "alias, provider_name, upstream_model, rate_card, output_tokens_max, weight,
+            updated_at",
 };
 
 /// Reads a part of the list of models.
@@ -149,8 +148,7 @@ pub fn page_statement(
 }
 
 const FIND_MODEL: &str = "
-    SELECT alias, provider_name, upstream_model, input_price, output_price, cache_read_price,
-           cache_write_price, output_tokens_max, weight, updated_at
+    SELECT alias, provider_name, upstream_model, rate_card, output_tokens_max, weight, updated_at
     FROM models
     WHERE alias = $1";
 
@@ -175,15 +173,7 @@ pub async fn find(pool: &AnyPool, alias: &ModelAlias) -> Result<Option<ListedMod
 }
 
 fn read_listed(columns: &mut Columns<'_>) -> Result<ListedModel, StoreError> {
-    let model = Model {
-        alias: columns.parse()?,
-        provider: columns.parse()?,
-        upstream_model: columns.take()?,
-        own_price: read_price(columns)?,
-        own_output_tokens_max: columns.take()?,
-        weight: columns.take()?,
-        fallbacks: Vec::new(),
-    };
+    let model = super::read(columns)?;
     Ok(ListedModel {
         model,
         groups: Vec::new(),

@@ -6,6 +6,7 @@ use sqlx::AnyConnection;
 
 use super::Difference;
 use crate::db::StoreError;
+use crate::db::price::{input_tokens, output_tokens};
 use crate::db::rows::Columns;
 
 macro_rules! rules {
@@ -30,13 +31,18 @@ const RULES: [&str; 11] = rules!(
 );
 
 /// Days that are stored but not expected, and days that are expected but not stored.
-const SELECT_DIFFERING_DAYS: &str = "
+const SELECT_DIFFERING_DAYS: &str = concat!(
+    "
     WITH totals AS (
         SELECT job_id
              , COUNT(*) AS calls
              , SUM(CASE WHEN state IN ('failed', 'interrupted') THEN 1 ELSE 0 END) AS failed
-             , SUM(input_uncached + input_cache_read + input_cache_write) AS input_tokens
-             , SUM(output_text + output_reasoning) AS output_tokens
+             , SUM(",
+    input_tokens!(),
+    ") AS input_tokens
+             , SUM(",
+    output_tokens!(),
+    ") AS output_tokens
              , SUM(client_cost) AS client_cost
              , SUM(provider_cost) AS provider_cost
              , SUM(COALESCE(latency_ms, 0)) AS latency_ms
@@ -70,7 +76,8 @@ const SELECT_DIFFERING_DAYS: &str = "
     FROM (SELECT * FROM stored EXCEPT SELECT * FROM expected) AS a
     UNION ALL
     SELECT CAST(1 AS BIGINT), b.*
-    FROM (SELECT * FROM expected EXCEPT SELECT * FROM stored) AS b";
+    FROM (SELECT * FROM expected EXCEPT SELECT * FROM stored) AS b"
+);
 
 type Day = (String, i64, String);
 type Sums = [i64; RULES.len()];

@@ -10,8 +10,15 @@ const USAGE: Usage = Usage {
     input_uncached: 6,
     input_cache_read: 3,
     input_cache_write: 1,
+    input_cache_write_1h: 0,
+    input_audio: 0,
+    input_audio_cache_read: 0,
+    input_image: 0,
     output_text: 4,
     output_reasoning: 2,
+    output_audio: 0,
+    output_image: 0,
+    fees: tollgate_common::price::FeeCounts::NONE,
 };
 
 const CALL: &str = "call_00000000000000000000000000000001";

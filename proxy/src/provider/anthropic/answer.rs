@@ -135,6 +135,7 @@ impl WireUsage {
             input_cache_write: tokens(self.cache_creation_input_tokens),
             output_text: output - thinking,
             output_reasoning: thinking,
+            ..Usage::default()
         };
         (1..=PLAUSIBLE_TOKENS_MAX)
             .contains(&usage.total())

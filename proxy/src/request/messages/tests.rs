@@ -79,7 +79,7 @@ fn the_smallest_request_is_read() {
         assert_eq!(request.model.as_deref(), Some("claude"));
         assert_eq!((request.max_tokens, request.choices), (Some(2_000), 1));
         assert!(!request.stream && request.include_usage);
-        assert!((16..100).contains(&request.input_tokens));
+        assert!((16..100).contains(&request.weight.total()));
     });
     parsed(&with(json!({"stream": true, "model": null})), |request| {
         assert!(request.stream);
@@ -239,7 +239,7 @@ fn everything_that_travels_counts_in_the_estimate() {
     let long = "x".repeat(100_000);
     let tokens = |body: &Value| {
         let mut tokens = 0;
-        parsed(body, |request| tokens = request.input_tokens);
+        parsed(body, |request| tokens = request.weight.total());
         tokens
     };
     for body in [

@@ -3,7 +3,8 @@
 use serde_json::Value;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::job::BudgetMode;
-use tollgate_common::money::NanoUsd;
+use tollgate_common::money::{NanoUsd, PicoUsd};
+use tollgate_common::price::{AppliedPrice, FEE_NAMES, ServiceTier, UnitPrices, Usage};
 
 use super::row::{CallLine, JobRow, call_state, job_state};
 use crate::dashboard::context::Context;
@@ -133,42 +134,75 @@ pub(super) fn metadata(row: &JobRow) -> Vec<Fact> {
     entries.collect()
 }
 
-fn price(unit: NanoUsd) -> String {
-    // Nano-dollars per token are thousandths of dollars per million tokens.
-    format!("${}", unit.0 as f64 / 1_000.0)
+type Bucket = (&'static str, i64, fn(&UnitPrices) -> PicoUsd);
+
+/// Buckets that every call shows, then those that only some calls have.
+fn all_buckets(usage: &Usage) -> [Bucket; 11] {
+    [
+        ("input", usage.input_uncached, |p| p.input),
+        ("cache read", usage.input_cache_read, |p| p.cache_read),
+        ("cache write", usage.input_cache_write, |p| p.cache_write),
+        ("output", usage.output_text, |p| p.output),
+        ("reasoning", usage.output_reasoning, |p| p.output_reasoning),
+        ("1 h write", usage.input_cache_write_1h, |p| {
+            p.cache_write_1h
+        }),
+        ("audio in", usage.input_audio, |p| p.input_audio),
+        ("audio read", usage.input_audio_cache_read, |p| {
+            p.audio_cache_read
+        }),
+        ("images in", usage.input_image, |p| p.input_image),
+        ("audio out", usage.output_audio, |p| p.output_audio),
+        ("images out", usage.output_image, |p| p.output_image),
+    ]
 }
 
-/// Tokens of each bucket with the price that was used.
+/// How many buckets are shown even if they are empty.
+const USUAL_BUCKETS: usize = 5;
+
+/// Tokens of each bucket with the price that was used, then billed calls with their fees.
 fn buckets(line: &CallLine) -> Vec<Fact> {
     let usage = &line.entry.call.usage;
-    let prices = line.entry.prices;
-    let buckets = [
-        ("input", usage.input_uncached, prices.map(|p| p.input)),
-        (
-            "cache read",
-            usage.input_cache_read,
-            prices.map(|p| p.cache_read),
-        ),
-        (
-            "cache write",
-            usage.input_cache_write,
-            prices.map(|p| p.cache_write),
-        ),
-        ("output", usage.output_text, prices.map(|p| p.output)),
-        (
-            "reasoning",
-            usage.output_reasoning,
-            prices.map(|p| p.output),
-        ),
-    ];
-    let facts = buckets.into_iter().map(|(name, tokens, unit)| {
-        let unit = unit.map_or_else(
-            || "no price".to_owned(),
-            |unit| format!("at {}/1M", price(unit)),
+    let unit = line.entry.call.price.as_ref().map(|price| price.unit);
+    let buckets = all_buckets(usage).into_iter().enumerate();
+    let shown = buckets.filter(|(place, (_, count, _))| *place < USUAL_BUCKETS || *count > 0);
+    let mut facts: Vec<Fact> = shown
+        .map(|(_, (name, count, of))| {
+            let price = unit.map_or_else(
+                || "no price".to_owned(),
+                |unit| format!("at ${}/1M", of(&unit).per_million()),
+            );
+            fact(name, format!("{:>11}  {price}", format::number(count)))
+        })
+        .collect();
+    let fees = usage.fees.all().into_iter().zip(FEE_NAMES).enumerate();
+    let used = fees.filter(|(_, (count, _))| *count > 0);
+    facts.extend(used.map(|(place, (count, name))| {
+        let fee = unit.and_then(|unit| unit.fees.all()[place]);
+        let fee = fee.map_or_else(
+            || "no known fee".to_owned(),
+            |fee| format!("at {} each", format::dollars(fee)),
         );
-        fact(name, format!("{:>11}  {unit}", format::number(tokens)))
-    });
-    facts.collect()
+        fact(name, format!("{:>11}  {fee}", format::number(count)))
+    }));
+    facts
+}
+
+/// Where the price comes from, and for what it is.
+fn price_source(price: &AppliedPrice, usage: &Usage) -> String {
+    let mut text = price.version.clone();
+    if price.service_tier != ServiceTier::Standard {
+        text = format!("{text}, {} service", price.service_tier);
+    }
+    if price.above_prompt_tokens > 0 {
+        let above = format::number(price.above_prompt_tokens);
+        text = format!("{text}, prompts above {above}");
+    }
+    let assumed = price.unit.assumed_in(usage);
+    if !assumed.is_empty() {
+        text = format!("{text}; assumed: {}", assumed.join(", "));
+    }
+    text
 }
 
 /// A call: who asked for what, and what was held.
@@ -230,9 +264,10 @@ pub(super) fn usage_of_call(line: &CallLine) -> Vec<Fact> {
         fact("counted", counted),
         fact(
             "prices",
-            call.price_version
-                .clone()
-                .unwrap_or_else(|| "none known".to_owned()),
+            call.price.as_ref().map_or_else(
+                || "none known".to_owned(),
+                |price| price_source(price, &call.usage),
+            ),
         ),
         fact(
             "cost",

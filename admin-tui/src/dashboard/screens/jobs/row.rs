@@ -270,7 +270,7 @@ impl Row for CallLine {
             "usage_estimated": call.usage_estimated,
             "provider_cost_usd": dollars_json(call.provider_cost),
             "client_cost_usd": dollars_json(call.client_cost),
-            "price_version": call.price_version,
+            "price_version": call.price.as_ref().map(|price| &price.version),
             "finish_reason": call.finish_reason,
             "error_kind": call.error_kind,
             "error": call.error,

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use tollgate_common::db::model::list::Ties;
-use tollgate_common::money::NanoUsd;
+use tollgate_common::money::PicoUsd;
 
 use super::row::{Origin, joined, per_million, percent, table_age};
 use super::{acts, fallbacks};
@@ -217,7 +217,7 @@ fn priced(row: &ModelRow, context: &Context) -> Vec<Fact> {
     };
     let mut facts = vec![styled("price from", source, origin.style(context))];
     if let Some(price) = model.price() {
-        let unit = price.unit;
+        let unit = price.base().unit;
         facts.push(fact("in / out", both(unit.input, unit.output)));
         let caches = both(unit.cache_read, unit.cache_write);
         facts.push(fact("cache r / w", caches));
@@ -225,7 +225,7 @@ fn priced(row: &ModelRow, context: &Context) -> Vec<Fact> {
     facts
 }
 
-fn both(one: NanoUsd, other: NanoUsd) -> String {
+fn both(one: PicoUsd, other: PicoUsd) -> String {
     format!("{} / {} per million", per_million(one), per_million(other))
 }
 

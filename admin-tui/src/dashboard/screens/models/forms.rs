@@ -95,9 +95,9 @@ fn shipped(upstream: &str, context: &Context) -> Fact {
             "Price",
             format!(
                 "{} in, {} out per million; shipped, {}",
-                per_million(price.unit.input),
-                per_million(price.unit.output),
-                price.version
+                per_million(price.base().unit.input),
+                per_million(price.base().unit.output),
+                price.version()
             ),
         ),
         None => styled(

@@ -1,9 +1,9 @@
 //! The form of a model's price: what it costs, and what teams will pay by the markups they have.
 
 use tollgate_common::command::{Command, ModelSettings};
-use tollgate_common::model::{Model, OwnPrice};
-use tollgate_common::money::{Markup, NanoUsd};
-use tollgate_common::price::{CATALOG, UnitPrices};
+use tollgate_common::model::Model;
+use tollgate_common::money::{Markup, NanoUsd, PicoUsd};
+use tollgate_common::price::{CATALOG, RateCard, UnitPrices};
 
 use super::forms::{REASON, reason_entry};
 use super::row::{per_million, percent};
@@ -35,12 +35,12 @@ const PRICE_CHECK: Check = |text| {
 };
 
 /// A price as it is typed: dollars without the sign.
-fn typed(price: Option<NanoUsd>) -> String {
+fn typed(price: Option<PicoUsd>) -> String {
     let shown = price.map(per_million).unwrap_or_default();
     shown.replace(['$', ','], "")
 }
 
-fn price_of(values: Values<'_>, label: &'static str) -> Result<Option<NanoUsd>, Complaint> {
+fn price_of(values: Values<'_>, label: &'static str) -> Result<Option<PicoUsd>, Complaint> {
     let Some(text) = values.filled(label) else {
         return Ok(None);
     };
@@ -48,8 +48,9 @@ fn price_of(values: Values<'_>, label: &'static str) -> Result<Option<NanoUsd>, 
     parsed.map(Some).map_err(|why| Complaint::about(label, why))
 }
 
-/// The own price that the form says; `None` for the shipped table's.
-fn asked(values: Values<'_>) -> Result<Option<OwnPrice>, Complaint> {
+/// The own price that the form says; `None` for the shipped table's. Members that the form does
+/// not show stay as they are.
+fn asked(values: Values<'_>, before: Option<&RateCard>) -> Result<Option<RateCard>, Complaint> {
     if values.text(SOURCE) == SHIPPED {
         return Ok(None);
     }
@@ -57,19 +58,25 @@ fn asked(values: Values<'_>) -> Result<Option<OwnPrice>, Complaint> {
         price_of(values, label)?
             .ok_or_else(|| Complaint::about(label, "dollars per million tokens"))
     };
-    Ok(Some(OwnPrice {
-        input: needed(INPUT)?,
-        output: needed(OUTPUT)?,
-        cache_read: price_of(values, READ)?,
-        cache_write: price_of(values, WRITE)?,
-    }))
+    let (input, output) = (needed(INPUT)?, needed(OUTPUT)?);
+    let mut card = before
+        .cloned()
+        .unwrap_or_else(|| RateCard::flat(input, output));
+    let base = &mut card.standard.base;
+    base.input = Some(input);
+    base.output = Some(output);
+    base.cache_read = price_of(values, READ)?;
+    base.cache_write = price_of(values, WRITE)?;
+    Ok(Some(card))
 }
 
 /// What a model would cost with this own price or without.
-fn unit_with(model: &Model, own: Option<OwnPrice>) -> Option<UnitPrices> {
+fn unit_with(model: &Model, own: Option<&RateCard>) -> Option<UnitPrices> {
     match own {
-        Some(own) => Some(own.unit()),
-        None => CATALOG.price(&model.upstream_model).map(|price| price.unit),
+        Some(own) => Some(own.standard()),
+        None => CATALOG
+            .price(&model.upstream_model)
+            .map(|price| price.base().unit),
     }
 }
 
@@ -77,9 +84,9 @@ fn unit_with(model: &Model, own: Option<OwnPrice>) -> Option<UnitPrices> {
 pub(super) fn form(desk: &Desk) -> Option<Form> {
     let listed = desk.model.clone()?;
     let (model, seen) = (listed.model, listed.updated_at);
-    let unit = model.price().map(|price| price.unit);
-    let own = model.own_price;
-    let line = |label, price: Option<NanoUsd>, hint| {
+    let unit = model.price().map(|price| price.base().unit);
+    let own = model.own_price.as_ref().map(|card| card.standard.base);
+    let line = |label, price: Option<PicoUsd>, hint| {
         Entry::line(label, typed(price), hint).checked(PRICE_CHECK)
     };
     let read = match own {
@@ -100,25 +107,28 @@ pub(super) fn form(desk: &Desk) -> Option<Form> {
     ];
     let title = format!("Price of model {}", model.alias);
     let (previewed, markups) = (model.clone(), desk.ties.markups.clone());
-    let preview = move |values: Values<'_>, context: &Context| match asked(values) {
-        Ok(own) => before_and_after(&previewed, own, &markups, context),
+    let preview = move |values: Values<'_>, context: &Context| match asked(
+        values,
+        previewed.own_price.as_ref(),
+    ) {
+        Ok(own) => before_and_after(&previewed, own.as_ref(), &markups, context),
         Err(_) => Vec::new(),
     };
     let markups = desk.ties.markups.clone();
     let submit = move |values: Values<'_>, context: &Context| {
-        let after = asked(values)?;
+        let after = asked(values, model.own_price.as_ref())?;
         if after == model.own_price {
             let label = if after.is_some() { INPUT } else { SOURCE };
             return Err(Complaint::about(label, "nothing has changed"));
         }
-        let mut facts = before_and_after(&model, after, &markups, context);
+        let mut facts = before_and_after(&model, after.as_ref(), &markups, context);
         facts.push(fact(
             "From",
             "calls that begin now; those in flight keep the old price",
         ));
         Ok(Review {
             facts,
-            change: change(&model, after)
+            change: change(&model, after.as_ref())
                 .unless_changed_since(seen)
                 .because(values.text(REASON)),
         })
@@ -127,11 +137,11 @@ pub(super) fn form(desk: &Desk) -> Option<Form> {
     Some(form.previewing(Box::new(preview)))
 }
 
-fn change(model: &Model, own: Option<OwnPrice>) -> Change {
-    let set = |price| Command::SetModel {
+fn change(model: &Model, own: Option<&RateCard>) -> Change {
+    let set = |price: Option<&RateCard>| Command::SetModel {
         alias: model.alias.clone(),
         settings: ModelSettings {
-            price: Some(price),
+            price: Some(price.cloned()),
             ..ModelSettings::default()
         },
     };
@@ -140,18 +150,18 @@ fn change(model: &Model, own: Option<OwnPrice>) -> Change {
         None => format!("model {} costs what the shipped table says", model.alias),
     };
     let undo = format!("price of model {} is as it was", model.alias);
-    let undo = Change::command(set(model.own_price), undo);
+    let undo = Change::command(set(model.own_price.as_ref()), undo);
     Change::command(set(own), sentence).undone_by(undo)
 }
 
 /// Both prices, and what a million tokens cost the teams by their markups.
 fn before_and_after(
     model: &Model,
-    own: Option<OwnPrice>,
+    own: Option<&RateCard>,
     markups: &[(Markup, i64)],
     context: &Context,
 ) -> Vec<Fact> {
-    let before = model.price().map(|price| price.unit);
+    let before = model.price().map(|price| price.base().unit);
     let Some(after) = unit_with(model, own) else {
         let text = "none: teams that are charged by cost can no longer call it";
         return vec![styled("After", text, context.theme.bad)];
@@ -181,11 +191,11 @@ fn before_and_after(
     facts
 }
 
-type Bucket = (&'static str, Option<NanoUsd>, NanoUsd);
+type Bucket = (&'static str, Option<PicoUsd>, PicoUsd);
 
 /// The prices of each bucket; of the caches only if they change or differ from the input's.
 fn buckets(before: Option<&UnitPrices>, after: &UnitPrices) -> Vec<Bucket> {
-    let old = |of: fn(&UnitPrices) -> NanoUsd| before.map(of);
+    let old = |of: fn(&UnitPrices) -> PicoUsd| before.map(of);
     let mut buckets = vec![
         (INPUT, old(|unit| unit.input), after.input),
         (OUTPUT, old(|unit| unit.output), after.output),
@@ -199,7 +209,7 @@ fn buckets(before: Option<&UnitPrices>, after: &UnitPrices) -> Vec<Bucket> {
     buckets
 }
 
-fn moved_price(label: &str, old: Option<NanoUsd>, new: NanoUsd, context: &Context) -> Fact {
+fn moved_price(label: &str, old: Option<PicoUsd>, new: PicoUsd, context: &Context) -> Fact {
     let arrow = context.charset.arrow();
     let Some(old) = old else {
         return fact(label, format!("no price  {arrow}  {}", per_million(new)));
@@ -221,7 +231,7 @@ fn moved_price(label: &str, old: Option<NanoUsd>, new: NanoUsd, context: &Contex
 }
 
 /// By how much a price grows, in percent with a sign.
-fn share(old: NanoUsd, new: NanoUsd) -> String {
+fn share(old: PicoUsd, new: PicoUsd) -> String {
     if old.0 == 0 {
         return String::new();
     }
@@ -239,7 +249,8 @@ fn paid(
     context: &Context,
 ) -> Fact {
     let both = |unit: &UnitPrices| {
-        let (input, output) = (markup.apply(unit.input), markup.apply(unit.output));
+        let marked_up = |price: PicoUsd| PicoUsd(markup.apply(NanoUsd(price.0)).0);
+        let (input, output) = (marked_up(unit.input), marked_up(unit.output));
         format!("{}/{}", per_million(input), per_million(output))
     };
     let teams = match teams {
@@ -254,7 +265,7 @@ fn paid(
 
 /// How the shipped price changes with the upstream model, if it does.
 pub(super) fn moved(old: &str, new: &str, context: &Context) -> Vec<Fact> {
-    let unit = |upstream| CATALOG.price(upstream).map(|price| price.unit);
+    let unit = |upstream| CATALOG.price(upstream).map(|price| price.base().unit);
     let Some(after) = unit(new) else {
         let text = "the shipped table has none for it: set one with $";
         return vec![styled("Price", text, context.theme.bad)];

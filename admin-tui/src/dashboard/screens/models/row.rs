@@ -5,8 +5,8 @@ use serde_json::json;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::page::Place;
 use tollgate_common::model::{Fallback, Model};
-use tollgate_common::money::{Markup, NanoUsd};
-use tollgate_common::price::CATALOG;
+use tollgate_common::money::{Markup, PicoUsd};
+use tollgate_common::price::{CATALOG, PriceSource};
 
 use crate::dashboard::context::Context;
 use crate::dashboard::format;
@@ -14,16 +14,12 @@ use crate::dashboard::store::models::ModelRow;
 use crate::dashboard::widgets::columns::{Column, ONLY_WIDE, numbers, words};
 use crate::dashboard::widgets::list::{Cell, Row, cell};
 
-/// A unit price as dollars per million tokens: a nano-dollar per token is a thousandth of that.
-pub(super) fn per_million(unit: NanoUsd) -> String {
-    let thousandths = unit.0;
-    let whole = format::number(thousandths / 1_000);
-    let rest = thousandths.rem_euclid(1_000);
-    if rest % 10 == 0 {
-        format!("${whole}.{:02}", rest / 10)
-    } else {
-        format!("${whole}.{rest:03}")
-    }
+/// A price per token as dollars per million tokens.
+pub(super) fn per_million(price: PicoUsd) -> String {
+    let text = price.per_million();
+    let (whole, rest) = text.split_once('.').unwrap_or((&text, "00"));
+    let whole = whole.parse().unwrap_or_default();
+    format!("${}.{rest}", format::number(whole))
 }
 
 /// A markup in percent.
@@ -59,10 +55,10 @@ pub(super) enum Origin {
 
 impl Origin {
     pub(super) fn of(model: &Model) -> Self {
-        match (model.own_price, model.price()) {
-            (Some(_), _) => Self::Own,
-            (None, Some(_)) => Self::Shipped,
-            (None, None) => Self::Nobody,
+        match model.price().map(|price| price.source()) {
+            Some(PriceSource::Alias) => Self::Own,
+            Some(PriceSource::Catalogue | PriceSource::Imported) => Self::Shipped,
+            None => Self::Nobody,
         }
     }
 
@@ -123,8 +119,8 @@ impl Row for ModelRow {
 
     fn cells(&self, context: &Context) -> Vec<Cell> {
         let (model, theme) = (self.model(), &context.theme);
-        let unit = model.price().map(|price| price.unit);
-        let price = |of: fn(&tollgate_common::price::UnitPrices) -> NanoUsd| {
+        let unit = model.price().map(|price| price.base().unit);
+        let price = |of: fn(&tollgate_common::price::UnitPrices) -> PicoUsd| {
             let shown = unit.as_ref().map(|unit| per_million(of(unit)));
             Cell::from(shown.unwrap_or_else(|| "-".to_owned()))
         };
@@ -156,8 +152,8 @@ impl Row for ModelRow {
     fn json(&self) -> serde_json::Value {
         let model = self.model();
         let price = model.price();
-        let unit = price.as_ref().map(|price| price.unit);
-        let dollars = |nanos: NanoUsd| nanos.0 as f64 / 1_000.0;
+        let unit = price.map(|price| price.base().unit);
+        let dollars = |picos: PicoUsd| picos.0 as f64 / 1_000_000.0;
         json!({
             "alias": model.alias,
             "provider": model.provider,
@@ -166,7 +162,7 @@ impl Row for ModelRow {
             "output_price": unit.map(|unit| dollars(unit.output)),
             "cache_read_price": unit.map(|unit| dollars(unit.cache_read)),
             "cache_write_price": unit.map(|unit| dollars(unit.cache_write)),
-            "price_version": price.map(|price| price.version),
+            "price_version": price.map(|price| price.version()),
             "max_output_tokens": model.output_tokens_max(),
             "weight": model.weight,
             "fallbacks": model.fallbacks,

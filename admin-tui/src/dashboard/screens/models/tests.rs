@@ -6,8 +6,9 @@ use tollgate_common::command::{Command, ModelSettings};
 use tollgate_common::db::model::group::ListedGroup;
 use tollgate_common::db::model::list::{ListedModel, Ties};
 use tollgate_common::db::page::Place;
-use tollgate_common::model::{Fallback, Model, OwnPrice};
-use tollgate_common::money::{Markup, NanoUsd};
+use tollgate_common::model::{Fallback, Model, Resolved};
+use tollgate_common::money::{Markup, PicoUsd};
+use tollgate_common::price::RateCard;
 
 use crate::dashboard::change::{Change, Operation};
 use crate::dashboard::store::models::{Answer as Read, Desk, GroupRow, ModelRow, Query as Ask};
@@ -28,6 +29,7 @@ fn model(alias: &str, provider: &str, upstream: &str) -> ListedModel {
             own_output_tokens_max: None,
             weight: 1,
             fallbacks: Vec::new(),
+            resolved: Resolved::new(upstream, None, None),
         },
         groups: Vec::new(),
         updated_at: NOW.minus(Duration::from_hours(50)),
@@ -46,7 +48,9 @@ fn models() -> Vec<ListedModel> {
     let mut gpt = model("gpt-4o", "openai", "gpt-4o");
     gpt.groups = vec!["cheap".parse().unwrap(), "premium".parse().unwrap()];
     let mut house = model("house", "local", "house-1");
-    house.model.own_price = Some(OwnPrice::new(NanoUsd(200), NanoUsd(625)));
+    let card = RateCard::flat(PicoUsd(200_000), PicoUsd(625_000));
+    house.model.resolved = Resolved::new("house-1", Some(&card), None);
+    house.model.own_price = Some(card);
     let lost = model("lost", "nowhere", "some-model");
     vec![chat, gpt, house, lost]
 }
@@ -193,8 +197,12 @@ fn a_price_returns_to_the_shipped_table_and_back() {
     let mut stand = stand((80, 24));
     stand.press("j $ tab backspace backspace backspace backspace 3 ctrl-s y");
     let change = stand.changes.pop().unwrap();
-    let own = settings(&change).price.unwrap().unwrap();
-    assert_eq!((own.input, own.output), (NanoUsd(3_000), NanoUsd(10_000)));
+    let own = settings(&change).price.clone().unwrap().unwrap();
+    let own = own.standard();
+    assert_eq!(
+        (own.input, own.output),
+        (PicoUsd(3_000_000), PicoUsd(10_000_000))
+    );
     assert_eq!(change.expected, Some(models()[1].updated_at));
     assert_eq!(settings(change.undo.as_ref().unwrap()).price, Some(None));
     // What the shipped table does not know has no price to return to: the form says so.
@@ -208,8 +216,11 @@ fn a_price_returns_to_the_shipped_table_and_back() {
     stand.press("ctrl-s y");
     let change = stand.changes.pop().unwrap();
     assert_eq!(settings(&change).price, Some(None));
-    let own = settings(change.undo.as_ref().unwrap()).price.flatten();
-    assert_eq!(own.unwrap().output, NanoUsd(625));
+    let own = settings(change.undo.as_ref().unwrap())
+        .price
+        .clone()
+        .flatten();
+    assert_eq!(own.unwrap().standard().output, PicoUsd(625_000));
 }
 
 #[test]

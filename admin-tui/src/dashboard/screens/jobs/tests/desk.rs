@@ -1,5 +1,6 @@
 //! A dashboard over a table of jobs that a test makes up.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ratatui::buffer::Buffer;
@@ -11,8 +12,8 @@ use tollgate_common::db::job::list::{JobEntry, Totals};
 use tollgate_common::id::{CallId, KeyId};
 use tollgate_common::job::{BudgetMode, CallState, Job, JobState, Spend, Terms};
 use tollgate_common::live::LiveCall;
-use tollgate_common::money::{CreditRate, Credits, Markup, NanoUsd};
-use tollgate_common::price::{UnitPrices, Usage};
+use tollgate_common::money::{CreditRate, Credits, Markup, NanoUsd, PicoUsd};
+use tollgate_common::price::{Price, PriceSource, RateCard, ServiceTier, Usage};
 
 use super::super::row::CallLine;
 use super::super::*;
@@ -122,6 +123,8 @@ pub(super) fn call_line(number: i64) -> CallLine {
         ..Usage::default()
     };
     let usage = if is_good { usage } else { Usage::default() };
+    let card = RateCard::flat(PicoUsd(3_000_000), PicoUsd(15_000_000));
+    let price = Price::new(&card, PriceSource::Catalogue, "2026-06-30", None);
     let call = tollgate_common::db::call::CallRow {
         id: call_id(number),
         alias: text("chat-smart"),
@@ -136,7 +139,8 @@ pub(super) fn call_line(number: i64) -> CallLine {
         usage_estimated: false,
         provider_cost: NanoUsd(if is_good { 41_200_000 } else { 0 }),
         client_cost: NanoUsd(if is_good { 61_800_000 } else { 0 }),
-        price_version: Some(text("2026-06-30")),
+        price: Some(Arc::clone(price.base())),
+        service_tier: ServiceTier::Standard,
         finish_reason: is_good.then(|| text("stop")),
         error_kind: (number == 2).then(|| text("provider_timeout")),
         error: (number == 2).then(|| text("no answer \u{1b}[2Jwithin 6 s")),
@@ -169,7 +173,6 @@ pub(super) fn call_line(number: i64) -> CallLine {
                 cost: NanoUsd(180_000_000),
                 tokens: 12_400,
             },
-            prices: Some(UnitPrices::flat(NanoUsd(3_000), NanoUsd(15_000))),
         },
     }
 }
