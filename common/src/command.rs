@@ -12,7 +12,7 @@ use crate::limit::{LimitSettings, Limits};
 use crate::model::Fallback;
 use crate::money::{CreditRate, Credits, Markup};
 use crate::price::RateCard;
-use crate::provider::{BaseUrl, ProviderKind};
+use crate::provider::{BaseUrl, PassFields, ProviderKind};
 use crate::role::NotAllowed;
 use crate::standing::Standing;
 use crate::team::DisconnectPolicy;
@@ -223,6 +223,14 @@ pub enum Command {
         provider: ProviderRef,
         /** Where it is from now on. */
         base_url: BaseUrl,
+    },
+    /// Changes which fields of requests a provider of kind `openai` is sent beside those of the
+    /// table of fields.
+    SetPassFields {
+        /** Which. */
+        provider: ProviderRef,
+        /** All of them. */
+        pass_fields: PassFields,
     },
     /// Adds a secret to a provider beside those that it has.
     AddCredential {

@@ -5,6 +5,10 @@ use std::str::FromStr;
 
 use crate::id::{CredentialId, OrgId, ProviderName};
 
+pub use field::{Endpoint, FieldRule, PassFields};
+
+pub mod field;
+
 /// The dialect that a provider speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderKind {
@@ -218,6 +222,8 @@ pub struct Provider {
     pub kind: ProviderKind,
     /// Where it is.
     pub base_url: BaseUrl,
+    /// Fields that it is sent although the table of fields does not have them.
+    pub pass_fields: PassFields,
     /// Whether it may be used.
     pub enabled: bool,
     /// Its enabled keys, oldest first.

@@ -103,6 +103,8 @@ const fn needs(command: &Command) -> (Role, &'static str) {
         Command::AddProvider { .. } => (Role::Owner, "add providers"),
         // Whoever says where a provider is gets its secret.
         Command::SetProvider { .. } => (Role::Owner, "say where a provider is"),
+        // What is passed unpriced is paid for by the owner.
+        Command::SetPassFields { .. } => (Role::Owner, "say which fields a provider is sent"),
         Command::AddCredential { .. } | Command::RotateProvider { .. } => {
             (Role::Owner, "store secrets of providers")
         }

@@ -29,7 +29,7 @@ use crate::steps::authenticate::{Caller, authenticate};
 use crate::steps::look_up::{Found, look_up};
 use crate::steps::receive::{self, BodyLimits};
 use crate::steps::reserve::{OpenCall, Reserved, reserve};
-use crate::steps::underway::{Underway, payable};
+use crate::steps::underway::{Underway, accepting, payable};
 use crate::steps::{streamed, whole};
 
 /// Answers requests.
@@ -248,9 +248,11 @@ impl Gateway {
         let policy = &caller.snapshot.policy;
         let random = &*self.services.random;
         let found = policy.route(&caller.team, request.model.as_deref(), random);
-        let refusal = match found.and_then(|routes| payable(caller, routes)) {
+        let payable = found.and_then(|routes| payable(caller, routes));
+        let accepted = payable.map_err(ApiError::Route);
+        let refusal = match accepted.and_then(|routes| accepting(request, routes)) {
             Ok(routes) => return Ok(routes),
-            Err(refusal) => ApiError::Route(refusal),
+            Err(refusal) => refusal,
         };
         // Who asks for what is not there is counted too: each refusal may write a job.
         drop(admit(&*self.services.limits, caller, request.weight.total(), now).await?);

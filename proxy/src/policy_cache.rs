@@ -147,6 +147,7 @@ mod tests {
             name: name.parse().unwrap(),
             kind: ProviderKind::OpenAi,
             base_url: "https://provider.example/v1".parse().unwrap(),
+            pass_fields: tollgate_common::provider::PassFields::default(),
             enabled: true,
             credentials: credentials.collect(),
         }

@@ -17,6 +17,7 @@ mod call;
 mod credit;
 mod description;
 mod fallback;
+mod field;
 mod health;
 mod idempotency;
 mod job;

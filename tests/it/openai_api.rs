@@ -112,7 +112,7 @@ async fn a_call_may_name_its_job_or_the_kind_of_its_job() {
 }
 
 #[tokio::test]
-async fn every_field_travels_as_the_caller_wrote_it() {
+async fn every_known_field_travels_as_the_caller_wrote_it() {
     let world = world_with_plenty().await;
     let proxy = world.start().await;
     let plenty = proxy.client(PLENTY);
@@ -120,12 +120,12 @@ async fn every_field_travels_as_the_caller_wrote_it() {
         "temperature": 0.25, "top_p": 0.5, "frequency_penalty": -1.5, "presence_penalty": 2,
         "stop": ["END"], "n": 3, "seed": 12_345_678_901_234_567_890_u64,
         "logit_bias": { "50256": -100 }, "logprobs": true, "top_logprobs": 3, "user": "u-1",
-        "metadata": { "a": "b" }, "service_tier": "flex", "store": false,
+        "metadata": { "a": "b" }, "service_tier": "auto", "store": false,
         "parallel_tool_calls": false, "reasoning_effort": "low", "verbosity": "low",
         "prediction": { "type": "content", "content": "x" }, "modalities": ["text"],
         "response_format": { "type": "json_object" }, "tools": [weather_tool()],
         "tool_choice": { "type": "function", "function": { "name": "weather" } },
-        "extra_of_a_server": { "nested": [1, 2.50, { "deep": null }] },
+        "chat_template_kwargs": { "nested": [1, 2.50, { "deep": null }] },
     });
     let messages = json!([
         { "role": "developer", "content": "Be brief", "name": "boss" },

@@ -6,7 +6,7 @@ use tollgate_common::command::{Command, ProviderRef};
 use tollgate_common::db::page;
 use tollgate_common::db::provider::list::{self, ListedProvider, PROVIDERS, ProviderOrder};
 use tollgate_common::id::{OrgId, ProviderName};
-use tollgate_common::provider::{BaseUrl, Provider, ProviderKind};
+use tollgate_common::provider::{BaseUrl, PassFields, Provider, ProviderKind};
 
 use super::error::Failure;
 use super::output::{Column, Output, Row, joined, or_dash, words};
@@ -32,6 +32,9 @@ pub(crate) enum Verb {
         /// Where it is, if not where its kind usually is
         #[arg(long, value_name = "URL")]
         base_url: Option<String>,
+        /// Fields of requests that it is sent although Tollgate does not know them, as a,b
+        #[arg(long, value_name = "NAMES")]
+        pass_fields: Option<PassFields>,
         #[command(flatten)]
         key: KeySource,
     },
@@ -44,13 +47,17 @@ pub(crate) enum Verb {
         )]
         filter: Option<String>,
     },
-    /// Change where a provider is
+    /// Change where a provider is, or what it is sent
+    #[command(group(clap::ArgGroup::new("change").required(true).multiple(true)))]
     Set {
         #[command(flatten)]
         name: Name,
         /// Where it is from now on
-        #[arg(long, value_name = "URL")]
-        base_url: String,
+        #[arg(long, value_name = "URL", group = "change")]
+        base_url: Option<String>,
+        /// Fields of requests that it is sent although Tollgate does not know them, as a,b; or none
+        #[arg(long, value_name = "NAMES", group = "change")]
+        pass_fields: Option<PassFields>,
     },
     /// Replace all keys of a provider by a new one
     Rotate {
@@ -133,6 +140,7 @@ struct ProviderView {
     org: Option<OrgId>,
     kind: &'static str,
     base_url: String,
+    pass_fields: PassFields,
     enabled: bool,
     keys: Vec<String>,
 }
@@ -146,6 +154,7 @@ impl ProviderView {
             org: listed.provider.org_id,
             kind: listed.kind.word(),
             base_url: listed.base_url.to_string(),
+            pass_fields: listed.pass_fields,
             enabled: listed.enabled,
         }
     }
@@ -159,6 +168,7 @@ impl Row for ProviderView {
         words("BASE URL"),
         words("STATUS"),
         words("KEY"),
+        words("PASS FIELDS"),
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -170,6 +180,7 @@ impl Row for ProviderView {
             self.base_url.clone(),
             status.to_owned(),
             joined(&self.keys),
+            joined(self.pass_fields.names()),
         ]
     }
 }
@@ -204,18 +215,20 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
         Verb::RemoveKey { id } => {
             return credential::remove(session, output, credential_id(&id)?).await;
         }
-        Verb::Set { name, base_url } => {
+        Verb::Set {
+            name,
+            base_url,
+            pass_fields,
+        } => {
             let provider = ProviderRef::from(name);
-            let command = Command::SetProvider {
-                provider: provider.clone(),
-                base_url: read_base_url(&base_url)?,
-            };
-            (provider, command, "changed")
+            let base_url = base_url.as_deref().map(read_base_url).transpose()?;
+            return set(session, output, provider, base_url, pass_fields).await;
         }
         Verb::Add {
             name,
             kind,
             base_url,
+            pass_fields,
             key,
         } => {
             let provider = ProviderRef::from(name);
@@ -226,6 +239,11 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
                 base_url: read_base_url(&base_url)?,
                 credential: key.read(session)?,
             };
+            if let Some(fields) = pass_fields.filter(|fields| !fields.is_empty()) {
+                require_openai(kind)?;
+                session.execute(&command).await?;
+                return set(session, output, provider, None, Some(fields)).await;
+            }
             (provider, command, "added")
         }
         Verb::Rotate { name, key } => {
@@ -249,6 +267,39 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
 fn read_base_url(text: &str) -> Result<BaseUrl, Failure> {
     text.parse()
         .map_err(|why: String| Failure::Usage(format!("--base-url: {why}")))
+}
+
+fn require_openai(kind: ProviderKind) -> Result<(), Failure> {
+    if kind == ProviderKind::OpenAi {
+        return Ok(());
+    }
+    let why = "--pass-fields: only providers of kind openai are sent fields as callers wrote them";
+    Err(Failure::Usage(why.to_owned()))
+}
+
+/// Changes what is given of a provider's settings.
+async fn set(
+    session: &Session,
+    output: Output,
+    provider: ProviderRef,
+    base_url: Option<BaseUrl>,
+    pass_fields: Option<PassFields>,
+) -> Result<(), Failure> {
+    if let Some(pass_fields) = pass_fields {
+        let provider = provider.clone();
+        let command = Command::SetPassFields {
+            provider,
+            pass_fields,
+        };
+        session.execute(&command).await?;
+    }
+    if let Some(base_url) = base_url {
+        let provider = provider.clone();
+        let command = Command::SetProvider { provider, base_url };
+        session.execute(&command).await?;
+    }
+    let view = find(session, &provider).await?;
+    output.done(&view, &format!("Provider {} changed.", provider.name))
 }
 
 fn enable(

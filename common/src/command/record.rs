@@ -39,7 +39,7 @@ impl Command {
                 BalanceChange::Adjust(_) => "credits.adjust",
             },
             Self::AddProvider { .. } => "provider.add",
-            Self::SetProvider { .. } => "provider.set",
+            Self::SetProvider { .. } | Self::SetPassFields { .. } => "provider.set",
             Self::AddCredential { .. } => "provider.add_key",
             Self::EnableCredential { enabled: true, .. } => "provider.enable_key",
             Self::EnableCredential { enabled: false, .. } => "provider.disable_key",
@@ -75,6 +75,7 @@ impl Command {
             }
             Self::AddProvider { provider, .. }
             | Self::SetProvider { provider, .. }
+            | Self::SetPassFields { provider, .. }
             | Self::AddCredential { provider, .. }
             | Self::RotateProvider { provider, .. }
             | Self::EnableProvider { provider, .. }
@@ -147,6 +148,9 @@ impl Command {
                 "kind": kind.word(), "base_url": base_url.as_str(), "key": credential.hint
             }),
             Self::SetProvider { base_url, .. } => json!({ "base_url": base_url.as_str() }),
+            Self::SetPassFields { pass_fields, .. } => {
+                json!({ "pass_fields": pass_fields.to_string() })
+            }
             Self::AddCredential { credential, .. } => {
                 json!({ "credential": credential.id, "key": credential.hint })
             }

@@ -157,6 +157,7 @@ async fn apply(
         }
         Command::AddProvider { .. }
         | Command::SetProvider { .. }
+        | Command::SetPassFields { .. }
         | Command::AddCredential { .. }
         | Command::EnableCredential { .. }
         | Command::RemoveCredential { .. }

@@ -57,6 +57,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "prices",
         include_str!("../../../migrations/20260101000010_prices.sql"),
     ),
+    (
+        20_260_101_000_011,
+        "pass_fields",
+        include_str!("../../../migrations/20260101000011_pass_fields.sql"),
+    ),
 ];
 
 /// How the schema of a database compares with what this binary knows.

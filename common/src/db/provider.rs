@@ -9,7 +9,7 @@ use super::rows::Columns;
 use crate::clock::Timestamp;
 use crate::command::{Command, CommandError, NewCredential, ProviderRef};
 use crate::id::{CredentialId, OrgId};
-use crate::provider::{BaseUrl, Provider, ProviderKind, SealedCredential};
+use crate::provider::{BaseUrl, PassFields, Provider, ProviderKind, SealedCredential};
 
 pub mod list;
 
@@ -31,6 +31,10 @@ pub(crate) async fn apply(
         Command::SetProvider { provider, base_url } => {
             set_base_url(connection, provider, base_url, now).await
         }
+        Command::SetPassFields {
+            provider,
+            pass_fields,
+        } => set_pass_fields(connection, provider, pass_fields, now).await,
         Command::AddCredential {
             provider,
             credential,
@@ -160,6 +164,44 @@ async fn set_base_url(
         .execute(connection)
         .await?;
     found(result.rows_affected(), provider)
+}
+
+const FIND_KIND: &str = "SELECT kind FROM providers WHERE org_id = $1 AND name = $2";
+
+const SET_PASS_FIELDS: &str =
+    "UPDATE providers SET pass_fields = $3, updated_at = $4 WHERE org_id = $1 AND name = $2";
+
+async fn set_pass_fields(
+    connection: &mut AnyConnection,
+    provider: &ProviderRef,
+    pass_fields: &PassFields,
+    now: Timestamp,
+) -> Result<(), CommandError> {
+    let row = sqlx::query(FIND_KIND)
+        .bind(org_column(provider))
+        .bind(provider.name.to_string())
+        .fetch_optional(&mut *connection)
+        .await?;
+    let Some(row) = row else {
+        return Err(CommandError::not_found("provider", &provider.name));
+    };
+    let kind: ProviderKind = Columns::of(&row).parse()?;
+    if kind != ProviderKind::OpenAi && !pass_fields.is_empty() {
+        return Err(CommandError::Refused(format!(
+            "provider '{}' is of kind {}: only providers of kind openai are sent fields as callers \
+             wrote them",
+            provider.name,
+            kind.word()
+        )));
+    }
+    sqlx::query(SET_PASS_FIELDS)
+        .bind(org_column(provider))
+        .bind(provider.name.to_string())
+        .bind(pass_fields.to_string())
+        .bind(now.as_micros())
+        .execute(connection)
+        .await?;
+    Ok(())
 }
 
 const ENABLE_CREDENTIAL: &str = "UPDATE provider_credentials SET enabled = $2 WHERE id = $1";
@@ -300,7 +342,7 @@ fn found(rows_affected: u64, provider: &ProviderRef) -> Result<(), CommandError>
 }
 
 const LIST_PROVIDERS: &str = "
-    SELECT org_id, name, kind, base_url, enabled
+    SELECT org_id, name, kind, base_url, pass_fields, enabled
     FROM providers
     ORDER BY org_id, name";
 
@@ -372,6 +414,7 @@ pub async fn list(pool: &AnyPool) -> Result<Vec<Provider>, StoreError> {
                 name: reference.name,
                 kind: columns.parse()?,
                 base_url: columns.parse()?,
+                pass_fields: columns.parse()?,
                 enabled: columns.flag()?,
             })
         })

@@ -178,6 +178,10 @@ fn of_owners() -> Vec<Command> {
             provider: provider(),
             base_url: base_url(),
         },
+        Command::SetPassFields {
+            provider: provider(),
+            pass_fields: "x".parse().unwrap(),
+        },
         Command::AddCredential {
             provider: provider(),
             credential: credential(),

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 use serde_json::json;
+use tollgate_common::provider::{Endpoint, FieldRule};
 
 use self::object::{Item, Object, text_of};
 use super::{Conversation, Effort, Format, Thinking, Tool, ToolChoice};
@@ -208,9 +209,13 @@ fn refuse_what_has_another_name(rest: &mut Object<'_>) -> Result<(), Untranslata
     Ok(())
 }
 
-/// Takes out what concerns OpenAI's dashboards or asks for what every provider does anyway.
+/// Takes out what changes no answer, and what asks for what every provider does anyway.
 fn leave_out_what_changes_nothing(rest: &mut Object<'_>) -> Result<(), Untranslatable> {
-    rest.take("metadata");
+    for (name, rule) in Endpoint::Completions.all() {
+        if rule == FieldRule::Hint {
+            rest.take(name);
+        }
+    }
     for (name, harmless, remedy) in [
         ("store", json!(false), "leave it out or say false"),
         ("logprobs", json!(false), "leave it out or say false"),

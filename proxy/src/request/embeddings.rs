@@ -1,13 +1,14 @@
 //! OpenAI's embeddings as callers ask for them.
 
 use tollgate_common::ledger::PromptWeight;
-use tollgate_common::price::{FeeCounts, OutputKinds, RequestedTier};
+use tollgate_common::provider::Endpoint;
 
-use super::{BYTES_PER_TOKEN, CallRequest, MODEL_LENGTH_MAX, Prompt};
+use super::demand::Ask;
+use super::{CallRequest, MODEL_LENGTH_MAX, Prompt, parameter};
 use crate::error::ApiError;
 use crate::fields::Fields;
 
-/// Parses a body of `POST /v1/embeddings`. Every field but the model travels as it is.
+/// Parses a body of `POST /v1/embeddings`. Fields travel by the table of fields.
 pub(crate) fn parse(body: &[u8]) -> Result<CallRequest<'_>, ApiError> {
     let mut fields = Fields::of_body(body)?;
     let model = fields.optional_text("model", MODEL_LENGTH_MAX);
@@ -16,9 +17,9 @@ pub(crate) fn parse(body: &[u8]) -> Result<CallRequest<'_>, ApiError> {
         Some(Some(b'"' | b'[')) => {}
         Some(_) => fields.problem("input", "must be a string or a list", "string_type"),
     }
-    let parameters: Vec<_> = fields.all().filter(|(name, _)| name != "model").collect();
+    let mut ask = Ask::default();
+    let parameters = parameter::by_table(&mut fields, Endpoint::Embeddings, &mut ask);
     fields.finish()?;
-    let bytes: usize = parameters.iter().map(|(_, raw)| raw.get().len()).sum();
     Ok(CallRequest {
         model,
         prompt: Prompt::Embeddings(parameters),
@@ -28,9 +29,10 @@ pub(crate) fn parse(body: &[u8]) -> Result<CallRequest<'_>, ApiError> {
         include_usage: false,
         purpose: None,
         call_metadata: None,
-        weight: PromptWeight::of_text(i64::try_from(bytes / BYTES_PER_TOKEN).unwrap_or(i64::MAX)),
-        service_tier: RequestedTier::Standard,
-        fees_max: FeeCounts::NONE,
-        output_kinds: OutputKinds::default(),
+        weight: PromptWeight::of_text(ask.content.typical_tokens()),
+        service_tier: ask.tier,
+        fees_max: ask.fees_max,
+        output_kinds: ask.output_kinds,
+        ask,
     })
 }

@@ -3,12 +3,15 @@
 //! Everything that is said must reach the model. What cannot is refused by its name, in nested
 //! objects too; only what has no effect on the answer is left out.
 
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use tollgate_common::ledger::PromptWeight;
-use tollgate_common::price::{FeeCounts, OutputKinds, RequestedTier};
 
-use self::block::{Place, Weight};
+use self::block::Place;
 use self::object::Object;
-use super::{CallRequest, MESSAGE_OVERHEAD_TOKENS, MESSAGES_MAX, MODEL_LENGTH_MAX, Prompt};
+use super::demand::Ask;
+use super::message::check_cache_control;
+use super::{CallRequest, MESSAGES_MAX, MODEL_LENGTH_MAX, Prompt};
 use crate::chat::Json;
 use crate::conversation::{Conversation, Part, Speaker, Turn};
 use crate::error::ApiError;
@@ -49,10 +52,11 @@ pub(crate) fn parse(body: &[u8]) -> Result<CallRequest<'_>, ApiError> {
     let max_tokens = object.required_integer("max_tokens", 1);
     let stream = object.fields.optional_flag("stream").unwrap_or(false);
     option::check_service_tier(&mut object);
-    let mut weight = Weight::default();
+    let mut ask = Ask::default();
+    count_options(&object, &mut ask);
     let mut conversation = Conversation {
-        system: block::content(&mut object, "system", Place::System, &mut weight),
-        turns: turns(&mut object, &mut weight),
+        system: block::content(&mut object, "system", Place::System, &mut ask),
+        turns: turns(&mut object, &mut ask),
         max_tokens,
         ..Conversation::default()
     };
@@ -60,8 +64,6 @@ pub(crate) fn parse(body: &[u8]) -> Result<CallRequest<'_>, ApiError> {
         remember_all(&mut conversation.turns, &control);
     }
     read_options(&mut object, &mut conversation);
-    let messages = conversation.turns.len();
-    let input_tokens = weight.tokens_of(object.bytes(), messages * MESSAGE_OVERHEAD_TOKENS);
     object.fields.finish()?;
     Ok(CallRequest {
         model,
@@ -72,14 +74,42 @@ pub(crate) fn parse(body: &[u8]) -> Result<CallRequest<'_>, ApiError> {
         include_usage: true,
         purpose: None,
         call_metadata: None,
-        weight: PromptWeight::of_text(input_tokens),
-        service_tier: RequestedTier::Standard,
-        fees_max: FeeCounts::NONE,
-        output_kinds: OutputKinds::default(),
+        weight: PromptWeight::of_text(ask.content.typical_tokens()),
+        service_tier: ask.tier,
+        fees_max: ask.fees_max,
+        output_kinds: ask.output_kinds,
+        ask,
     })
 }
 
-fn turns<'a>(object: &mut Object<'a>, weight: &mut Weight) -> Vec<Turn<'a>> {
+/// Counts what is not said in messages: tools, schemas and the rest.
+fn count_options(object: &Object<'_>, ask: &mut Ask) {
+    for (name, raw) in object.fields.all() {
+        match name.as_ref() {
+            "messages" | "system" | "model" => {}
+            "cache_control" => check_cache_control(raw, "cache_control", ask),
+            "tools" => {
+                let tools = serde_json::from_str::<Vec<ToolMark<'_>>>(raw.get());
+                let tools = tools.unwrap_or_default();
+                ask.content.add_tools(tools.len());
+                ask.content.add_schema(raw.get());
+                for mark in tools.iter().filter_map(|tool| tool.cache_control) {
+                    check_cache_control(mark, "tools.cache_control", ask);
+                }
+            }
+            "output_config" | "output_format" => ask.content.add_schema(raw.get()),
+            _ => ask.content.add_text(raw.get()),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct ToolMark<'a> {
+    #[serde(borrow)]
+    cache_control: Option<&'a RawValue>,
+}
+
+fn turns<'a>(object: &mut Object<'a>, ask: &mut Ask) -> Vec<Turn<'a>> {
     object.require("messages");
     let Some(messages) = object.list("messages") else {
         return Vec::new();
@@ -93,11 +123,12 @@ fn turns<'a>(object: &mut Object<'a>, weight: &mut Weight) -> Vec<Turn<'a>> {
         object.fields.problem("messages", message, "too_long");
         return Vec::new();
     }
-    object.each("messages", messages, |message| turn(message, weight))
+    object.each("messages", messages, |message| turn(message, ask))
 }
 
-fn turn<'a>(object: &mut Object<'a>, weight: &mut Weight) -> Option<Turn<'a>> {
+fn turn<'a>(object: &mut Object<'a>, ask: &mut Ask) -> Option<Turn<'a>> {
     object.only(&["role", "content"]);
+    ask.content.add_message();
     let role = object.text("role");
     let speaker = match role.as_deref() {
         Some("user") => Speaker::User,
@@ -114,7 +145,7 @@ fn turn<'a>(object: &mut Object<'a>, weight: &mut Weight) -> Option<Turn<'a>> {
         Speaker::User => Place::User,
         Speaker::Assistant => Place::Assistant,
     };
-    let parts = block::content(object, "content", place, weight);
+    let parts = block::content(object, "content", place, ask);
     Some(Turn { speaker, parts })
 }
 

@@ -170,7 +170,11 @@ mod tests {
         assert_eq!(covered(Wish::Off, Some(60), steady), None);
         assert_eq!(covered(Wish::Unsaid, Some(60), ""), None);
         assert_eq!(
-            covered(Wish::Unsaid, Some(60), r#","temperature":0,"tools":[{}]"#),
+            covered(
+                Wish::Unsaid,
+                Some(60),
+                r#","temperature":0,"tools":[{"type":"function"}]"#
+            ),
             None
         );
         assert_eq!(

@@ -25,6 +25,7 @@ use crate::figures::CallFigures;
 use crate::operation::Operation;
 use crate::provider::{self, Encoded, Order, failure};
 use crate::reply::Reply;
+use crate::request::content::ModelFacts;
 use crate::request::{CallRequest, Prompt};
 use crate::services::Services;
 
@@ -88,18 +89,15 @@ impl<'c> Underway<'c> {
         }
     }
 
-    /// The dearest prices that any model may serve the request by. `None` if none has a price, or
-    /// one has none for the service tier that is asked.
+    /// The dearest prices that any model may serve the request by; `None` if none has a price.
     fn dearest_unit(&self) -> Option<UnitPrices> {
-        let prompt_tokens_max = self.request.weight.total();
-        let tier = self.request.service_tier;
-        let priced = self
-            .candidates
-            .iter()
-            .filter_map(|route| route.model.price());
-        let units = priced.map(|price| price.reachable(prompt_tokens_max, tier));
-        let units: Vec<UnitPrices> = units.collect::<Option<_>>()?;
-        units.into_iter().reduce(UnitPrices::max_per_bucket)
+        let units = self.candidates.iter().filter_map(|route| {
+            let prompt_tokens_max = self.weight_for(route).total();
+            // A model without the tier that is asked refuses the request by that field's name.
+            let price = route.model.price()?;
+            price.reachable(prompt_tokens_max, self.request.service_tier)
+        });
+        units.reduce(UnitPrices::max_per_bucket)
     }
 
     /// The service tier of an answer that does not tell its own.
@@ -118,14 +116,46 @@ impl<'c> Underway<'c> {
             .map(|route| route.model.output_tokens_max().unwrap_or(default))
             .max();
         let one = self.request.max_tokens.or(longest).unwrap_or(default);
-        one.saturating_mul(self.request.choices)
+        let billed = one.saturating_add(self.request.ask.extra_output_tokens);
+        billed.saturating_mul(self.request.choices)
+    }
+
+    /// The most that the prompt can weigh for one of the models that may serve.
+    fn weight_for(&self, route: &Route<'_>) -> PromptWeight {
+        self.request.ask.content.weight(ModelFacts {
+            kind: route.provider.kind,
+            upstream_model: &route.model.upstream_model,
+            context_tokens_max: route.model.context_tokens_max(),
+        })
+    }
+
+    /// The most that the prompt can weigh, of each kind of tokens, for any model that may serve.
+    pub(crate) fn prompt_weight_max(&self) -> PromptWeight {
+        let weights = self.candidates.iter().map(|route| self.weight_for(route));
+        weights.fold(PromptWeight::default(), |most, weight| PromptWeight {
+            text: most.text.max(weight.text),
+            image: most.image.max(weight.image),
+            audio: most.audio.max(weight.audio),
+            cache_write_1h: most.cache_write_1h || weight.cache_write_1h,
+        })
+    }
+
+    /// Kinds of output beside text that any of the models may give.
+    fn output_kinds(&self) -> OutputKinds {
+        let mut models = self.candidates.iter().map(|route| &route.model.upstream_model);
+        let asked = self.request.output_kinds;
+        OutputKinds {
+            // Some models answer in images without being asked to.
+            image: asked.image || models.any(|name| name.contains("-image")),
+            ..asked
+        }
     }
 
     fn worst_case(&self) -> CallEstimate {
         CallEstimate {
-            prompt: self.request.weight,
+            prompt: self.prompt_weight_max(),
             output_tokens_max: self.output_tokens_max(),
-            output_kinds: self.request.output_kinds,
+            output_kinds: self.output_kinds(),
             fees_max: self.request.fees_max,
             unit: self.dearest_unit(),
         }
@@ -185,7 +215,8 @@ impl<'c> Underway<'c> {
     fn output_tokens_of(&self, model: &Model, call: &OpenCall) -> Option<i64> {
         let paid_for = call
             .output_tokens_max()
-            .map(|total| (total / self.request.choices).max(1));
+            .map(|total| total / self.request.choices - self.request.ask.extra_output_tokens)
+            .map(|limit| limit.max(1));
         let asked = paid_for.or(self.request.max_tokens)?;
         let is_meant = self.request.max_tokens.is_some() && model.alias == *self.alias;
         let own = model.output_tokens_max().filter(|_| !is_meant);
@@ -284,6 +315,30 @@ pub(crate) fn payable<'p>(
         return Err(RouteRefusal::NoCredentials { provider });
     }
     Ok(routes)
+}
+
+/// Leaves the models whose providers may be sent every field of a request at a price that is known.
+pub(crate) fn accepting<'p>(
+    request: &CallRequest<'_>,
+    mut routes: Routes<'p>,
+) -> Result<Routes<'p>, ApiError> {
+    let mut refusal = None;
+    routes.candidates.retain(|route| {
+        let checked = request.check_demands(route);
+        match checked {
+            Ok(()) => true,
+            Err(why) => {
+                refusal.get_or_insert(why);
+                false
+            }
+        }
+    });
+    match refusal {
+        Some(why) if routes.candidates.is_empty() => {
+            Err(ApiError::Upstream(UpstreamFailure::Untranslatable(why)))
+        }
+        _ => Ok(routes),
+    }
 }
 
 /// Notes in the result who served, and which tries failed before.

@@ -94,6 +94,7 @@ async fn present(
             model(connection, alias).await
         }
         Command::SetProvider { provider, .. }
+        | Command::SetPassFields { provider, .. }
         | Command::EnableProvider { provider, .. }
         | Command::RemoveProvider { provider } => {
             let row = sqlx::query(PROVIDER_SETTINGS)
@@ -250,7 +251,7 @@ fn model_settings(columns: &mut Columns<'_>) -> Result<ModelSettings, StoreError
 }
 
 const PROVIDER_SETTINGS: &str =
-    "SELECT base_url, enabled FROM providers WHERE org_id = $1 AND name = $2";
+    "SELECT base_url, enabled, pass_fields FROM providers WHERE org_id = $1 AND name = $2";
 
 const CREDENTIAL_ENABLED: &str = "SELECT enabled FROM provider_credentials WHERE id = $1";
 
@@ -261,7 +262,12 @@ fn provider_command(
 ) -> Result<Command, StoreError> {
     let (provider, base_url) = (provider.clone(), columns.parse()?);
     let enabled = columns.flag()?;
+    let pass_fields = columns.parse()?;
     Ok(match command {
+        Command::SetPassFields { .. } => Command::SetPassFields {
+            provider,
+            pass_fields,
+        },
         Command::EnableProvider { .. } => Command::EnableProvider { provider, enabled },
         _ => Command::SetProvider { provider, base_url },
     })

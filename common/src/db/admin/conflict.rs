@@ -61,6 +61,7 @@ async fn changed_at(
             (MODEL_CHANGED, alias.to_string(), None)
         }
         Command::SetProvider { provider, .. }
+        | Command::SetPassFields { provider, .. }
         | Command::AddCredential { provider, .. }
         | Command::RotateProvider { provider, .. }
         | Command::EnableProvider { provider, .. }

@@ -12,7 +12,7 @@ use crate::db::page::{self, Listed, Listing, Order, Part, Place, Request};
 use crate::db::rows::{Columns, select_in, select_pairs};
 use crate::filter::{Bind, Choice, Kind, Vocabulary, Word};
 use crate::id::{CredentialId, ModelAlias, ProviderName};
-use crate::provider::{BaseUrl, ProviderKind};
+use crate::provider::{BaseUrl, PassFields, ProviderKind};
 
 /// A provider as lists show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct ListedProvider {
     pub kind: ProviderKind,
     /// Where it is.
     pub base_url: BaseUrl,
+    /// Fields that it is sent although the table of fields does not have them.
+    pub pass_fields: PassFields,
     /// Whether it may be used.
     pub enabled: bool,
     /// When it was added.
@@ -147,9 +149,10 @@ impl ProviderOrder {
 }
 
 const LISTING: Listing = Listing {
-    rows: "SELECT org_id, name, kind, base_url, enabled, created_at, updated_at FROM providers",
+    rows: "SELECT org_id, name, kind, base_url, pass_fields, enabled, created_at, updated_at \
+           FROM providers",
     condition: "TRUE",
-    shown: "org_id, name, kind, base_url, enabled, created_at, updated_at",
+    shown: "org_id, name, kind, base_url, pass_fields, enabled, created_at, updated_at",
 };
 
 /// Reads a part of the list of providers.
@@ -172,7 +175,7 @@ pub async fn page(
 }
 
 const FIND_PROVIDER: &str = "
-    SELECT org_id, name, kind, base_url, enabled, created_at, updated_at
+    SELECT org_id, name, kind, base_url, pass_fields, enabled, created_at, updated_at
     FROM providers
     WHERE org_id = $1 AND name = $2";
 
@@ -204,6 +207,7 @@ fn read_listed(columns: &mut Columns<'_>) -> Result<ListedProvider, StoreError> 
         },
         kind: columns.parse()?,
         base_url: columns.parse()?,
+        pass_fields: columns.parse()?,
         enabled: columns.flag()?,
         created_at: columns.time()?,
         updated_at: columns.time()?,

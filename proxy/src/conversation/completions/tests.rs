@@ -335,16 +335,12 @@ fn what_cannot_be_understood_in_messages_is_refused_by_its_path() {
             "messages[0].name",
         ),
         (
-            user(json!({"type": "video"})),
+            user(json!({"type": "video_url", "video_url": {"url": "https://x.example/v"}})),
             "messages[0].content[0].type",
         ),
         (
             user(json!({"type": "text", "text": "a", "colour": "red"})),
             "messages[0].content[0].colour",
-        ),
-        (
-            user(json!({"type": "image_url", "image_url": {"url": "ftp://x"}})),
-            "messages[0].content[0].image_url",
         ),
         (
             user(json!({"type": "image_url", "image_url": {"url": "data:image/png,AA"}})),
@@ -359,7 +355,7 @@ fn what_cannot_be_understood_in_messages_is_refused_by_its_path() {
             "messages[0].content[0].file.file_data",
         ),
         (
-            json!({"role": "system", "content": [{"type": "file"}]}),
+            json!({"role": "system", "content": [{"type": "file", "file": {}}]}),
             "messages[0].content[0].type",
         ),
         (

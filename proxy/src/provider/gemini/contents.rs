@@ -161,7 +161,9 @@ impl<'c> Contents<'c> {
         place: Place,
     ) -> Result<(), Untranslatable> {
         if let Some(source) = media::source_of(part) {
-            return media::write(json, source).map_err(|message| place.refusal(message));
+            let is_image = matches!(part, Part::Image { .. });
+            let written = media::write(json, source, is_image);
+            return written.map_err(|message| place.refusal(message));
         }
         match part {
             Part::Text { text, .. } => json.name("text").text(text),

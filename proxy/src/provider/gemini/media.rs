@@ -43,9 +43,19 @@ pub(super) const fn source_of<'p, 'a>(part: &'p Part<'a>) -> Option<&'p Source<'
     }
 }
 
-/// Writes the one field of a part that says where its bytes are, or says why it cannot.
-pub(super) fn write(json: &mut Writer, source: &Source<'_>) -> Result<(), &'static str> {
+const NO_IMAGE: &str =
+    "must be an image, as image/png; send other files as a document or as input_audio";
+
+/// Writes the one field of a part that says where its bytes are, or says why it cannot. What is
+/// given as an image must be one: other files are counted otherwise.
+pub(super) fn write(
+    json: &mut Writer,
+    source: &Source<'_>,
+    is_image: bool,
+) -> Result<(), &'static str> {
+    let fits = |media_type: &str| !is_image || names_image(media_type);
     match source {
+        Source::Base64 { media_type, .. } if !fits(media_type) => return Err(NO_IMAGE),
         Source::Base64 { media_type, data } => {
             write_bytes(json, media_type, data);
         }
@@ -56,6 +66,9 @@ pub(super) fn write(json: &mut Writer, source: &Source<'_>) -> Result<(), &'stat
                      .png or .pdf), which this model's provider needs; send the bytes",
                 );
             };
+            if !fits(media_type) {
+                return Err(NO_IMAGE);
+            }
             json.name("fileData").object(|json| {
                 json.name("mimeType").text(media_type);
                 json.name("fileUri").text(url);
@@ -63,6 +76,12 @@ pub(super) fn write(json: &mut Writer, source: &Source<'_>) -> Result<(), &'stat
         }
     }
     Ok(())
+}
+
+/// Whether a media type is one of images.
+fn names_image(media_type: &str) -> bool {
+    let start = media_type.get(.."image/".len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case("image/"))
 }
 
 /// Writes a field with the bytes themselves.

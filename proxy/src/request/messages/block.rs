@@ -4,43 +4,15 @@ use std::borrow::Cow;
 
 use serde_json::json;
 
-use super::super::{BYTES_PER_TOKEN, MEDIA_TOKENS};
+use super::super::demand::Ask;
+use super::super::message::check_cache_control;
 use super::object::Object;
 use crate::conversation::{Part, Source};
 
-/// The most that a document is taken for, in tokens: a hundred pages. The bytes of a longer one say
-/// little, and of one behind a URL nothing.
-const DOCUMENT_TOKENS_MAX: usize = 200_000;
+/// The most that a document is taken for by limits of tokens per minute: a hundred pages.
+const TYPICAL_DOCUMENT_TOKENS_MAX: usize = 200_000;
 
 const IMAGE_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
-
-/// What is not counted by its bytes.
-#[derive(Debug, Default)]
-pub(super) struct Weight {
-    /// Bytes of the request that are counted otherwise.
-    bytes: usize,
-    /// The tokens that they are taken for.
-    tokens: usize,
-}
-
-impl Weight {
-    /// The tokens of a request of so many bytes, `overhead` among them: rather too many than too
-    /// few.
-    pub(super) fn tokens_of(&self, bytes: usize, overhead: usize) -> i64 {
-        let text = bytes.saturating_sub(self.bytes) / BYTES_PER_TOKEN;
-        i64::try_from(text + self.tokens + overhead).unwrap_or(i64::MAX)
-    }
-
-    fn add(&mut self, source: &Source<'_>, tokens_of: impl FnOnce(usize) -> usize) {
-        self.tokens += match source {
-            Source::Base64 { data, .. } => {
-                self.bytes += data.len();
-                tokens_of(data.len())
-            }
-            Source::Url(_) => tokens_of(usize::MAX),
-        };
-    }
-}
 
 /// Where a block stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,12 +40,13 @@ pub(super) fn content<'a>(
     object: &mut Object<'a>,
     name: &str,
     place: Place,
-    weight: &mut Weight,
+    ask: &mut Ask,
 ) -> Vec<Part<'a>> {
     let Some(raw) = object.fields.raw(name) else {
         return Vec::new();
     };
     if raw.get().starts_with('"') {
+        ask.content.add_text(raw.get());
         let text = object.optional_text(name);
         return text.map(Part::text).into_iter().collect();
     }
@@ -83,21 +56,22 @@ pub(super) fn content<'a>(
         return Vec::new();
     }
     let list = object.list(name).unwrap_or_default();
-    object.each(name, list, |block| part(block, place, weight))
+    object.each(name, list, |block| part(block, place, ask))
 }
 
-fn part<'a>(block: &mut Object<'a>, place: Place, weight: &mut Weight) -> Option<Part<'a>> {
+fn part<'a>(block: &mut Object<'a>, place: Place, ask: &mut Ask) -> Option<Part<'a>> {
     let kind = block.text("type")?;
     if !place.kinds().contains(&&*kind) {
         let message = format!("must be one of: {}", place.kinds().join(", "));
         block.fields.problem("type", message, "enum");
         return None;
     }
+    count_text(block, &kind, ask);
     match kind.as_ref() {
-        "image" => image(block, weight),
-        "document" => document(block, weight),
+        "image" => image(block, ask),
+        "document" => document(block, ask),
         "tool_use" => tool_use(block),
-        "tool_result" => tool_result(block, weight),
+        "tool_result" => tool_result(block, ask),
         "thinking" => thinking(block),
         "redacted_thinking" => {
             block.only(&["type", "data"]);
@@ -105,6 +79,20 @@ fn part<'a>(block: &mut Object<'a>, place: Place, weight: &mut Weight) -> Option
             Some(Part::RedactedThinking { data })
         }
         _ => text(block),
+    }
+}
+
+/// Counts what a block says in text, whatever the names of its fields.
+fn count_text(block: &Object<'_>, kind: &str, ask: &mut Ask) {
+    for (name, raw) in block.fields.all() {
+        match (kind, name.as_ref()) {
+            // These are counted where they are read.
+            (_, "type") | ("image" | "document", "source") | ("tool_result", "content") => {}
+            (_, "cache_control") => check_cache_control(raw, "cache_control", ask),
+            // Providers may write requests for tools anew, as they do with tools.
+            ("tool_use", _) => ask.content.add_schema(raw.get()),
+            _ => ask.content.add_text(raw.get()),
+        }
     }
 }
 
@@ -119,7 +107,7 @@ fn text<'a>(block: &mut Object<'a>) -> Option<Part<'a>> {
     })
 }
 
-fn image<'a>(block: &mut Object<'a>, weight: &mut Weight) -> Option<Part<'a>> {
+fn image<'a>(block: &mut Object<'a>, ask: &mut Ask) -> Option<Part<'a>> {
     block.only(&["type", "source", "cache_control"]);
     let cache_control = block.cache_control();
     let source = block.required_member("source", |source| {
@@ -130,7 +118,7 @@ fn image<'a>(block: &mut Object<'a>, weight: &mut Weight) -> Option<Part<'a>> {
             _ => refuse_source(source, "must be base64 or url"),
         }
     })?;
-    weight.add(&source, |_| MEDIA_TOKENS);
+    ask.content.add_image(false);
     Some(Part::Image {
         source,
         cache_control,
@@ -143,7 +131,7 @@ enum Document<'a> {
     Text(Cow<'a, str>),
 }
 
-fn document<'a>(block: &mut Object<'a>, weight: &mut Weight) -> Option<Part<'a>> {
+fn document<'a>(block: &mut Object<'a>, ask: &mut Ask) -> Option<Part<'a>> {
     block.only(&[
         "type",
         "source",
@@ -160,9 +148,13 @@ fn document<'a>(block: &mut Object<'a>, weight: &mut Weight) -> Option<Part<'a>>
     let document = block.required_member("source", document_source)?;
     match document {
         Document::File(source) => {
-            weight.add(&source, |bytes| {
-                DOCUMENT_TOKENS_MAX.min(bytes / BYTES_PER_TOKEN)
-            });
+            let bytes = match &source {
+                Source::Base64 { data, .. } => data.len(),
+                Source::Url(_) => usize::MAX,
+            };
+            let typical = TYPICAL_DOCUMENT_TOKENS_MAX.min(bytes / 2);
+            ask.content
+                .add_document(i64::try_from(typical).unwrap_or(i64::MAX));
             Some(Part::Document {
                 source,
                 name,
@@ -170,13 +162,16 @@ fn document<'a>(block: &mut Object<'a>, weight: &mut Weight) -> Option<Part<'a>>
             })
         }
         // Every provider takes a document that is text as text, with its title above it.
-        Document::Text(text) => Some(Part::Text {
-            text: match name {
-                Some(name) => format!("{name}\n\n{text}").into(),
-                None => text,
-            },
-            cache_control,
-        }),
+        Document::Text(text) => {
+            ask.content.add_text(&text);
+            Some(Part::Text {
+                text: match name {
+                    Some(name) => format!("{name}\n\n{text}").into(),
+                    None => text,
+                },
+                cache_control,
+            })
+        }
     }
 }
 
@@ -245,7 +240,7 @@ fn tool_use<'a>(block: &mut Object<'a>) -> Option<Part<'a>> {
     })
 }
 
-fn tool_result<'a>(block: &mut Object<'a>, weight: &mut Weight) -> Option<Part<'a>> {
+fn tool_result<'a>(block: &mut Object<'a>, ask: &mut Ask) -> Option<Part<'a>> {
     block.only(&[
         "type",
         "tool_use_id",
@@ -255,7 +250,7 @@ fn tool_result<'a>(block: &mut Object<'a>, weight: &mut Weight) -> Option<Part<'
     ]);
     let cache_control = block.cache_control();
     let is_error = block.fields.optional_flag("is_error").unwrap_or(false);
-    let content = content(block, "content", Place::ToolResult, weight);
+    let content = content(block, "content", Place::ToolResult, ask);
     Some(Part::ToolResult {
         id: block.name("tool_use_id")?,
         content,

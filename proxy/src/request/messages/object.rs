@@ -212,9 +212,4 @@ impl<'a> Object<'a> {
         })?;
         Some(self.fields.raw("cache_control")?.get().into())
     }
-
-    /// How long the values of all fields are, as JSON.
-    pub(super) fn bytes(&self) -> usize {
-        self.fields.all().map(|(_, raw)| raw.get().len()).sum()
-    }
 }

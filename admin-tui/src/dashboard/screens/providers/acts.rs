@@ -44,7 +44,7 @@ pub(super) fn act(action: Action, provider: &ProviderRow, context: &Context) -> 
         Action::Test => test(provider, None),
         Action::AddCredential => vec![Step::Open(Box::new(forms::add_key(provider)))],
         Action::Rotate => vec![Step::Open(Box::new(forms::rotate(provider, context)))],
-        Action::Edit => vec![Step::Open(Box::new(forms::base_url(provider)))],
+        Action::Edit => vec![Step::Open(Box::new(forms::settings(provider)))],
         Action::Enable => vec![enable(provider)],
         Action::Remove => vec![Step::Open(Box::new(remove(provider, context)))],
         Action::ShowModels => {

@@ -25,7 +25,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(Action::Enable, &["p"], "enable, disable key"),
     bind(Action::Rotate, &["R"], "rotate"),
     bind(Action::RemoveCredential, &["D"], "remove key"),
-    bind(Action::Edit, &["e"], "base URL"),
+    bind(Action::Edit, &["e"], "settings"),
     bind(Action::ShowModels, &["o"], "models"),
 ];
 
@@ -252,6 +252,7 @@ fn lines(row: &ProviderRow, context: &Context) -> Vec<Fact> {
     if !health.meaning().is_empty() {
         facts.push(fact("", health.meaning()));
     }
+    let passed = &listed.pass_fields;
     facts.extend([
         fact("kind", format!("{}, {status}", listed.kind.word())),
         styled("base URL", listed.base_url.to_string(), url_style),
@@ -268,5 +269,8 @@ fn lines(row: &ProviderRow, context: &Context) -> Vec<Fact> {
         fact("nodes", nodes),
         fact("changed", format::moment(listed.updated_at)),
     ]);
+    if !passed.is_empty() {
+        facts.push(styled("passes", passed.to_string(), theme.warn));
+    }
     facts
 }

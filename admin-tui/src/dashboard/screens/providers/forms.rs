@@ -1,9 +1,10 @@
-//! Forms of providers: a new one, a key more, a key in the place of all, another base URL. What is
+//! Forms of providers: a new one, a key more, a key in the place of all, other settings. What is
 //! typed as a key is never shown and goes nowhere but into the change.
 
 use tollgate_common::command::{Command, ProviderRef};
+use tollgate_common::db::provider::list::ListedProvider;
 use tollgate_common::id::{OrgId, ProviderName};
-use tollgate_common::provider::{BaseUrl, ProviderKind};
+use tollgate_common::provider::{BaseUrl, PassFields, ProviderKind};
 use tollgate_common::secret::Secret;
 
 use crate::cli::provider::key;
@@ -19,6 +20,7 @@ const KIND: &str = "Kind";
 const BASE_URL: &str = "Base URL";
 const ORG: &str = "Organization";
 const KEY: &str = "Key";
+const PASS_FIELDS: &str = "Pass fields";
 const REASON: &str = "Reason";
 
 const KINDS: [&str; 3] = ["openai", "anthropic", "gemini"];
@@ -40,6 +42,7 @@ const URL_CHECK: Check = |text| {
     }
     text.parse::<BaseUrl>().map(|_| ())
 };
+const FIELDS_CHECK: Check = |text| text.parse::<PassFields>().map(|_| ());
 const REASON_CHECK: Check = |text| {
     if text.is_empty() {
         return Ok(());
@@ -207,41 +210,97 @@ pub(super) fn rotate(row: &ProviderRow, context: &Context) -> Form {
     Form::new(format!("Rotate keys of {name}"), entries, Box::new(submit))
 }
 
-/// Another base URL.
-pub(super) fn base_url(row: &ProviderRow) -> Form {
-    let (name, provider) = (row.name(), row.listed.provider.clone());
-    let (before, seen) = (row.listed.base_url.clone(), row.listed.updated_at);
-    let kind = row.listed.kind;
-    let entries = vec![
-        Entry::line(BASE_URL, before.to_string(), "empty: the kind's own").checked(URL_CHECK),
-        reason_entry(),
+/// Another base URL, or other fields to pass: one of both at a time, as each can be undone alone.
+pub(super) fn settings(row: &ProviderRow) -> Form {
+    let listed = row.listed.clone();
+    let mut entries = vec![
+        Entry::line(
+            BASE_URL,
+            listed.base_url.to_string(),
+            "empty: the kind's own",
+        )
+        .checked(URL_CHECK),
     ];
+    if listed.kind == ProviderKind::OpenAi {
+        let fields = listed.pass_fields.to_string();
+        entries.push(Entry::line(PASS_FIELDS, fields, "empty: none").checked(FIELDS_CHECK));
+    }
+    entries.push(reason_entry());
+    let title = format!("Settings of {}", row.name());
     let submit = move |values: Values<'_>, context: &Context| {
-        let after = url_of(values, kind)?;
-        if after == before {
-            return Err(Complaint::about(BASE_URL, "nothing has changed"));
-        }
-        let mut facts = vec![fact("Before", before.to_string())];
-        facts.extend(url_facts(&after, context));
-        let text = "all its keys will be sent there";
-        facts.push(styled("Keys", text, context.theme.warn));
-        let command = |base_url: &BaseUrl| Command::SetProvider {
-            provider: provider.clone(),
-            base_url: base_url.clone(),
+        let base_url = url_of(values, listed.kind)?;
+        let pass_fields = match listed.kind {
+            ProviderKind::OpenAi => values.parse(PASS_FIELDS)?,
+            _ => PassFields::default(),
         };
-        let undo = Change::command(
-            command(&before),
-            format!("{} is where it was", provider.name),
-        );
-        let change = Change::command(
-            command(&after),
-            format!("{} is elsewhere now", provider.name),
-        );
-        let change = change.unless_changed_since(seen).undone_by(undo);
+        let review = match (
+            base_url == listed.base_url,
+            pass_fields == listed.pass_fields,
+        ) {
+            (true, true) => Err(Complaint::about(BASE_URL, "nothing has changed")),
+            (false, false) => {
+                let why = "change the base URL or the fields, one after the other";
+                Err(Complaint::about(PASS_FIELDS, why))
+            }
+            (false, true) => Ok(review_base_url(&listed, &base_url, context)),
+            (true, false) => Ok(review_pass_fields(&listed, &pass_fields, context)),
+        }?;
         Ok(Review {
-            facts,
-            change: change.because(values.text(REASON)),
+            change: review.change.because(values.text(REASON)),
+            ..review
         })
     };
-    Form::new(format!("Base URL of {name}"), entries, Box::new(submit))
+    Form::new(title, entries, Box::new(submit))
+}
+
+fn review_base_url(listed: &ListedProvider, after: &BaseUrl, context: &Context) -> Review {
+    let name = &listed.provider.name;
+    let mut facts = vec![fact("Before", listed.base_url.to_string())];
+    facts.extend(url_facts(after, context));
+    let text = "all its keys will be sent there";
+    facts.push(styled("Keys", text, context.theme.warn));
+    let command = |base_url: &BaseUrl| Command::SetProvider {
+        provider: listed.provider.clone(),
+        base_url: base_url.clone(),
+    };
+    let undo = Change::command(command(&listed.base_url), format!("{name} is where it was"));
+    let change = Change::command(command(after), format!("{name} is elsewhere now"));
+    Review {
+        facts,
+        change: change
+            .unless_changed_since(listed.updated_at)
+            .undone_by(undo),
+    }
+}
+
+fn review_pass_fields(listed: &ListedProvider, after: &PassFields, context: &Context) -> Review {
+    let name = &listed.provider.name;
+    let shown = |fields: &PassFields| {
+        if fields.is_empty() {
+            "none".to_owned()
+        } else {
+            fields.to_string()
+        }
+    };
+    let text = "what they make dearer is not held and not charged";
+    let facts = vec![
+        fact("Before", shown(&listed.pass_fields)),
+        fact(PASS_FIELDS, shown(after)),
+        styled("Cost", text, context.theme.warn),
+    ];
+    let command = |pass_fields: &PassFields| Command::SetPassFields {
+        provider: listed.provider.clone(),
+        pass_fields: pass_fields.clone(),
+    };
+    let undo = Change::command(
+        command(&listed.pass_fields),
+        format!("{name} is sent the fields of before"),
+    );
+    let change = Change::command(command(after), format!("{name} is sent other fields now"));
+    Review {
+        facts,
+        change: change
+            .unless_changed_since(listed.updated_at)
+            .undone_by(undo),
+    }
 }

@@ -248,6 +248,7 @@ impl Row for ProviderRow {
             "org": listed.provider.org_id,
             "kind": listed.kind.word(),
             "base_url": listed.base_url.to_string(),
+            "pass_fields": listed.pass_fields,
             "enabled": listed.enabled,
             "keys": keys.collect::<Vec<_>>(),
             "models": listed.models,
