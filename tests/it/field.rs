@@ -2,12 +2,15 @@
 //! held, and no others.
 
 use serde_json::{Value, json};
+use tollgate_common::command::ModelSettings;
+use tollgate_common::money::{NanoUsd, PicoUsd};
+use tollgate_common::price::{RateCard, ServiceTier};
 use tollgate_tests::client::job_id;
-use tollgate_tests::fixture::{CLAUDE, EMBED, FAST, GEM, MINI, TOK};
+use tollgate_tests::fixture::{CLAUDE, EMBED, FAST, GEM, MINI, PROVIDER, TOK, UNPRICED};
 use tollgate_tests::{Answer, Client, World, wait};
 
 use crate::setup::{
-    COMPLETIONS, PLENTY, chat_with, complete, expect_openai, keys, merged, weather_tool,
+    COMPLETIONS, PLENTY, add_model, chat_with, complete, expect_openai, keys, merged, weather_tool,
     world_with_plenty,
 };
 use crate::single::SINGLE;
@@ -245,9 +248,75 @@ async fn held(world: &World, client: &Client, path: &str, body: &Value) -> i64 {
     })
     .await;
     let held = world.account(TOK.id).await.held.0 - before;
-    world.upstream.release_all();
+    world.upstream.release();
     let _ = asked.await.unwrap().expect(200);
     held
+}
+
+#[tokio::test]
+async fn a_service_travels_where_its_price_is_known() {
+    let world = world_with_plenty().await;
+    let proxy = world.start().await;
+    let plenty = proxy.client(PLENTY);
+    let mut card = RateCard::flat(PicoUsd(1_000_000), PicoUsd(2_000_000));
+    card.standard.base.web_search = Some(NanoUsd(10_000_000));
+    card.standard.base.input_audio = Some(PicoUsd(40_000_000));
+    card.standard.base.output_audio = Some(PicoUsd(80_000_000));
+    card.standard.base.cache_write_1h = Some(PicoUsd(2_000_000));
+    let mut priority = card.standard.clone();
+    priority.base.output = Some(PicoUsd(4_000_000));
+    card.services.insert(ServiceTier::Priority, priority);
+    let settings = ModelSettings {
+        price: Some(Some(card)),
+        ..ModelSettings::default()
+    };
+    add_model(&world, "dear", PROVIDER, "dear-model", settings).await;
+    let ttl = json!({ "type": "ephemeral", "ttl": "1h" });
+    for (field, value) in [
+        ("service_tier", json!("priority")),
+        (
+            "web_search_options",
+            json!({ "search_context_size": "low" }),
+        ),
+        ("modalities", json!(["text", "audio"])),
+        ("cache_control", ttl),
+    ] {
+        let body = chat_with("dear", "Hi", json!({ field: value }));
+        wait::until("the model is known", async || {
+            let answer = plenty.post(COMPLETIONS, &body).await;
+            (answer.status == 200).then_some(())
+        })
+        .await;
+        assert_eq!(world.upstream.last().json()[field], value);
+        let body = chat_with(FAST, "Hi", json!({ field: value }));
+        let refused = plenty.post(COMPLETIONS, &body).await.expect(400);
+        assert!(refused.text().contains(field), "{}", refused.text());
+    }
+    let flex = chat_with("dear", "Hi", json!({ "service_tier": "flex" }));
+    let refused = plenty.post(COMPLETIONS, &flex).await;
+    let param = expect_openai(
+        &refused,
+        400,
+        "invalid_request_error",
+        "unsupported_parameter",
+    );
+    assert_eq!(param, "service_tier");
+    let sound =
+        json!({ "type": "input_audio", "input_audio": { "data": "AAAA", "format": "wav" } });
+    let _ = plenty
+        .post(COMPLETIONS, &with_part("dear", &sound))
+        .await
+        .expect(200);
+    let refused = plenty
+        .post(COMPLETIONS, &with_part(FAST, &sound))
+        .await
+        .expect(400);
+    assert!(
+        refused.text().contains("messages[0].content[0]"),
+        "{}",
+        refused.text()
+    );
+    world.verify().await;
 }
 
 #[tokio::test]
@@ -283,7 +352,13 @@ async fn what_is_held_covers_what_a_part_can_weigh() {
         json!({ "type": "input_audio", "input_audio": { "data": "AAAA", "format": "opus" } });
     let pdf =
         json!({ "type": "document", "source": { "type": "url", "url": "https://x.example/a" } });
-    let credits = held(&world, &tok, COMPLETIONS, &of(GEM, json!([sound, gate]))).await;
+    let credits = held(
+        &world,
+        &tok,
+        COMPLETIONS,
+        &of(UNPRICED, json!([sound, gate])),
+    )
+    .await;
     assert!(credits >= 1_000, "a sound of any length: {credits}");
     let credits = held(&world, &tok, MESSAGES, &of(CLAUDE, json!([pdf, gate]))).await;
     assert!(credits >= 200, "a document of any length: {credits}");

@@ -65,7 +65,7 @@ fn provider(org: Option<&str>, name: &str, base_url: &str) -> Provider {
         name: name.parse().unwrap(),
         kind: ProviderKind::OpenAi,
         base_url: base_url.parse().unwrap(),
-        pass_fields: Default::default(),
+        pass_fields: crate::provider::PassFields::default(),
         enabled: true,
         credentials: vec![credential],
     }

@@ -172,9 +172,9 @@ const COMPLETIONS: &[Row] = &[
     ),
 ];
 
-/// Parameters of sampling, of the answer's form and of reasoning, as OpenAI, vLLM, SGLang,
-/// llama.cpp, Ollama, LM Studio, OpenRouter, Groq, DeepSeek, Mistral, xAI, Together, Fireworks,
-/// Perplexity, Qwen and clients of LiteLLM name them. All stay within the limit of the answer.
+/// Parameters of sampling, of the answer's form and of reasoning, as OpenAI, vLLM, `SGLang`,
+/// llama.cpp, Ollama, LM Studio, `OpenRouter`, Groq, `DeepSeek`, Mistral, xAI, Together, Fireworks,
+/// Perplexity, Qwen and clients of `LiteLLM` name them. All stay within the limit of the answer.
 const NEUTRAL: &[&str] = &[
     "temperature",
     "top_p",

@@ -1,6 +1,7 @@
 //! What a prompt consists of, and the most tokens that it can have for a model. Every door counts
 //! its prompts here.
 
+use tollgate_common::ledger::PromptWeight;
 use tollgate_common::provider::ProviderKind;
 
 use super::text;
@@ -8,11 +9,23 @@ use super::text;
 /// The context of a model that nobody knows: the longest that providers sell, in tokens.
 const CONTEXT_TOKENS_UNKNOWN: i64 = 1_048_576;
 
-/// What templates, and providers' own instructions, add to any prompt, in tokens.
-const REQUEST_OVERHEAD_TOKENS: i64 = 256;
+/// What templates add to any prompt, in tokens.
+const REQUEST_OVERHEAD_TOKENS: i64 = 64;
 
-/// The same for models with long instructions of their own.
-const LONG_REQUEST_OVERHEAD_TOKENS: i64 = 1_024;
+/// The same for models whose templates or providers put instructions of their own before a prompt,
+/// by the start of the model's name.
+const OWN_INSTRUCTIONS: [(&str, i64); 10] = [
+    ("grok", 1_024),
+    ("mistral", 1_024),
+    ("magistral", 1_024),
+    ("ministral", 1_024),
+    ("devstral", 1_024),
+    ("command", 1_024),
+    ("gpt-oss", 256),
+    ("granite", 256),
+    ("smollm", 256),
+    ("glm", 256),
+];
 
 /// Tokens that surround a message in providers' templates.
 const MESSAGE_OVERHEAD_TOKENS: i64 = 16;
@@ -26,6 +39,9 @@ const TOOL_OVERHEAD_TOKENS: i64 = 32;
 /// Providers write schemas anew for their models, indented or as declarations. So much of their
 /// own weight that can be.
 const SCHEMA_FACTOR: i64 = 2;
+
+/// What a search of the web adds to a prompt at most, in tokens.
+const SEARCH_TOKENS: i64 = 8_000;
 
 /// What an image is taken for by limits of tokens per minute, about.
 const TYPICAL_IMAGE_TOKENS: i64 = 2_000;
@@ -52,22 +68,6 @@ pub(crate) struct Content {
     documents: i64,
     /// Writes to a cache for an hour are asked for.
     pub(crate) cache_1h: bool,
-}
-
-/// The most tokens of a prompt by what they are, for one model.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Weight {
-    pub(crate) text: i64,
-    pub(crate) image: i64,
-    pub(crate) audio: i64,
-}
-
-impl Weight {
-    /// All of them.
-    pub(crate) const fn total(&self) -> i64 {
-        let media = self.image.saturating_add(self.audio);
-        self.text.saturating_add(media)
-    }
 }
 
 /// What is known of the model that a prompt is for.
@@ -135,13 +135,19 @@ impl Content {
         self.typical += typical;
     }
 
+    /// What a search of the web finds, which is read as text.
+    pub(crate) const fn add_search(&mut self) {
+        self.text = self.text.saturating_add(SEARCH_TOKENS);
+        self.typical += SEARCH_TOKENS;
+    }
+
     /// About how many tokens the prompt has, rather too many than too few.
     pub(crate) const fn typical_tokens(&self) -> i64 {
         self.typical
     }
 
     /// The most tokens that the prompt can have for a model.
-    pub(crate) fn weight(&self, model: ModelFacts<'_>) -> Weight {
+    pub(crate) fn weight(&self, model: ModelFacts<'_>) -> PromptWeight {
         let context = model.context_tokens_max.unwrap_or(CONTEXT_TOKENS_UNKNOWN);
         let overhead = overhead(model.upstream_model);
         let tools = if self.has_tools {
@@ -164,25 +170,29 @@ impl Content {
             self.seconds.saturating_mul(sound_tokens_per_second(model))
         };
         let Some(context) = model.context_tokens_max else {
-            return Weight { text, image, audio };
+            return self.weight_of(text, image, audio);
         };
         // No prompt is longer than the context, whatever it is made of. Text is the cheapest.
         let (image, audio) = (image.min(context), audio.min(context));
         let left = context.saturating_sub(image).saturating_sub(audio).max(0);
-        Weight {
-            text: text.min(left),
+        self.weight_of(text.min(left), image, audio)
+    }
+
+    const fn weight_of(&self, text: i64, image: i64, audio: i64) -> PromptWeight {
+        PromptWeight {
+            text,
             image,
             audio,
+            cache_write_1h: self.cache_1h,
         }
     }
 }
 
 fn overhead(upstream_model: &str) -> i64 {
-    if name_of(upstream_model).starts_with("grok") {
-        LONG_REQUEST_OVERHEAD_TOKENS
-    } else {
-        REQUEST_OVERHEAD_TOKENS
-    }
+    let name = name_of(upstream_model);
+    let mut rows = OWN_INSTRUCTIONS.iter();
+    let found = rows.find(|(start, _)| name.starts_with(start));
+    found.map_or(REQUEST_OVERHEAD_TOKENS, |(_, tokens)| *tokens)
 }
 
 /// The last segment of a model's name.
@@ -299,14 +309,7 @@ mod tests {
         content.add_sound(Some(1_000));
         content.add_sound(None);
         let weight = content.weight(facts(ProviderKind::Gemini, "gemini-2.5-pro", Some(200_000)));
-        assert_eq!(
-            weight,
-            Weight {
-                text: 0,
-                image: 0,
-                audio: 200_000
-            }
-        );
+        assert_eq!((weight.text, weight.image, weight.audio), (0, 0, 200_000));
         let weight = content.weight(facts(ProviderKind::Gemini, "gemini-2.5-pro", None));
         assert!(weight.text > 500_000 && weight.audio == CONTEXT_TOKENS_UNKNOWN);
         content = Content::default();

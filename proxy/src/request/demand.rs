@@ -1,7 +1,10 @@
 //! What a request asks for beyond the tokens of its words: what not every provider may be sent, and
 //! what has a price of its own.
 
-use tollgate_common::provider::{Provider, ProviderKind};
+use tollgate_common::model::Model;
+use tollgate_common::policy::Route;
+use tollgate_common::price::{AssumedMembers, FeeCounts, OutputKinds, RequestedTier};
+use tollgate_common::provider::ProviderKind;
 
 use super::content::Content;
 use crate::chat::Untranslatable;
@@ -21,6 +24,7 @@ pub(crate) enum Service {
     /// Another service tier than the usual one.
     Tier,
     WebSearch,
+    AudioInput,
     AudioOutput,
     ImageOutput,
     /// Writes to the provider's cache for an hour.
@@ -42,6 +46,12 @@ pub(crate) struct Ask {
     pub(crate) demands: Vec<Demand>,
     /// Tokens that the provider may bill for an answer beside those that its limit counts.
     pub(crate) extra_output_tokens: i64,
+    /// The service tier that it asks for.
+    pub(crate) tier: RequestedTier,
+    /// Billed calls of the provider's tools that it may cause at most.
+    pub(crate) fees_max: FeeCounts,
+    /// Kinds of output beside text.
+    pub(crate) output_kinds: OutputKinds,
 }
 
 impl Ask {
@@ -55,6 +65,16 @@ impl Ask {
 
     /// Notes a field that asks for a service with a price of its own.
     pub(crate) fn service(&mut self, field: impl Into<String>, service: Service) {
+        match service {
+            Service::WebSearch => {
+                self.fees_max.web_searches = 1;
+                self.content.add_search();
+            }
+            Service::AudioOutput => self.output_kinds.audio = true,
+            Service::ImageOutput => self.output_kinds.image = true,
+            Service::CacheHour => self.content.cache_1h = true,
+            Service::Tier | Service::AudioInput => {}
+        }
         self.demands.push(Demand {
             field: field.into(),
             need: Need::Priced(service),
@@ -65,7 +85,13 @@ impl Ask {
 impl Demand {
     /// Refuses the field by its name unless it may travel to the provider. A request that is not in
     /// OpenAI's dialect is written anew for providers that speak it.
-    pub(crate) fn check(&self, provider: &Provider, is_openai: bool) -> Result<(), Untranslatable> {
+    pub(crate) fn check(
+        &self,
+        route: &Route<'_>,
+        tier: RequestedTier,
+        is_openai: bool,
+    ) -> Result<(), Untranslatable> {
+        let provider = route.provider;
         let message = match &self.need {
             Need::Pass(name) if provider.pass_fields.contains(name) => return Ok(()),
             // Other dialects are written anew, and refuse what they have no word for.
@@ -75,6 +101,8 @@ impl Demand {
                  administrator pass {name} to this model's provider"
             ),
             // Elsewhere it is left out, or refused by whoever writes the request.
+            Need::Priced(service) if service.is_priced(route.model, tier) => return Ok(()),
+            Need::Priced(Service::AudioInput) => Service::AudioInput.refusal().to_owned(),
             Need::Priced(_) if !is_openai || provider.kind != ProviderKind::OpenAi => {
                 return Ok(());
             }
@@ -85,6 +113,26 @@ impl Demand {
 }
 
 impl Service {
+    /// Whether the price of this service is known for a model.
+    fn is_priced(self, model: &Model, tier: RequestedTier) -> bool {
+        let Some(price) = model.price() else {
+            // Where nothing has a price, sound in the prompt is no exception.
+            return self == Self::AudioInput;
+        };
+        let Some(unit) = price.reachable(0, tier) else {
+            return false;
+        };
+        let is_listed = |member| !unit.assumed.has(member);
+        match self {
+            Self::Tier => true,
+            Self::WebSearch => unit.fees.web_search.is_some(),
+            Self::AudioInput => is_listed(AssumedMembers::INPUT_AUDIO),
+            Self::AudioOutput => is_listed(AssumedMembers::OUTPUT_AUDIO),
+            Self::ImageOutput => is_listed(AssumedMembers::OUTPUT_IMAGE),
+            Self::CacheHour => is_listed(AssumedMembers::CACHE_WRITE_1H),
+        }
+    }
+
     const fn refusal(self) -> &'static str {
         match self {
             Self::Tier => {
@@ -94,6 +142,7 @@ impl Service {
             Self::WebSearch => {
                 "asks for searches of the web, whose price is not known for this model; leave it out"
             }
+            Self::AudioInput => "is sound, whose price is not known for this model; leave it out",
             Self::AudioOutput => {
                 "asks for an answer in sound, whose price is not known for this model; leave it out"
             }

@@ -118,7 +118,6 @@ pub(super) fn check_cache_control(raw: &RawValue, field: &str, ask: &mut Ask) {
     let mark: Option<Mark<'_>> = serde_json::from_str(raw.get()).ok();
     let ttl = mark.and_then(|mark| mark.ttl);
     if ttl.is_some_and(|ttl| ttl.get() != "\"5m\"") {
-        ask.content.cache_1h = true;
         ask.service(format!("{field}.ttl"), Service::CacheHour);
     }
 }
@@ -181,7 +180,7 @@ fn read(fields: &mut Fields<'_>, raw: &RawValue, index: usize, ask: &mut Ask) {
             "role" => {}
             "content" => read_content(&mut message, raw, index, ask),
             "cache_control" => {
-                check_cache_control(raw, &format!("{}.cache_control", place().field), ask)
+                check_cache_control(raw, &format!("{}.cache_control", place().field), ask);
             }
             // Providers may write requests for tools anew, as they do with tools.
             "tool_calls" | "function_call" => ask.content.add_schema(raw.get()),
@@ -329,7 +328,7 @@ impl<'a> PartReader<'_, 'a> {
             return;
         };
         if raw.get().starts_with('"') {
-            self.ask.content.add_sound(None);
+            self.add_sound(None);
             return;
         }
         let Some(inner) = self.inner("input_audio", &["data", "format"]) else {
@@ -339,8 +338,14 @@ impl<'a> PartReader<'_, 'a> {
         let format = inner.raw("format").and_then(text_of);
         let seconds = data.zip(format);
         let seconds = seconds.and_then(|(data, format)| media::seconds_max(&data, &format));
-        self.ask.content.add_sound(seconds);
+        self.add_sound(seconds);
         self.absorb("input_audio", inner);
+    }
+
+    fn add_sound(&mut self, seconds: Option<u64>) {
+        self.ask.content.add_sound(seconds);
+        self.ask
+            .service(self.place.field.clone(), Service::AudioInput);
     }
 
     fn file(&mut self) {
@@ -369,7 +374,7 @@ impl<'a> PartReader<'_, 'a> {
             return;
         };
         if name == "audio_url" {
-            self.ask.content.add_sound(None);
+            self.add_sound(None);
         } else {
             self.add_document(url.len());
         }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use tollgate_common::price::{RequestedTier, ServiceTier};
 use tollgate_common::provider::{Endpoint, FieldRule};
 
 use super::demand::{Ask, Service};
@@ -113,15 +114,17 @@ const fn add_output(ask: &mut Ask, tokens: i64) {
     ask.extra_output_tokens = ask.extra_output_tokens.saturating_add(tokens);
 }
 
-/// Tiers that are the usual one under another name.
-const USUAL_TIERS: [&str; 5] = ["auto", "default", "standard", "standard_only", "on_demand"];
-
-/// Tiers with a price of their own.
-const OTHER_TIERS: [&str; 6] = ["flex", "priority", "scale", "batch", "fast", "performance"];
+/// Names of the usual service tier.
+const USUAL_TIERS: [&str; 4] = ["default", "standard", "standard_only", "on_demand"];
 
 fn read_tier(fields: &mut Fields<'_>, raw: &RawValue, ask: &mut Ask) {
     let tier = serde_json::from_str::<String>(raw.get()).unwrap_or_default();
-    if OTHER_TIERS.contains(&tier.as_str()) {
+    if tier == "auto" {
+        ask.tier = RequestedTier::Auto;
+    } else if let Ok(named) = tier.parse::<ServiceTier>()
+        && named != ServiceTier::Standard
+    {
+        ask.tier = RequestedTier::Named(named);
         ask.service("service_tier", Service::Tier);
     } else if !USUAL_TIERS.contains(&tier.as_str()) {
         let message = "must be auto, default, flex, priority or scale";

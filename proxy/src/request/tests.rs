@@ -92,7 +92,11 @@ fn everything_that_travels_counts_in_the_estimate() {
     ] {
         let body = format!(r#"{{"messages":[{message}]}}"#);
         let request = CallRequest::parse(body.as_bytes()).unwrap();
-        assert!(request.weight.total() >= 50_000, "{}", request.weight.total());
+        assert!(
+            request.weight.total() >= 50_000,
+            "{}",
+            request.weight.total()
+        );
     }
     let twice = r#"{"messages":[{"role":"user","content":"a","content":"b"}]}"#;
     assert!(detail(twice).contains("messages[0].content: must be given once"));

@@ -142,7 +142,10 @@ impl<'c> Underway<'c> {
 
     /// Kinds of output beside text that any of the models may give.
     fn output_kinds(&self) -> OutputKinds {
-        let mut models = self.candidates.iter().map(|route| &route.model.upstream_model);
+        let mut models = self
+            .candidates
+            .iter()
+            .map(|route| &route.model.upstream_model);
         let asked = self.request.output_kinds;
         OutputKinds {
             // Some models answer in images without being asked to.

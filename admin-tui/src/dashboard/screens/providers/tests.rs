@@ -57,7 +57,7 @@ fn provider(name: &str, org: Option<&str>, keys: Vec<ListedKey>) -> ProviderRow 
                 ProviderKind::OpenAi
             },
             base_url: url.parse().unwrap(),
-            pass_fields: Default::default(),
+            pass_fields: tollgate_common::provider::PassFields::default(),
             enabled: name != "local",
             created_at: NOW.minus(Duration::from_hours(2_000)),
             updated_at: NOW.minus(Duration::from_hours(30)),
