@@ -1,6 +1,8 @@
 //! Every administrative change as data: what the subcommands and the dashboard ask for, what the
 //! audit log records, and what `db::admin` carries out.
 
+use std::time::Duration;
+
 use crate::clock::Timestamp;
 use crate::db::StoreError;
 use crate::db::work::{BalanceChange, WorkError};
@@ -109,6 +111,8 @@ pub struct ModelSettings {
     pub output_tokens_max: Option<i64>,
     /// Its own share of the load beside fallbacks of priority 0.
     pub weight: Option<i64>,
+    /// How long its answers may take; an inner `None` returns to the proxy's setting.
+    pub timeout: Option<Option<Duration>>,
     /// All its fallbacks.
     pub fallbacks: Option<Vec<Fallback>>,
 }

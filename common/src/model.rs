@@ -1,6 +1,7 @@
 //! Models as teams know them: public aliases of providers' models.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::id::{ModelAlias, ProviderName};
 use crate::price::{CATALOG, Price, PriceSource, RateCard};
@@ -10,6 +11,10 @@ pub const ALIAS_VERSION: &str = "alias";
 
 /// How much of the load a model or a fallback takes among those of the same priority.
 pub const WEIGHTS: std::ops::RangeInclusive<i64> = 1..=1_000;
+
+/// How long a model's answer may take.
+pub const TIMEOUTS: std::ops::RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_hours(24);
 
 /// The most fallbacks that a model may have.
 pub const FALLBACKS_MAX: usize = 16;
@@ -29,6 +34,9 @@ pub struct Model {
     pub own_output_tokens_max: Option<i64>,
     /// Its own share of the load beside fallbacks of priority 0; within [`WEIGHTS`].
     pub weight: i64,
+    /// How long a provider may take for an answer of it, or until a streamed one begins; `None` if
+    /// the proxy's setting holds. Within [`TIMEOUTS`].
+    pub timeout: Option<Duration>,
     /// Who else may serve its calls, by priority and alias.
     pub fallbacks: Vec<Fallback>,
     /// Prices and limits, from the alias and the lists.

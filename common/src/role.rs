@@ -153,6 +153,7 @@ const fn of_model(settings: &ModelSettings) -> (Role, &'static str) {
         price,
         output_tokens_max: _,
         weight: _,
+        timeout: _,
         fallbacks: _,
     } = settings;
     if price.is_some() {

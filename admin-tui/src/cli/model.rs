@@ -18,10 +18,11 @@ pub(crate) mod settings;
 mod view;
 
 /// The options of `set` alone by their fields; it needs at least one of these or of the others.
-const CHANGES: [&str; 4] = [
+const CHANGES: [&str; 5] = [
     "provider",
     "upstream_model",
     "catalog_price",
+    "default_timeout",
     "no_fallbacks",
 ];
 
@@ -75,6 +76,9 @@ pub(crate) enum Verb {
         /// Drop its own price: the shipped table's counts again
         #[arg(long, conflicts_with_all = ["input_price", "output_price"])]
         catalog_price: bool,
+        /// Drop its own time-out: the proxy's setting counts again
+        #[arg(long, conflicts_with = "timeout")]
+        default_timeout: bool,
         /// Take all its fallbacks away
         #[arg(long, conflicts_with = "fallbacks")]
         no_fallbacks: bool,
@@ -114,12 +118,16 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
             upstream_model,
             settings,
             catalog_price,
+            default_timeout,
             no_fallbacks,
         } => {
             let no_fallbacks = no_fallbacks.then(Vec::new);
             let mut settings = settings.into_model_settings(provider, upstream_model, no_fallbacks);
             if catalog_price {
                 settings.price = Some(None);
+            }
+            if default_timeout {
+                settings.timeout = Some(None);
             }
             set(session, output, alias, settings).await
         }

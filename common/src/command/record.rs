@@ -1,5 +1,7 @@
 //! What the audit log records of a command. Never a secret: commands do not hold any in clear.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -224,12 +226,15 @@ fn key_detail(settings: &KeySettings) -> Value {
 }
 
 fn model_detail(settings: &ModelSettings) -> Value {
+    let millis = |timeout: Duration| i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX);
+    let timeout_ms = settings.timeout.map(|timeout| timeout.map(millis));
     json!({
         "provider": settings.provider,
         "upstream_model": settings.upstream_model,
         "price": removable(settings.price.as_ref()),
         "output_tokens_max": settings.output_tokens_max,
         "weight": settings.weight,
+        "timeout_ms": removable(timeout_ms.as_ref()),
         "fallbacks": settings.fallbacks,
     })
 }

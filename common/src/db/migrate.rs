@@ -62,6 +62,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "pass_fields",
         include_str!("../../../migrations/20260101000011_pass_fields.sql"),
     ),
+    (
+        20_260_101_000_012,
+        "model_timeout",
+        include_str!("../../../migrations/20260101000012_model_timeout.sql"),
+    ),
 ];
 
 /// How the schema of a database compares with what this binary knows.

@@ -1,5 +1,7 @@
 //! SQL of models and groups of models.
 
+use std::time::Duration;
+
 use sqlx::{AnyConnection, AnyPool};
 
 use super::StoreError;
@@ -7,7 +9,7 @@ use super::rows::Columns;
 use crate::clock::Timestamp;
 use crate::command::{Command, CommandError, ModelSettings};
 use crate::id::{GroupName, ModelAlias, ProviderName};
-use crate::model::{Model, Resolved};
+use crate::model::{Model, Resolved, TIMEOUTS};
 use crate::price::RateCard;
 
 mod fallback;
@@ -86,9 +88,33 @@ async fn insert(
         .bind(settings.output_tokens_max)
         .bind(settings.weight.unwrap_or(DEFAULT_WEIGHT))
         .bind(now.as_micros())
-        .execute(connection)
+        .execute(&mut *connection)
         .await
         .map_err(|error| CommandError::on_insert(error.into(), "model", alias))?;
+    set_timeout(connection, alias, settings).await
+}
+
+const UPDATE_TIMEOUT: &str = "UPDATE models SET timeout_ms = $2 WHERE alias = $1";
+
+/// Sets how long a model's answers may take, if that is to change.
+async fn set_timeout(
+    connection: &mut AnyConnection,
+    alias: &ModelAlias,
+    settings: &ModelSettings,
+) -> Result<(), CommandError> {
+    let Some(timeout) = settings.timeout else {
+        return Ok(());
+    };
+    if timeout.is_some_and(|timeout| !TIMEOUTS.contains(&timeout)) {
+        let message = "a model's time-out is from 1 second to 24 hours";
+        return Err(CommandError::Conflict(message.to_owned()));
+    }
+    let millis = timeout.and_then(|timeout| i64::try_from(timeout.as_millis()).ok());
+    sqlx::query(UPDATE_TIMEOUT)
+        .bind(alias.to_string())
+        .bind(millis)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -120,9 +146,10 @@ async fn update(
         .bind(settings.output_tokens_max)
         .bind(settings.weight)
         .bind(now.as_micros())
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
-    found(result.rows_affected(), "model", alias)
+    found(result.rows_affected(), "model", alias)?;
+    set_timeout(connection, alias, settings).await
 }
 
 const DELETE_MEMBERSHIPS: &str = "DELETE FROM model_group_members WHERE alias = $1";
@@ -211,7 +238,8 @@ fn found(rows_affected: u64, noun: &'static str, id: impl ToString) -> Result<()
 }
 
 const LIST_MODELS: &str = "
-    SELECT alias, provider_name, upstream_model, rate_card, output_tokens_max, weight
+    SELECT alias, provider_name, upstream_model, rate_card, output_tokens_max, weight,
+           timeout_ms
     FROM models
     ORDER BY alias";
 
@@ -229,7 +257,7 @@ pub async fn list(pool: &AnyPool) -> Result<Vec<Model>, StoreError> {
         .collect()
 }
 
-/// Reads the columns of a model up to its weight; fallbacks are read apart.
+/// Reads the columns of a model up to its time-out; fallbacks are read apart.
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Model, StoreError> {
     let (alias, provider) = (columns.parse()?, columns.parse()?);
     let upstream_model: String = columns.take()?;
@@ -243,6 +271,7 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Model, StoreError> {
         own_price,
         own_output_tokens_max,
         weight: columns.take()?,
+        timeout: read_timeout(columns)?,
         fallbacks: Vec::new(),
         resolved,
     })
@@ -260,6 +289,12 @@ fn stored_card(price: Option<&Option<RateCard>>) -> Result<Option<String>, Comma
     let card = price.and_then(Option::as_ref);
     let json = card.map(serde_json::to_string).transpose();
     json.map_err(|error| CommandError::Conflict(format!("the price cannot be kept: {error}")))
+}
+
+/// Reads how long a model's answers may take.
+pub(crate) fn read_timeout(columns: &mut Columns<'_>) -> Result<Option<Duration>, StoreError> {
+    let millis: Option<i64> = columns.take()?;
+    Ok(millis.map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or_default())))
 }
 
 const LIST_GROUPS: &str = "

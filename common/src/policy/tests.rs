@@ -84,6 +84,7 @@ fn model(alias: &str, provider: &str, weight: i64, fallbacks: &[(&str, i64, i64)
         own_price: None,
         own_output_tokens_max: None,
         resolved: Resolved::default(),
+        timeout: None,
         weight,
         fallbacks: fallbacks.iter().map(fallback).collect(),
     }

@@ -1,23 +1,25 @@
 //! The options with which a model is added and changed.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 use tollgate_common::command::ModelSettings;
 use tollgate_common::id::{ModelAlias, ProviderName};
-use tollgate_common::model::{Fallback, WEIGHTS};
+use tollgate_common::model::{Fallback, TIMEOUTS, WEIGHTS};
 use tollgate_common::money::PicoUsd;
 use tollgate_common::price::{Members, RateCard};
 
 use crate::cli::value;
 
 /// The options below by their fields.
-pub(super) const OPTIONS: [&str; 7] = [
+pub(super) const OPTIONS: [&str; 8] = [
     "input_price",
     "output_price",
     "cache_read_price",
     "cache_write_price",
     "max_output_tokens",
     "weight",
+    "timeout",
     "fallbacks",
 ];
 
@@ -46,6 +48,14 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(WEIGHTS))]
     weight: Option<i64>,
     #[arg(
+        long,
+        value_name = "SPAN",
+        value_parser = timeout,
+        help = "How long a provider may take for a whole answer, or until a streamed one begins: \
+                90s, 10m [default: the proxy's upstream.total_timeout_ms]"
+    )]
+    timeout: Option<Duration>,
+    #[arg(
         long = "fallback",
         value_name = "ALIAS[:PRIORITY[:WEIGHT]]",
         help = "A model that serves its calls when it cannot; repeat it to name all of them. \
@@ -53,6 +63,13 @@ pub(crate) struct Settings {
                 one more than the fallback before, weight 1]"
     )]
     fallbacks: Vec<FallbackOption>,
+}
+
+/// Reads how long a model's answers may take.
+pub(crate) fn timeout(text: &str) -> Result<Duration, String> {
+    let span = value::span(text)?;
+    let within = Some(span).filter(|span| TIMEOUTS.contains(span));
+    within.ok_or_else(|| "write a span from 1s to 24h".to_owned())
 }
 
 /// A fallback as it is given. Aliases may hold colons too: up to two numbers at the end are the
@@ -145,6 +162,7 @@ impl Settings {
             price: price.map(Some),
             output_tokens_max: self.max_output_tokens,
             weight: self.weight,
+            timeout: self.timeout.map(Some),
             fallbacks: given.or(fallbacks),
         }
     }

@@ -21,6 +21,7 @@ pub(super) struct ModelView {
     price_version: Option<String>,
     max_output_tokens: Option<i64>,
     weight: i64,
+    timeout_ms: Option<u64>,
     fallbacks: Vec<Fallback>,
     groups: Vec<GroupName>,
 }
@@ -42,6 +43,7 @@ impl ModelView {
             price_version: price.map(|price| price.version().to_owned()),
             max_output_tokens: model.output_tokens_max(),
             weight: model.weight,
+            timeout_ms: model.timeout.map(|timeout| timeout.as_millis() as u64),
             fallbacks: model.fallbacks.clone(),
             groups: listed.groups,
         }
@@ -108,6 +110,7 @@ impl Show for ModelView {
             ("price from", or_dash(self.price_version.as_ref())),
             ("max output tokens", or_dash(self.max_output_tokens)),
             ("weight", self.weight.to_string()),
+            ("timeout ms", or_dash(self.timeout_ms)),
             ("fallbacks", self.fallback_cell()),
             ("groups", joined(&self.groups)),
         ]

@@ -8,7 +8,7 @@ use sqlx::any::AnyRow;
 use crate::command::{Command, KeySettings, ModelSettings, ProviderRef, TeamSettings};
 use crate::db::StoreError;
 use crate::db::limit::read_limits;
-use crate::db::model::read_card;
+use crate::db::model::{read_card, read_timeout};
 use crate::db::org::read_standing;
 use crate::db::provider::org_column;
 use crate::db::rows::Columns;
@@ -202,7 +202,7 @@ fn key_settings(columns: &mut Columns<'_>) -> Result<KeySettings, StoreError> {
 }
 
 const MODEL_SETTINGS: &str = "
-    SELECT provider_name, upstream_model, rate_card, output_tokens_max, weight
+    SELECT provider_name, upstream_model, rate_card, output_tokens_max, weight, timeout_ms
     FROM models
     WHERE alias = $1";
 
@@ -246,6 +246,7 @@ fn model_settings(columns: &mut Columns<'_>) -> Result<ModelSettings, StoreError
         price: Some(read_card(columns)?),
         output_tokens_max: columns.take()?,
         weight: Some(columns.take()?),
+        timeout: Some(read_timeout(columns)?),
         fallbacks: None,
     })
 }

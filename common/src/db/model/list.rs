@@ -111,11 +111,11 @@ impl ModelOrder {
 
 const LISTING: Listing = Listing {
     rows: "SELECT alias, provider_name, upstream_model, rate_card, output_tokens_max, weight,
-                  updated_at
+                  timeout_ms, updated_at
            FROM models",
     condition: "TRUE",
     shown: "alias, provider_name, upstream_model, rate_card, output_tokens_max, weight,
-            updated_at",
+            timeout_ms, updated_at",
 };
 
 /// Reads a part of the list of models.
@@ -148,7 +148,8 @@ pub fn page_statement(
 }
 
 const FIND_MODEL: &str = "
-    SELECT alias, provider_name, upstream_model, rate_card, output_tokens_max, weight, updated_at
+    SELECT alias, provider_name, upstream_model, rate_card, output_tokens_max, weight,
+           timeout_ms, updated_at
     FROM models
     WHERE alias = $1";
 

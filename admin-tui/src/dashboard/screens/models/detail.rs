@@ -177,9 +177,14 @@ fn lines(row: &ModelRow, context: &Context) -> Vec<Fact> {
         (None, Some(tokens)) => format!("{} tokens, shipped table", format::number(tokens)),
         (None, None) => "nobody knows: the request must say".to_owned(),
     };
+    let timeout = match model.timeout {
+        Some(timeout) => format!("{}, its own", format::span(timeout)),
+        None => "the proxy's setting".to_owned(),
+    };
     let calls = format::count(row.calls);
     facts.extend([
         fact("longest answer", output),
+        fact("time-out", timeout),
         fact("15 minutes", format!("{calls} answered calls")),
         fact("changed", format::moment(row.listed.updated_at)),
         fact("", ""),

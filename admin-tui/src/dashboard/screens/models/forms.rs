@@ -1,14 +1,18 @@
 //! Forms of models: a new one, and its settings other than price and fallbacks.
 
+use std::time::Duration;
+
 use tollgate_common::command::{Command, ModelSettings};
 use tollgate_common::id::{GroupName, ModelAlias, ProviderName};
 use tollgate_common::model::{Model, WEIGHTS};
 
 use super::price;
 use super::row::per_million;
+use crate::cli::model::settings;
 use crate::cli::value;
 use crate::dashboard::change::{Change, Operation};
 use crate::dashboard::context::Context;
+use crate::dashboard::format;
 use crate::dashboard::store::models::Desk;
 use crate::dashboard::widgets::facts::{Fact, fact, styled};
 use crate::dashboard::windows::form::{Check, Complaint, Entry, Form, Review, Values};
@@ -18,6 +22,7 @@ const PROVIDER: &str = "Provider";
 const UPSTREAM: &str = "Upstream model";
 const OUTPUT: &str = "Longest answer";
 const WEIGHT: &str = "Weight";
+const TIMEOUT: &str = "Time-out";
 const GROUPS: &str = "Groups";
 pub(super) const REASON: &str = "Reason";
 
@@ -46,6 +51,15 @@ const OUTPUT_CHECK: Check = |text| {
     }
     output(text).map(|_| ())
 };
+
+const TIMEOUT_CHECK: Check = |text| timeout(text).map(|_| ());
+
+/// A time-out as it is written; nothing leaves it to the proxy's setting.
+fn timeout(text: &str) -> Result<Option<Duration>, String> {
+    (!text.is_empty())
+        .then(|| settings::timeout(text))
+        .transpose()
+}
 
 fn weight(text: &str) -> Result<i64, String> {
     let parsed = text.parse().ok().filter(|weight| WEIGHTS.contains(weight));
@@ -120,6 +134,7 @@ pub(super) fn new(desk: &Desk) -> Form {
         Entry::line(PROVIDER, provider, "one of those below").checked(PROVIDER_CHECK),
         Entry::line(UPSTREAM, "", "the provider's name").checked(TEXT_CHECK),
         Entry::line(OUTPUT, "", "tokens; or the table's").checked(OUTPUT_CHECK),
+        Entry::line(TIMEOUT, "", "90s, 10m; or the proxy's").checked(TIMEOUT_CHECK),
     ];
     if !desk.groups.is_empty() {
         entries.push(Entry::many(GROUPS, groups.collect()));
@@ -145,6 +160,8 @@ fn review_new(
     let (provider, upstream) = (provider_of(values, known)?, values.text(UPSTREAM));
     let tokens = values.filled(OUTPUT).map(|text| output(&text)).transpose();
     let tokens = tokens.map_err(|why| Complaint::about(OUTPUT, why))?;
+    let own_timeout = timeout(&values.text(TIMEOUT));
+    let own_timeout = own_timeout.map_err(|why| Complaint::about(TIMEOUT, why))?;
     let groups = values.chosen(GROUPS);
     let mut facts = vec![
         fact(ALIAS, alias.to_string()),
@@ -162,10 +179,14 @@ fn review_new(
     if let Some(tokens) = tokens {
         facts.push(fact(OUTPUT, format!("{tokens} tokens")));
     }
+    if let Some(timeout) = own_timeout {
+        facts.push(fact(TIMEOUT, format::span(timeout)));
+    }
     let settings = ModelSettings {
         provider: Some(provider),
         upstream_model: Some(upstream),
         output_tokens_max: tokens,
+        timeout: own_timeout.map(Some),
         ..ModelSettings::default()
     };
     let mut commands = vec![Command::AddModel {
@@ -193,7 +214,13 @@ fn review_new(
     })
 }
 
-/// What stands behind a model, how long its answers get, and its share of the load.
+/// A model's own time-out as the form takes it.
+fn timeout_text(model: &Model) -> String {
+    let seconds = model.timeout.map(|timeout| timeout.as_secs());
+    seconds.map_or_else(String::new, |seconds| format!("{seconds}s"))
+}
+
+/// What stands behind a model, how long its answers get and may take, and its share of the load.
 pub(super) fn edit(desk: &Desk) -> Option<Form> {
     let listed = desk.model.clone()?;
     let model = listed.model;
@@ -204,6 +231,8 @@ pub(super) fn edit(desk: &Desk) -> Option<Form> {
         Entry::line(UPSTREAM, model.upstream_model.clone(), "").checked(TEXT_CHECK),
         Entry::line(OUTPUT, tokens, "tokens; or the table's").checked(OUTPUT_CHECK),
         Entry::line(WEIGHT, model.weight.to_string(), "1 to 1000").checked(WEIGHT_CHECK),
+        Entry::line(TIMEOUT, timeout_text(&model), "90s, 10m; or the proxy's")
+            .checked(TIMEOUT_CHECK),
         reason_entry(),
     ];
     let (known, shown) = (desk.providers.clone(), desk.providers.clone());
@@ -283,6 +312,15 @@ fn changes(
     if new != model.weight {
         facts.push(fact(WEIGHT, format!("{}  {arrow}  {new}", model.weight)));
         (after.weight, before.weight) = (Some(new), Some(model.weight));
+    }
+    let new = timeout(&values.text(TIMEOUT)).map_err(|why| Complaint::about(TIMEOUT, why))?;
+    if new != model.timeout {
+        let shown = |timeout: Option<Duration>| {
+            timeout.map_or_else(|| "the proxy's setting".to_owned(), format::span)
+        };
+        let text = format!("{}  {arrow}  {}", shown(model.timeout), shown(new));
+        facts.push(fact(TIMEOUT, text));
+        (after.timeout, before.timeout) = (Some(new), Some(model.timeout));
     }
     if facts.is_empty() {
         return Err(Complaint::about(UPSTREAM, "nothing has changed"));

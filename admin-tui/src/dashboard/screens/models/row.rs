@@ -165,6 +165,7 @@ impl Row for ModelRow {
             "price_version": price.map(|price| price.version()),
             "max_output_tokens": model.output_tokens_max(),
             "weight": model.weight,
+            "timeout_ms": model.timeout.map(|timeout| timeout.as_millis() as u64),
             "fallbacks": model.fallbacks,
             "groups": self.listed.groups,
             "calls_15m": self.calls,

@@ -27,6 +27,7 @@ fn model(alias: &str, provider: &str, upstream: &str) -> ListedModel {
             upstream_model: upstream.to_owned(),
             own_price: None,
             own_output_tokens_max: None,
+            timeout: None,
             weight: 1,
             fallbacks: Vec::new(),
             resolved: Resolved::new(upstream, None, None),
@@ -257,7 +258,7 @@ fn a_new_model_and_its_grants_are_one_change() {
     stand.write("openai");
     stand.press("tab");
     stand.write("gpt-4o-mini");
-    stand.press("tab tab space ctrl-s");
+    stand.press("tab tab tab space ctrl-s");
     assert!(
         stand.look().contains("$0.15 in, $0.60 out"),
         "{}",
