@@ -47,11 +47,11 @@ pub struct Config {
     pub body_read_timeout: Duration,
     /// How long connecting to a provider may take, TLS included.
     pub upstream_connect_timeout: Duration,
-    /// How long a provider may take until its answer begins.
+    /// How long a provider may take until a streamed answer begins.
     pub upstream_first_byte_timeout: Duration,
-    /// How long a provider may pause within its answer.
+    /// How long a provider may pause within a streamed answer.
     pub upstream_idle_timeout: Duration,
-    /// How long a call may take altogether.
+    /// How long a whole answer may take, unless its model has a time of its own.
     pub upstream_total_timeout: Duration,
     /// How many idle connections to providers are kept.
     pub upstream_keepalive_connections: usize,
@@ -59,9 +59,9 @@ pub struct Config {
     pub tries_max: u32,
     /// The longest pause before a try.
     pub retry_pause_max: Duration,
-    /// So many failures in a row make a provider's key rest.
+    /// So many failures open the circuit of a model or a host.
     pub breaker_failures: u32,
-    /// How long a provider's key rests the first time.
+    /// How long it stays open the first time.
     pub breaker_pause: Duration,
     /// After how much silence a streamed answer gets a sign of life.
     pub stream_heartbeat: Duration,
@@ -277,21 +277,21 @@ const SETTINGS: &[Setting] = &[
     setting!(
         "upstream.first_byte_timeout_ms",
         "120000",
-        "How long a provider may take until its answer begins.",
+        "How long a provider may take until a streamed answer begins.",
         upstream_first_byte_timeout,
         millis
     ),
     setting!(
         "upstream.idle_timeout_ms",
         "120000",
-        "How long a provider may pause within its answer.",
+        "How long a provider may pause within a streamed answer.",
         upstream_idle_timeout,
         millis
     ),
     setting!(
         "upstream.total_timeout_ms",
         "300000",
-        "How long a call may take altogether, or a streamed one until its answer begins.",
+        "How long a whole answer may take, or a streamed one until it begins; models may have their own.",
         upstream_total_timeout,
         millis
     ),
@@ -319,14 +319,14 @@ const SETTINGS: &[Setting] = &[
     setting!(
         "routing.breaker_failures",
         "5",
-        "So many failures in a row make a provider's key rest for a while.",
+        "So many failures open the circuit of a model or a host for a while.",
         breaker_failures,
         |t| number(t, 1, 1_000_000)
     ),
     setting!(
         "routing.breaker_pause_ms",
         "5000",
-        "How long such a key rests; twice as long after each further failure, up to two minutes.",
+        "How long it stays open; twice as long after each failed probe, up to two minutes.",
         breaker_pause,
         millis
     ),

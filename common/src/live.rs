@@ -40,8 +40,10 @@ pub struct NodeFigures {
     pub calls: Vec<LiveCall>,
     /// Calls that ended in each of the last seconds, the latest last.
     pub ended_per_second: Vec<u64>,
-    /// Keys of providers that do not simply work.
+    /// Keys of providers that do not simply work, or some of their models.
     pub resting: Vec<RestingKey>,
+    /// Refusals of providers that only the operator can end.
+    pub alerts: Vec<ProviderAlert>,
 }
 
 /// A call in flight.
@@ -65,8 +67,8 @@ pub struct LiveCall {
     pub output_tokens: i64,
 }
 
-/// A provider's key that is left alone, or is being probed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A provider's key that is left alone or is being probed, or one model behind it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RestingKey {
     /// The credential.
     pub credential_id: String,
@@ -76,6 +78,34 @@ pub struct RestingKey {
     pub failures: u32,
     /// Until when it rests, in microseconds, to the second.
     pub rests_until: i64,
+    /// The model that it is about, as the provider calls it; `None` if about all of them.
+    #[serde(default)]
+    pub upstream_model: Option<String>,
+    /// For how many teams alone; 0 if for all.
+    #[serde(default)]
+    pub teams: u64,
+    /// Whether the provider's host cannot be reached, so that no key of it is used.
+    #[serde(default)]
+    pub is_unreachable: bool,
+}
+
+/// A provider refuses for a reason that only the operator can remove.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderAlert {
+    /// The provider.
+    pub provider: String,
+    /// The credential that was used.
+    pub credential_id: String,
+    /// The model, as the provider calls it.
+    pub upstream_model: String,
+    /// What is wrong, for people.
+    pub fault: String,
+    /// The provider's words, without secrets.
+    pub message: String,
+    /// How often it was seen lately.
+    pub count: u64,
+    /// When it was seen last, in microseconds, to the second.
+    pub last_at: i64,
 }
 
 /// What passed through one node in one minute.

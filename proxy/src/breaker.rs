@@ -1,46 +1,43 @@
-//! Circuit breakers: a credential that fails again and again is left alone for a while, then tried
-//! with one request before the others follow.
+//! Circuit breakers: what fails again and again is left alone for a while, then tried with a few
+//! requests before the others follow.
 //!
-//! [`Breaker`] decides, without clock or lock; [`Breakers`] keeps one for each credential. Nothing
-//! here knows providers: whether another credential is tried instead is the caller's decision.
+//! There is a circuit for each host (can it be reached?), for each key (is it accepted, has its
+//! account money?) and for each model behind a key (does it serve, has it a rate limit?). What a
+//! caller can bring about counts only for the model, and for others only if several teams see it.
+//!
+//! [`circuit`] and [`model`] decide, without clock or lock; [`Breakers`] keeps the circuits.
+//! Nothing here knows providers: whether another key or model is tried is the plan's decision.
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use tollgate_common::id::CredentialId;
+use tollgate_common::id::{CredentialId, TeamId};
 
-/// How long a rate limit is respected if the provider does not say how long.
-const RATE_LIMIT_PAUSE: Duration = Duration::from_secs(2);
+use circuit::{Circuit, Rule, Shown};
+use model::{Held, ModelCircuit, Ticket};
 
-/// A provider that asks for more patience is asked again sooner all the same.
-const RATE_LIMIT_PAUSE_MAX: Duration = Duration::from_mins(1);
+mod circuit;
+mod model;
+#[cfg(test)]
+mod tests;
 
-/// What those are told who come while a probe is under way: nobody knows when it ends.
-const PROBE_PAUSE: Duration = Duration::from_secs(1);
-
-/// When breakers open, and for how long.
+/// When circuits open, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Settings {
-    /// So many failures in a row open a breaker.
+    /// So many failures open a circuit.
     pub(crate) failures_max: u32,
     /// How long it stays open the first time. Each failed probe doubles it.
     pub(crate) open_first: Duration,
     /// How long it stays open at most.
     pub(crate) open_max: Duration,
-    /// How long it stays open after the key was refused: it may be repaired at the provider.
+    /// How long that of a refused key stays open: it may be repaired at the provider.
     pub(crate) unauthorized: Duration,
-}
-
-/// A credential is left alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rest {
-    /// After how long it may be tried.
-    pub(crate) wait: Duration,
-    /// Whether the provider has asked for it, and will serve again afterwards.
-    pub(crate) is_rate_limit: bool,
 }
 
 impl Default for Settings {
@@ -54,291 +51,504 @@ impl Default for Settings {
     }
 }
 
-/// What a request tells about the credential it used.
+impl Settings {
+    const fn failing(&self) -> Rule {
+        Rule {
+            failures_max: self.failures_max,
+            open_first: self.open_first,
+            open_max: self.open_max,
+        }
+    }
+
+    const fn refused(&self) -> Rule {
+        Rule {
+            failures_max: 1,
+            open_first: self.unauthorized,
+            open_max: self.unauthorized,
+        }
+    }
+}
+
+/// What a request uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Unit<'a> {
+    pub(crate) credential: CredentialId,
+    /// The provider's name of the model.
+    pub(crate) upstream_model: &'a str,
+    pub(crate) host: &'a str,
+    pub(crate) port: u16,
+}
+
+/// A request is not let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// After how long it may be.
+    pub(crate) wait: Duration,
+    pub(crate) why: Why,
+}
+
+/// Why a request is not let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// The provider has asked for it, and will serve again afterwards.
+    RateLimited,
+    /// The key is refused, or the host cannot be reached: no request would be served.
+    Unusable,
+    /// The model has failed lately. The request may be sent all the same, if nobody else can serve
+    /// it.
+    Failing,
+}
+
+/// What a request tells about what it used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// The provider did what it was asked.
     Success,
-    /// The provider did not: a 5xx, a cut answer, a time-out, no connection.
+    /// The provider answered, and what it said tells nothing of its health.
+    Answered,
+    /// The provider did not do it: a 5xx, a cut answer, a time-out. A caller may have caused it.
     Failure,
-    /// The provider wants fewer requests with this credential, as a 429 says.
+    /// The provider wants fewer requests for this model with this key, as a 429 says.
     RateLimited {
         /// How long the provider wants to be left alone, if it says so.
         retry_after: Option<Duration>,
     },
-    /// The provider refuses this credential, as a 401 says. Others may still be good.
-    Unauthorized,
-    /// Nothing: the request was the caller's fault or was cancelled.
+    /// The provider refuses the key or its account, as a 401 or a 402 says.
+    KeyRefused,
+    /// No connection could be made.
+    Unreachable,
+    /// Nothing: the request was not sent, or was cancelled.
     Neutral,
 }
 
-/// Whether requests pass.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    /// All pass.
-    Closed { failures: u32 },
-    /// None passes until then.
-    Open { until: Instant },
-    /// One passes, as the probe, unless one is under way.
-    HalfOpen { is_probing: bool },
+/// Something that decides, which is asked without a lock while there is nothing to decide.
+trait Decides: Default {
+    /// The epoch to report in, if nothing is remembered.
+    fn clear_epoch(&self) -> Option<u64>;
 }
 
-/// The breaker of one credential.
+impl Decides for Circuit {
+    fn clear_epoch(&self) -> Option<u64> {
+        Self::clear_epoch(self)
+    }
+}
+
+impl Decides for ModelCircuit {
+    fn clear_epoch(&self) -> Option<u64> {
+        Self::clear_epoch(self)
+    }
+}
+
+/// Stands for a circuit that has something to remember.
+const NOT_CLEAR: u64 = u64::MAX;
+
+/// A circuit behind a lock.
 #[derive(Debug)]
-struct Breaker {
-    state: State,
-    /// Counts changes of state. What a request of an earlier epoch reports is old news.
-    epoch: u64,
-    /// How often it has opened by failures since it was last closed.
-    openings: u32,
-    /// The end of the provider's last rate limit.
-    limited_until: Option<Instant>,
+struct Locked<T> {
+    /// The epoch, or [`NOT_CLEAR`].
+    clear_epoch: AtomicU64,
+    circuit: Mutex<T>,
 }
 
-// === impl Breaker ===
-
-impl Breaker {
-    const fn new() -> Self {
+impl<T: Decides> Default for Locked<T> {
+    fn default() -> Self {
         Self {
-            state: State::Closed { failures: 0 },
-            epoch: 0,
-            openings: 0,
-            limited_until: None,
+            clear_epoch: AtomicU64::new(0),
+            circuit: Mutex::default(),
         }
     }
+}
 
-    /// The epoch of the request that may go, or how long it should wait.
-    fn admit(&mut self, now: Instant) -> Result<u64, Rest> {
-        let limited_for = self.limited_for(now);
-        if !limited_for.is_zero() {
-            return Err(Rest {
-                wait: limited_for,
-                is_rate_limit: true,
-            });
-        }
-        let rest = |wait| {
-            Err(Rest {
-                wait,
-                is_rate_limit: false,
-            })
-        };
-        match self.state {
-            State::Closed { .. } => {}
-            State::Open { until } if now < until => return rest(until.duration_since(now)),
-            State::HalfOpen { is_probing: true } => return rest(PROBE_PAUSE),
-            State::Open { .. } | State::HalfOpen { is_probing: false } => {
-                self.change(State::HalfOpen { is_probing: true });
-            }
-        }
-        Ok(self.epoch)
+impl<T: Decides> Locked<T> {
+    /// The epoch, if there is nothing to remember.
+    fn clear_epoch(&self) -> Option<u64> {
+        let epoch = self.clear_epoch.load(Ordering::Acquire);
+        (epoch != NOT_CLEAR).then_some(epoch)
     }
 
-    /// Takes note of how the request of this epoch ended.
-    fn report(&mut self, settings: &Settings, epoch: u64, outcome: Outcome, now: Instant) {
-        if let Outcome::RateLimited { retry_after } = outcome {
-            let pause = retry_after.map_or(RATE_LIMIT_PAUSE, |time| time.min(RATE_LIMIT_PAUSE_MAX));
-            self.limited_until = self.limited_until.max(Some(now + pause));
+    /// A circuit is whole between any two statements, so a panic elsewhere does not spoil it.
+    fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
+        let mut circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = work(&mut circuit);
+        let epoch = circuit.clear_epoch().unwrap_or(NOT_CLEAR);
+        self.clear_epoch.store(epoch, Ordering::Release);
+        done
+    }
+}
+
+/// Entries that requests read without a lock; only one for something new writes.
+#[derive(Debug)]
+struct Entries<K, V>(ArcSwap<HashMap<K, Arc<V>>>);
+
+impl<K, V> Default for Entries<K, V> {
+    fn default() -> Self {
+        Self(ArcSwap::default())
+    }
+}
+
+impl<K: Clone + Eq + Hash, V: Default> Entries<K, V> {
+    /// Another request may insert the same one meanwhile; all use the one that came first.
+    fn get<Q>(&self, key: &Q) -> Arc<V>
+    where
+        K: Borrow<Q>,
+        Q: ToOwned<Owned = K> + Eq + Hash + ?Sized,
+    {
+        if let Some(known) = self.0.load().get(key) {
+            return known.clone();
         }
-        if epoch != self.epoch {
+        let new = Arc::new(V::default());
+        let mut used = new.clone();
+        self.0.rcu(|entries| {
+            let mut more = HashMap::clone(entries);
+            let entry = more.entry(key.to_owned());
+            used = entry.or_insert_with(|| new.clone()).clone();
+            more
+        });
+        used
+    }
+
+    fn retain(&self, is_kept: impl Fn(&K, &V) -> bool) {
+        let entries = self.0.load();
+        if entries.iter().all(|(key, value)| is_kept(key, value)) {
             return;
         }
-        match (outcome, &mut self.state) {
-            (Outcome::Success, State::Closed { failures }) => *failures = 0,
-            (Outcome::Success, _) => {
-                self.openings = 0;
-                self.change(State::Closed { failures: 0 });
-            }
-            (Outcome::Failure, State::Closed { failures }) => {
-                *failures = failures.saturating_add(1);
-                if *failures >= settings.failures_max {
-                    self.open(settings, now);
-                }
-            }
-            (Outcome::Failure, _) => self.open(settings, now),
-            (Outcome::Unauthorized, _) => self.change(State::Open {
-                until: now + settings.unauthorized,
-            }),
-            (Outcome::RateLimited { .. } | Outcome::Neutral, _) => self.give_back(epoch),
+        self.0.rcu(|entries| {
+            let kept = entries.iter().filter(|(key, value)| is_kept(key, value));
+            let kept = kept.map(|(key, value)| (key.clone(), value.clone()));
+            kept.collect::<HashMap<K, Arc<V>>>()
+        });
+    }
+}
+
+/// A key and the models behind it.
+#[derive(Debug, Default)]
+struct Key {
+    circuit: Locked<Circuit>,
+    models: Entries<String, Locked<ModelCircuit>>,
+}
+
+/// A host by its ports.
+type Ports = Entries<u16, Locked<Circuit>>;
+
+/// All circuits.
+#[derive(Debug)]
+pub(crate) struct Breakers {
+    settings: Settings,
+    keys: Entries<CredentialId, Key>,
+    hosts: Entries<String, Ports>,
+}
+
+impl Breakers {
+    /// All circuits closed.
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            keys: Entries::default(),
+            hosts: Entries::default(),
         }
     }
 
-    /// A request that tells nothing: if it was the probe, another one may be.
-    fn give_back(&mut self, epoch: u64) {
-        if epoch == self.epoch && self.state == (State::HalfOpen { is_probing: true }) {
-            self.state = State::HalfOpen { is_probing: false };
-        }
+    /// Lets a team's request use a model, or says why not.
+    pub(crate) fn admit<'t>(
+        &self,
+        unit: Unit<'_>,
+        team: &'t TeamId,
+        now: Instant,
+    ) -> Result<Permit<'t>, Refusal> {
+        self.admit_by(unit, team, now, ModelCircuit::admit)
     }
 
-    /// Opens because of failures, each time for twice as long.
-    fn open(&mut self, settings: &Settings, now: Instant) {
-        let factor = 2_u32.saturating_pow(self.openings);
-        let pause = settings
-            .open_first
-            .saturating_mul(factor)
-            .min(settings.open_max);
-        self.openings = self.openings.saturating_add(1);
-        self.change(State::Open { until: now + pause });
+    /// The same for a request that nobody else can serve: that a model has failed lately does not
+    /// hold it back.
+    pub(crate) fn admit_anyway<'t>(
+        &self,
+        unit: Unit<'_>,
+        team: &'t TeamId,
+        now: Instant,
+    ) -> Result<Permit<'t>, Refusal> {
+        self.admit_by(unit, team, now, ModelCircuit::admit_anyway)
     }
 
-    fn change(&mut self, state: State) {
-        self.state = state;
-        self.epoch += 1;
-    }
-
-    fn limited_for(&self, now: Instant) -> Duration {
-        let until = self.limited_until.unwrap_or(now);
-        until.saturating_duration_since(now)
-    }
-
-    fn view(&self, credential: CredentialId, now: Instant) -> BreakerView {
-        let limited_for = self.limited_for(now);
-        let (condition, pause, failures) = match self.state {
-            State::Closed { failures } if limited_for.is_zero() => {
-                (Condition::Closed, limited_for, failures)
-            }
-            State::Closed { failures } => (Condition::RateLimited, limited_for, failures),
-            State::Open { until } => (Condition::Open, until.saturating_duration_since(now), 0),
-            State::HalfOpen { .. } => (Condition::HalfOpen, Duration::ZERO, 0),
+    fn admit_by<'t>(
+        &self,
+        unit: Unit<'_>,
+        team: &'t TeamId,
+        now: Instant,
+        admit: fn(&mut ModelCircuit, &TeamId, Instant) -> Result<Ticket, Held>,
+    ) -> Result<Permit<'t>, Refusal> {
+        let key = self.keys.get(&unit.credential);
+        let model = key.models.get(unit.upstream_model);
+        let host = self.hosts.get(unit.host).get(&unit.port);
+        let unusable = |wait| Refusal {
+            wait,
+            why: Why::Unusable,
         };
-        BreakerView {
+        let mut permit = Permit {
+            team,
+            settings: self.settings,
+            host_epoch: pass(&host, team, now).map_err(unusable)?,
+            host,
+            key,
+            key_epoch: None,
+            model,
+            ticket: None,
+            is_reported: false,
+        };
+        // What was passed is given back if a later circuit refuses, because the permit is dropped.
+        permit.key_epoch = Some(pass(&permit.key.circuit, team, now).map_err(unusable)?);
+        let ticket = match permit.model.clear_epoch() {
+            Some(epoch) => Ok(ModelCircuit::clear_ticket(epoch)),
+            None => permit.model.with(|model| admit(model, team, now)),
+        };
+        permit.ticket = Some(ticket.map_err(|held| match held {
+            Held::RateLimited(wait) => Refusal {
+                wait,
+                why: Why::RateLimited,
+            },
+            Held::Failing(wait) => Refusal {
+                wait,
+                why: Why::Failing,
+            },
+        })?);
+        Ok(permit)
+    }
+
+    /// Forgets the keys that are not among these.
+    pub(crate) fn retain(&self, live: &HashSet<CredentialId>) {
+        self.keys.retain(|id, _| live.contains(id));
+    }
+
+    /// Forgets models and hosts of which nothing is remembered that still matters, so that those
+    /// that are gone take no memory.
+    pub(crate) fn sweep(&self, now: Instant) {
+        for key in self.keys.0.load().values() {
+            key.models
+                .retain(|_, model| !model.with(|model| model.is_idle(now)));
+        }
+        self.hosts.retain(|_, ports| {
+            ports.retain(|_, host| host.clear_epoch().is_none());
+            !ports.0.load().is_empty()
+        });
+    }
+
+    /// All circuits that are not simply closed, in the order of their keys; those of hosts first.
+    pub(crate) fn states(&self, now: Instant) -> Vec<BreakerView> {
+        let mut views = Vec::new();
+        for (host, ports) in self.hosts.0.load().iter() {
+            for (port, circuit) in ports.0.load().iter() {
+                let shown = circuit.with(|circuit| circuit.shown(now));
+                let subject = || Subject::Host {
+                    host: host.clone(),
+                    port: *port,
+                };
+                views.extend(shown.map(|shown| BreakerView::new(subject(), shown, 0)));
+            }
+        }
+        for (credential, key) in self.keys.0.load().iter() {
+            let shown = key.circuit.with(|circuit| circuit.shown(now));
+            let subject = || Subject::Key(*credential);
+            views.extend(shown.map(|shown| BreakerView::new(subject(), shown, 0)));
+            for (upstream_model, model) in key.models.0.load().iter() {
+                views.extend(self.model_state((*credential, upstream_model), model, now));
+            }
+        }
+        views.sort_unstable_by(|one, other| one.subject.cmp(&other.subject));
+        views
+    }
+
+    fn model_state(
+        &self,
+        (credential, upstream_model): (CredentialId, &str),
+        model: &Locked<ModelCircuit>,
+        now: Instant,
+    ) -> Option<BreakerView> {
+        let rule = self.settings.failing();
+        let ((shared, own), limited_for, failures) = model.with(|model| {
+            let limited_for = model.limited_for(now);
+            (model.shown(now), limited_for, model.failures(&rule))
+        });
+        let teams = if shared.is_some() { 0 } else { own.len() };
+        let subject = Subject::Model {
             credential,
-            condition,
-            failures,
-            pause: pause.max(limited_for),
+            upstream_model: upstream_model.to_owned(),
+            teams,
+        };
+        if let Some(shown) = shared.or_else(|| own.first().copied()) {
+            return Some(BreakerView::new(subject, shown, failures));
+        }
+        (!limited_for.is_zero()).then_some(BreakerView {
+            subject,
+            condition: Condition::RateLimited,
+            failures: 0,
+            pause: limited_for,
+        })
+    }
+}
+
+/// The epoch in which a request passes a circuit that holds for all teams alike.
+fn pass(circuit: &Locked<Circuit>, team: &TeamId, now: Instant) -> Result<u64, Duration> {
+    match circuit.clear_epoch() {
+        Some(epoch) => Ok(epoch),
+        None => circuit.with(|circuit| circuit.admit(team, now)),
+    }
+}
+
+/// A request's leave to use a model. Dropped without a report, it tells nothing.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Permit<'t> {
+    team: &'t TeamId,
+    settings: Settings,
+    host: Arc<Locked<Circuit>>,
+    host_epoch: u64,
+    key: Arc<Key>,
+    key_epoch: Option<u64>,
+    model: Arc<Locked<ModelCircuit>>,
+    ticket: Option<Ticket>,
+    is_reported: bool,
+}
+
+impl Permit<'_> {
+    /// Says how the request ended.
+    pub(crate) fn report(mut self, outcome: Outcome, now: Instant) {
+        self.is_reported = true;
+        self.report_host(outcome, now);
+        self.report_key(outcome, now);
+        self.report_model(outcome, now);
+    }
+
+    fn report_host(&self, outcome: Outcome, now: Instant) {
+        let epoch = self.host_epoch;
+        match outcome {
+            Outcome::Neutral => self.give_back_host(),
+            Outcome::Unreachable => {
+                let rule = self.settings.failing();
+                self.host.with(|host| host.fail(&rule, epoch, now));
+            }
+            _ if self.host.clear_epoch().is_some() => {}
+            _ => self.host.with(|host| host.succeed(epoch)),
+        }
+    }
+
+    fn report_key(&self, outcome: Outcome, now: Instant) {
+        let circuit = &self.key.circuit;
+        let Some(epoch) = self.key_epoch else { return };
+        match outcome {
+            Outcome::KeyRefused => {
+                let rule = self.settings.refused();
+                circuit.with(|key| key.fail(&rule, epoch, now));
+            }
+            // Whether a key is accepted is known before anything else can go wrong but this.
+            Outcome::Failure | Outcome::Unreachable | Outcome::Neutral => self.give_back_key(),
+            _ if circuit.clear_epoch().is_some() => {}
+            _ => circuit.with(|key| key.succeed(epoch)),
+        }
+    }
+
+    fn report_model(&self, outcome: Outcome, now: Instant) {
+        let (model, team, rule) = (&self.model, self.team, self.settings.failing());
+        let Some(ticket) = self.ticket else { return };
+        match outcome {
+            Outcome::Success if model.clear_epoch().is_some() => {}
+            Outcome::Success => model.with(|model| model.succeed(&rule, ticket, team, now)),
+            Outcome::Failure => model.with(|model| model.fail(&rule, ticket, team, now)),
+            Outcome::RateLimited { retry_after } => model.with(|model| {
+                model.give_back(ticket, team);
+                model.limit(retry_after, now);
+            }),
+            _ => self.give_back_model(),
+        }
+    }
+
+    fn give_back_host(&self) {
+        if self.host.clear_epoch().is_none() {
+            let (epoch, team) = (self.host_epoch, self.team);
+            self.host.with(|host| host.give_back(epoch, team));
+        }
+    }
+
+    fn give_back_key(&self) {
+        let circuit = &self.key.circuit;
+        if let (Some(epoch), None) = (self.key_epoch, circuit.clear_epoch()) {
+            circuit.with(|key| key.give_back(epoch, self.team));
+        }
+    }
+
+    fn give_back_model(&self) {
+        if let (Some(ticket), None) = (self.ticket, self.model.clear_epoch()) {
+            self.model.with(|model| model.give_back(ticket, self.team));
         }
     }
 }
 
-/// What metrics and people are shown of a breaker.
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        if !mem::replace(&mut self.is_reported, true) {
+            self.give_back_host();
+            self.give_back_key();
+            self.give_back_model();
+        }
+    }
+}
+
+/// What a circuit is of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Subject {
+    Host {
+        host: String,
+        port: u16,
+    },
+    Key(CredentialId),
+    Model {
+        credential: CredentialId,
+        upstream_model: String,
+        /// For how many teams alone it is open; 0 if for all.
+        teams: usize,
+    },
+}
+
+/// What people are shown of a circuit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BreakerView {
-    pub(crate) credential: CredentialId,
+    pub(crate) subject: Subject,
     pub(crate) condition: Condition,
-    /// Failures in a row while closed.
+    /// Failures that are remembered of a model.
     pub(crate) failures: u32,
     /// How long no request passes.
     pub(crate) pause: Duration,
 }
 
-/// Whether a credential is used.
+impl BreakerView {
+    const fn new(subject: Subject, shown: Shown, failures: u32) -> Self {
+        let (condition, pause) = match shown {
+            Shown::Open(pause) => (Condition::Open, pause),
+            Shown::HalfOpen => (Condition::HalfOpen, Duration::ZERO),
+        };
+        Self {
+            subject,
+            condition,
+            failures,
+            pause,
+        }
+    }
+}
+
+/// Why something is not simply used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Condition {
-    Closed,
-    /// Closed, but waiting as long as the provider asked.
+    /// It waits as long as the provider asked.
     RateLimited,
     Open,
     HalfOpen,
 }
 
 impl Condition {
-    /// The word for it in metrics and on screens.
-    pub(crate) const fn word(self) -> &'static str {
+    /// The word for it in logs and on screens.
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
-            Self::Closed => "closed",
             Self::RateLimited => "rate_limited",
             Self::Open => "open",
             Self::HalfOpen => "half_open",
         }
     }
 }
-
-/// The breakers of all credentials.
-///
-/// Requests read the map without a lock; only one for a credential never seen before writes it.
-#[derive(Debug)]
-pub(crate) struct Breakers {
-    settings: Settings,
-    breakers: ArcSwap<HashMap<CredentialId, Arc<Mutex<Breaker>>>>,
-}
-
-// === impl Breakers ===
-
-impl Breakers {
-    /// All breakers closed.
-    pub(crate) fn new(settings: Settings) -> Self {
-        Self {
-            settings,
-            breakers: ArcSwap::default(),
-        }
-    }
-
-    /// Lets a request use a credential, or says after how long it may be tried.
-    pub(crate) fn admit(&self, id: CredentialId, now: Instant) -> Result<Permit, Rest> {
-        let known = self.breakers.load().get(&id).cloned();
-        let breaker = known.unwrap_or_else(|| self.insert(id));
-        let epoch = lock(&breaker).admit(now)?;
-        Ok(Permit {
-            breaker,
-            settings: self.settings,
-            epoch,
-            is_reported: false,
-        })
-    }
-
-    /// Forgets the credentials that are not among these.
-    pub(crate) fn retain(&self, live: &HashSet<CredentialId>) {
-        if self.breakers.load().keys().all(|id| live.contains(id)) {
-            return;
-        }
-        self.breakers.rcu(|breakers| {
-            let mut remaining = HashMap::clone(breakers);
-            remaining.retain(|id, _| live.contains(id));
-            remaining
-        });
-    }
-
-    /// All breakers that requests have used, in the order of their credentials.
-    pub(crate) fn states(&self, now: Instant) -> Vec<BreakerView> {
-        let breakers = self.breakers.load();
-        let views = breakers.iter().map(|(id, one)| lock(one).view(*id, now));
-        let mut views: Vec<_> = views.collect();
-        views.sort_unstable_by_key(|view| view.credential);
-        views
-    }
-
-    /// Another request may insert the same one meanwhile; all use the one that came first.
-    fn insert(&self, id: CredentialId) -> Arc<Mutex<Breaker>> {
-        let new = Arc::new(Mutex::new(Breaker::new()));
-        let mut used = new.clone();
-        self.breakers.rcu(|breakers| {
-            let mut more = HashMap::clone(breakers);
-            used = more.entry(id).or_insert_with(|| new.clone()).clone();
-            more
-        });
-        used
-    }
-}
-
-/// A breaker is whole between any two statements, so a panic elsewhere does not spoil it.
-fn lock(breaker: &Mutex<Breaker>) -> MutexGuard<'_, Breaker> {
-    breaker.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A request's leave to use a credential. Dropped without a report, it tells nothing.
-#[derive(Debug)]
-#[must_use]
-pub(crate) struct Permit {
-    breaker: Arc<Mutex<Breaker>>,
-    settings: Settings,
-    epoch: u64,
-    is_reported: bool,
-}
-
-impl Permit {
-    /// Says how the request ended.
-    pub(crate) fn report(mut self, outcome: Outcome, now: Instant) {
-        self.is_reported = true;
-        lock(&self.breaker).report(&self.settings, self.epoch, outcome, now);
-    }
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        if !mem::replace(&mut self.is_reported, true) {
-            lock(&self.breaker).give_back(self.epoch);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -103,6 +103,10 @@ pub(crate) enum ApiError {
 /// How long callers are asked to wait when nothing better is known.
 const RETRY_AFTER_DEFAULT: Duration = Duration::from_secs(1);
 
+/// Keeps the official clients from sending a request again by themselves, which they do with every
+/// status from 500 on.
+const SHOULD_RETRY: header::HeaderName = header::HeaderName::from_static("x-should-retry");
+
 impl ApiError {
     /// One invalid field of the body.
     pub(crate) fn field(name: &str, message: impl Into<String>) -> Self {
@@ -227,6 +231,11 @@ impl ApiError {
                         Some((header::HeaderName::from_static(name), value))
                     }),
             );
+        }
+        if let Self::Upstream(failure) = self
+            && failure.is_costly_to_repeat()
+        {
+            headers.push((SHOULD_RETRY, HeaderValue::from_static("false")));
         }
         if let Self::MethodNotAllowed { allow } = self {
             headers.push((header::ALLOW, HeaderValue::from_static(allow)));

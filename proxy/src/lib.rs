@@ -1,6 +1,7 @@
 //! The gateway between applications and LLM providers, as a library: `tollgate` runs it, fuzzing
 //! reaches its parsers.
 
+mod alerts;
 mod answer;
 mod api;
 mod breaker;

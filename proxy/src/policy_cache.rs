@@ -61,6 +61,19 @@ impl Snapshot {
             .collect()
     }
 
+    /// All keys of the providers at a host.
+    pub(crate) fn credentials_at<'s>(
+        &'s self,
+        host: &'s str,
+        port: u16,
+    ) -> impl Iterator<Item = CredentialId> + 's {
+        let providers = self.policy.providers.iter().filter(move |(_, provider)| {
+            (provider.base_url.host(), provider.base_url.port()) == (host, port)
+        });
+        let keys = providers.filter_map(|(name, _)| self.provider_keys.get(name));
+        keys.flatten().map(|(id, _)| *id)
+    }
+
     /// The keys of a provider, oldest first. One that [`Policy::route`] returned has at least one.
     pub(crate) fn keys_of(&self, provider: &Provider) -> &[(CredentialId, Secret)] {
         self.provider_keys

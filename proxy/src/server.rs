@@ -21,6 +21,7 @@ use tollgate_common::db::{Access, Database, migrate, provider, writer};
 use tollgate_common::id::NodeId;
 use tollgate_common::secret::SealingKey;
 
+use crate::alerts::Alerts;
 use crate::breaker::{self, Breakers};
 use crate::cache::memory::MemoryCache;
 use crate::figures::Figures;
@@ -123,13 +124,14 @@ impl Core {
             let services = Services {
                 node_id: NodeId::new(started_at, &*random),
                 policy: PolicyCache::load(&database, sealing_key, started_at).await?,
-                forwarder: Forwarder::new(&config),
+                forwarder: Forwarder::new(&config, clock.clone()),
                 breakers: Breakers::new(breaker::Settings {
                     failures_max: config.breaker_failures,
                     open_first: config.breaker_pause,
                     unauthorized: config.breaker_pause * UNAUTHORIZED_PAUSE_FACTOR,
                     ..breaker::Settings::default()
                 }),
+                alerts: Alerts::default(),
                 limits: Box::new(MemoryLimits::default()),
                 cache: Box::new(MemoryCache::new(config.cache_bytes_max, clock.clone())),
                 figures: Arc::new(Figures::default()),

@@ -9,6 +9,7 @@ use tollgate_common::db::Database;
 use tollgate_common::db::writer::LedgerWriter;
 use tollgate_common::id::NodeId;
 
+use crate::alerts::Alerts;
 use crate::breaker::Breakers;
 use crate::cache::ResponseCache;
 use crate::figures::Figures;
@@ -28,6 +29,7 @@ pub(crate) struct Services {
     pub(crate) writer: LedgerWriter,
     pub(crate) forwarder: Forwarder,
     pub(crate) breakers: Breakers,
+    pub(crate) alerts: Alerts,
     pub(crate) limits: Box<dyn LimitStore>,
     pub(crate) cache: Box<dyn ResponseCache>,
     pub(crate) figures: Arc<Figures>,

@@ -12,4 +12,5 @@ pub(crate) mod reserve;
 pub(crate) mod settle;
 pub(crate) mod streamed;
 pub(crate) mod underway;
+pub(crate) mod wasted;
 pub(crate) mod whole;

@@ -11,21 +11,21 @@ use tollgate_common::clock::Timestamp;
 use tollgate_common::db::call::OrphanedCall;
 use tollgate_common::db::work::{CallResult, EndJob, IDEMPOTENCY_WINDOW, SettleCall, WorkError};
 use tollgate_common::db::{Engine, StoreError, call, idempotency, job, live, node};
-use tollgate_common::id::{CredentialId, NodeId};
+use tollgate_common::id::NodeId;
 use tollgate_common::job::{CallState, JobState};
 use tollgate_common::ledger::Refusal;
 
-use crate::breaker::Condition;
+use crate::breaker::{BreakerView, Condition, Subject};
 use crate::services::Services;
 use tell::Teller;
 
 mod tell;
 
-/// How often it is looked which providers' keys rest.
+/// How often it is looked which circuits are open.
 const KEYS_LOOK: Duration = Duration::from_secs(1);
 
-/// In which condition each provider's key was seen last.
-type Conditions = HashMap<CredentialId, Condition>;
+/// In which condition each circuit was seen last, those that are closed left out.
+type Conditions = HashMap<Subject, Condition>;
 
 /// How often limits forget those who have been idle.
 const LIMITS_SWEEP: Duration = Duration::from_mins(1);
@@ -110,7 +110,7 @@ pub(crate) async fn run(
         ),
         every("expiry", expiry, &services, stop.clone(), expire_jobs),
         every("keys", KEYS_LOOK, &services, stop.clone(), |services| {
-            watch_keys(services, conditions.clone())
+            watch_circuits(services, conditions.clone())
         }),
         every(
             "limits",
@@ -133,37 +133,65 @@ async fn refresh(services: Arc<Services>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Tells operators which providers' keys have begun to rest, or to work again.
-async fn watch_keys(
+/// Tells operators which circuits have opened, and which have closed.
+async fn watch_circuits(
     services: Arc<Services>,
     known: Arc<Mutex<Conditions>>,
 ) -> Result<(), StoreError> {
     let mut known = known.lock().await;
-    let mut conditions = Conditions::new();
-    for view in services.breakers.states(Instant::now()) {
-        let before = known.get(&view.credential).copied();
-        let (credential, condition) = (view.credential, view.condition.word());
-        match view.condition {
-            now if now == before.unwrap_or(Condition::Closed) => {}
-            Condition::Closed => tracing::info!(%credential, "a provider's key works again"),
-            Condition::RateLimited => {
-                let pause_ms = view.pause.as_millis();
-                tracing::warn!(%credential, pause_ms, "a provider wants fewer requests");
-            }
-            _ => {
-                let (failures, pause_ms) = (view.failures, view.pause.as_millis());
-                tracing::error!(%credential, condition, failures, pause_ms, "a provider's key rests");
-            }
+    let views = services.breakers.states(Instant::now());
+    for view in &views {
+        if known.get(&view.subject) != Some(&view.condition) {
+            log_circuit(view);
         }
-        conditions.insert(credential, view.condition);
+    }
+    let conditions: Conditions = views
+        .into_iter()
+        .map(|view| (view.subject, view.condition))
+        .collect();
+    for subject in known.keys().filter(|one| !conditions.contains_key(one)) {
+        tracing::info!(?subject, "circuit closed");
     }
     *known = conditions;
     Ok(())
 }
 
-/// Lets limits forget those who have been idle.
+fn log_circuit(view: &BreakerView) {
+    let (condition, failures) = (view.condition.as_str(), view.failures);
+    let pause_ms = view.pause.as_millis();
+    match (&view.subject, view.condition) {
+        (subject, Condition::RateLimited) => {
+            tracing::warn!(?subject, pause_ms, "a provider wants fewer requests");
+        }
+        (Subject::Host { host, port }, _) => {
+            tracing::error!(
+                host,
+                port,
+                condition,
+                pause_ms,
+                "circuit open: a provider's host cannot be reached"
+            );
+        }
+        (Subject::Key(credential), _) => {
+            tracing::error!(%credential, condition, pause_ms, "circuit open: a provider's key or account is refused");
+        }
+        (
+            Subject::Model {
+                credential,
+                upstream_model,
+                teams,
+            },
+            _,
+        ) => {
+            tracing::warn!(%credential, upstream_model, teams, condition, failures, pause_ms, "circuit open: a model keeps failing");
+        }
+    }
+}
+
+/// Lets limits and circuits forget those who have been idle.
 async fn sweep_limits(services: Arc<Services>) -> Result<(), StoreError> {
     services.limits.sweep(services.clock.now());
+    services.breakers.sweep(Instant::now());
     std::future::ready(Ok(())).await
 }
 

@@ -14,6 +14,7 @@ mod bad_input;
 mod budget;
 mod cache;
 mod call;
+mod circuit;
 mod credit;
 mod description;
 mod fallback;

@@ -164,7 +164,8 @@ async fn failures_of_a_provider_come_in_openais_words() {
     let failed = ("server_error", "model_unavailable");
     for (prompt, status, (kind, code)) in [
         ("status=400", 400, invalid),
-        ("status=404", 400, invalid),
+        ("status=404", 503, failed),
+        ("status=413", 413, invalid),
         ("status=422", 400, invalid),
         ("status=401", 503, failed),
         ("quote-key", 503, failed),
@@ -185,7 +186,8 @@ async fn failures_of_a_provider_come_in_openais_words() {
         })
         .await;
         expect_openai(&answer, status, kind, code);
-        assert_eq!(answer.retry_after().is_some(), status != 400, "{prompt}");
+        let is_repeatable = !matches!(status, 400 | 413) && prompt != "garbage";
+        assert_eq!(answer.retry_after().is_some(), is_repeatable, "{prompt}");
         for secret in [PROVIDER_KEY, "127.0.0.1", "gpt-4o"] {
             assert!(!answer.text().contains(secret), "{}", answer.text());
         }

@@ -1,8 +1,11 @@
 //! What callers, callees and books see of a provider that fails.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tollgate_common::command::{Command, ProviderRef};
 use tollgate_common::job::CallState;
 use tollgate_tests::client::prompt_body;
@@ -36,7 +39,10 @@ async fn each_failure_of_a_provider_has_its_status() {
     let alpha = proxy.client(ALPHA);
     let cases = [
         ("do:status=400", 400, "the scripted failure"),
-        ("do:status=404", 400, ""),
+        ("do:status=404", 503, ""),
+        ("do:status=410", 503, ""),
+        ("do:status=402", 503, ""),
+        ("do:status=413", 413, "the scripted failure"),
         ("do:status=422", 400, "the scripted failure"),
         ("do:long-error", 400, "no good"),
         ("do:status=401", 503, ""),
@@ -59,7 +65,15 @@ async fn each_failure_of_a_provider_has_its_status() {
             "{prompt}: {}",
             answer.text()
         );
-        assert_eq!(answer.retry_after().is_some(), status != 400, "{prompt}");
+        let has_answered = ["do:garbage", "do:empty"].contains(&prompt);
+        let is_repeatable = !matches!(status, 400 | 413) && !has_answered;
+        assert_eq!(answer.retry_after().is_some(), is_repeatable, "{prompt}");
+        let should_retry = answer.header("x-should-retry");
+        assert_eq!(
+            should_retry,
+            if has_answered { "false" } else { "" },
+            "{prompt}"
+        );
         failing_call(&world, &answer, &job).await;
         let done = alpha.end(&job, "failed").await.expect(200).json;
         assert_eq!(done["costs"]["failed_calls"], 1);
@@ -101,36 +115,33 @@ async fn a_call_that_failed_can_be_tried_again_in_the_same_job() {
 }
 
 #[tokio::test]
-async fn a_provider_that_stalls_is_given_up() {
+async fn a_whole_answer_is_waited_for_until_the_total_time_out() {
     let world = World::sqlite()
         .await
-        .with("TOLLGATE_UPSTREAM_FIRST_BYTE_TIMEOUT_MS", "300")
-        .with("TOLLGATE_UPSTREAM_IDLE_TIMEOUT_MS", "300");
+        .with("TOLLGATE_UPSTREAM_FIRST_BYTE_TIMEOUT_MS", "100")
+        .with("TOLLGATE_UPSTREAM_IDLE_TIMEOUT_MS", "100")
+        .with("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT_MS", "2500");
     let proxy = world.start().await;
     let tok = proxy.client(TOK);
+    let job = tok.create_job().await;
+    let _ = tok.call(&job, "do:slow=600").await.expect(200);
+    let _ = tok.complete(&job).await.expect(200);
     for prompt in ["do:silent", "do:stall"] {
+        let before = world.upstream.count();
         let job = tok.create_job().await;
-        let answer = tok.call(&job, prompt).await.expect(503);
-        assert!(answer.retry_after().is_some());
+        let answer = tok.call(&job, prompt).await.expect(504);
+        assert_eq!(answer.retry_after(), None, "{prompt}");
+        assert_eq!(answer.header("x-should-retry"), "false", "{prompt}");
+        assert_eq!(world.upstream.count() - before, 1, "it is not paid twice");
         failing_call(&world, &answer, &job).await;
+        let call = &world.calls(&job).await[0];
+        assert_eq!(call.error_kind.as_deref(), Some("provider_timeout"));
+        assert!(call.provider_cost.is_positive(), "the provider has worked");
+        assert!(call.usage_estimated);
         let _ = tok.end(&job, "failed").await.expect(200);
     }
     assert_eq!(world.account(TOK.id).await.held.0, 0);
     world.verify().await;
-}
-
-#[tokio::test]
-async fn a_call_ends_at_its_total_time_out() {
-    let world = World::sqlite()
-        .await
-        .with("TOLLGATE_UPSTREAM_TOTAL_TIMEOUT_MS", "400");
-    let proxy = world.start().await;
-    let alpha = proxy.client(ALPHA);
-    for prompt in ["do:silent", "do:stall"] {
-        let job = alpha.create_job().await;
-        let answer = alpha.call(&job, prompt).await.expect(503);
-        failing_call(&world, &answer, &job).await;
-    }
 }
 
 #[tokio::test]
@@ -231,6 +242,82 @@ async fn a_connection_that_the_provider_has_closed_is_not_an_error() {
     }
     provider.abort();
     world.verify().await;
+}
+
+/// Reads a request to the end of its body. `false` if the connection has ended before.
+async fn read_request(stream: &mut TcpStream) -> bool {
+    let (mut request, mut piece) = (Vec::new(), [0; 4_096]);
+    loop {
+        let text = String::from_utf8_lossy(&request).to_ascii_lowercase();
+        if let Some((header, body)) = text.split_once("\r\n\r\n") {
+            let length = header.split_once("content-length: ").unwrap().1;
+            let length: usize = length.lines().next().unwrap().parse().unwrap();
+            if body.len() >= length {
+                return true;
+            }
+        }
+        match stream.read(&mut piece).await {
+            Ok(length) if length > 0 => request.extend_from_slice(&piece[..length]),
+            _ => return false,
+        }
+    }
+}
+
+/// A provider that answers the first request of each connection. It takes a second one, too, works
+/// on it, and hangs up.
+async fn work_and_hang_up(listener: TcpListener, requests: Arc<AtomicUsize>) {
+    let body = r#"{"choices":[{"index":0,"finish_reason":"stop","message":
+        {"role":"assistant","content":"Hello!"}}]}"#;
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    while let Ok((mut stream, _)) = listener.accept().await {
+        let (requests, answer) = (requests.clone(), answer.clone());
+        tokio::spawn(async move {
+            if read_request(&mut stream).await {
+                requests.fetch_add(1, Ordering::SeqCst);
+                stream.write_all(answer.as_bytes()).await.unwrap();
+            }
+            if read_request(&mut stream).await {
+                requests.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_a_provider_has_taken_is_not_sent_again_unrecorded() {
+    for (tries, status, asked) in [("1", 503, 2), ("2", 200, 3)] {
+        let world = World::sqlite().await.with("TOLLGATE_ROUTING_TRIES", tries);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let requests = Arc::new(AtomicUsize::new(0));
+        let provider = tokio::spawn(work_and_hang_up(listener, requests.clone()));
+        let url = format!("http://127.0.0.1:{port}/v1");
+        let key = world.sealing_key();
+        world.execute(add_provider("rude", &url, "sk-x", key)).await;
+        let model = add_model("chat-rude", "rude", "gpt-4o");
+        world.execute(model).await;
+        world.execute(grant("chat-rude")).await;
+        let proxy = world.start().await;
+        let alpha = proxy.client(ALPHA);
+        let job = alpha.create_job().await;
+        let mut body = prompt_body("Hi");
+        body["model"] = "chat-rude".into();
+        let _ = alpha.call_with(&job, &body).await.expect(200);
+        let second = alpha.call_with(&job, &body).await;
+        assert_eq!(second.status, status, "{}", second.text());
+        assert_eq!(requests.load(Ordering::SeqCst), asked, "once for each try");
+        let mut failed = Vec::new();
+        for call in world.calls(&job).await {
+            failed.extend(world.attempts(call.id).await);
+        }
+        assert_eq!(failed.len(), 1, "the failed try is on record");
+        assert_eq!(failed[0].error_kind, "provider_cut");
+        provider.abort();
+        world.verify().await;
+    }
 }
 
 #[tokio::test]

@@ -74,6 +74,16 @@ struct Memory {
     heard: HashMap<String, usize>,
     broken_keys: HashMap<String, u16>,
     broken_models: HashMap<String, u16>,
+    /// What models answer in place of anything else.
+    failing_models: HashMap<String, Failing>,
+}
+
+/// An answer that was given to a model beforehand.
+#[derive(Debug, Clone)]
+struct Failing {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: String,
 }
 
 #[derive(Debug)]
@@ -188,11 +198,26 @@ impl Upstream {
         memory.broken_models.insert(model.to_owned(), status);
     }
 
-    /// Takes back what [`Self::break_key`] and [`Self::break_model`] did.
+    /// Answers every request for this model so. A text is sent as it is, anything else as JSON.
+    pub fn fail_model(&self, model: &str, status: u16, headers: &[(&str, &str)], body: &Value) {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let failing = Failing {
+            status,
+            headers: headers.iter().map(own).collect(),
+            body: body
+                .as_str()
+                .map_or_else(|| body.to_string(), str::to_owned),
+        };
+        let mut memory = self.record.memory();
+        memory.failing_models.insert(model.to_owned(), failing);
+    }
+
+    /// Takes back what [`Self::break_key`], [`Self::break_model`] and [`Self::fail_model`] did.
     pub fn heal(&self) {
         let mut memory = self.record.memory();
         memory.broken_keys.clear();
         memory.broken_models.clear();
+        memory.failing_models.clear();
     }
 }
 

@@ -121,6 +121,8 @@ pub(crate) fn figures(
             condition: "rate_limited".to_owned(),
             failures: 3,
             rests_until: now.plus(Duration::from_secs(24)).as_micros(),
+            ..RestingKey::default()
         }],
+        alerts: Vec::new(),
     }
 }

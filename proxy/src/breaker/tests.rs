@@ -1,8 +1,6 @@
-//! What opens a breaker and what closes it again, one rule a test, then random histories.
+//! What opens a circuit and for whom, what closes it again, one rule a test; then random histories.
 
-use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::cell::Cell;
 
 use proptest::prelude::*;
 use tollgate_common::clock::{SystemRandom, Timestamp};
@@ -15,274 +13,493 @@ fn credential() -> CredentialId {
     CredentialId::new(Timestamp::default(), &SystemRandom)
 }
 
-/// A registry, a credential and a clock that only moves by hand.
+fn team(name: &str) -> TeamId {
+    name.parse().unwrap()
+}
+
+/// Circuits, a key and a clock that only moves by hand.
 struct Desk {
     breakers: Breakers,
-    id: CredentialId,
-    now: Instant,
+    key: CredentialId,
+    now: Cell<Instant>,
+    a: TeamId,
+    b: TeamId,
+    c: TeamId,
 }
 
 impl Desk {
     fn new() -> Self {
         Self {
             breakers: Breakers::new(Settings::default()),
-            id: credential(),
-            now: Instant::now(),
+            key: credential(),
+            now: Cell::new(Instant::now()),
+            a: team("a"),
+            b: team("b"),
+            c: team("c"),
         }
     }
 
-    fn admit(&self) -> Result<Permit, Rest> {
-        self.breakers.admit(self.id, self.now)
-    }
-
-    fn request(&self, outcome: Outcome) {
-        self.admit().unwrap().report(outcome, self.now);
-    }
-
-    fn pause(&self) -> Duration {
-        self.admit().expect_err("refused").wait
-    }
-
-    fn wait(&mut self, time: Duration) {
-        self.now += time;
-    }
-
-    fn fail(&self) {
-        for _ in 0..5 {
-            self.request(Outcome::Failure);
+    const fn unit<'m>(&self, upstream_model: &'m str) -> Unit<'m> {
+        Unit {
+            credential: self.key,
+            upstream_model,
+            host: "host",
+            port: 443,
         }
     }
 
-    fn view(&self) -> BreakerView {
-        self.breakers.states(self.now).remove(0)
+    fn admit<'t>(&self, team: &'t TeamId) -> Result<Permit<'t>, Refusal> {
+        self.breakers.admit(self.unit("m"), team, self.now.get())
+    }
+
+    fn request(&self, team: &TeamId, outcome: Outcome) {
+        self.admit(team).unwrap().report(outcome, self.now.get());
+    }
+
+    /// A request that is sent although the model has failed lately.
+    fn insist(&self, team: &TeamId, outcome: Outcome) {
+        let permit = self
+            .breakers
+            .admit_anyway(self.unit("m"), team, self.now.get());
+        permit.unwrap().report(outcome, self.now.get());
+    }
+
+    fn fail(&self, team: &TeamId, times: usize) {
+        for _ in 0..times {
+            self.insist(team, Outcome::Failure);
+        }
+    }
+
+    fn refusal(&self, team: &TeamId) -> Refusal {
+        self.admit(team).expect_err("refused")
+    }
+
+    fn is_open_for(&self, team: &TeamId) -> bool {
+        match self.admit(team) {
+            Ok(_) => false,
+            Err(refusal) => refusal.why == Why::Failing,
+        }
+    }
+
+    fn wait(&self, time: Duration) {
+        self.now.set(self.now.get() + time);
+    }
+
+    fn views(&self) -> Vec<BreakerView> {
+        self.breakers.states(self.now.get())
     }
 }
 
 #[test]
-fn only_failures_in_a_row_open_it() {
+fn a_team_that_fails_alone_opens_the_circuit_for_itself_alone() {
     let desk = Desk::new();
-    for _ in 0..3 {
-        for _ in 0..4 {
-            desk.request(Outcome::Failure);
-            desk.request(Outcome::Neutral);
-        }
-        desk.request(Outcome::Success);
+    desk.fail(&desk.a, 4);
+    assert!(!desk.is_open_for(&desk.a));
+    desk.fail(&desk.a, 1);
+    assert_eq!(desk.refusal(&desk.a).wait, 5 * SECOND);
+    assert_eq!(desk.refusal(&desk.a).why, Why::Failing);
+    desk.fail(&desk.a, 1_000);
+    assert!(!desk.is_open_for(&desk.b));
+    let view = &desk.views()[0];
+    assert!(matches!(view.subject, Subject::Model { teams: 1, .. }));
+    assert_eq!(view.condition, Condition::Open);
+}
+
+#[test]
+fn several_teams_that_fail_open_it_for_all_and_for_no_other_model() {
+    let desk = Desk::new();
+    desk.fail(&desk.a, 3);
+    desk.fail(&desk.b, 1);
+    assert!(!desk.is_open_for(&desk.c), "too few have been seen");
+    desk.fail(&desk.b, 1);
+    assert_eq!(desk.refusal(&desk.c).wait, 5 * SECOND);
+    let other = desk
+        .breakers
+        .admit(desk.unit("other"), &desk.c, desk.now.get());
+    assert!(other.is_ok());
+    let view = &desk.views()[0];
+    assert!(matches!(view.subject, Subject::Model { teams: 0, .. }));
+    assert_eq!(view.failures, 5);
+}
+
+#[test]
+fn one_failure_of_another_team_adds_little_to_the_failures_of_one() {
+    let desk = Desk::new();
+    desk.fail(&desk.b, 1);
+    desk.fail(&desk.a, 1_000);
+    assert!(!desk.is_open_for(&desk.c));
+}
+
+#[test]
+fn teams_that_are_served_outweigh_those_that_fail() {
+    let desk = Desk::new();
+    desk.fail(&desk.a, 1);
+    for healthy in ["c", "d", "e"] {
+        desk.request(&team(healthy), Outcome::Success);
     }
-    desk.fail();
-    assert_eq!(desk.pause(), 5 * SECOND);
-    assert_eq!(desk.view().condition.word(), "open");
+    desk.fail(&desk.a, 20);
+    desk.fail(&desk.b, 20);
+    assert!(!desk.is_open_for(&desk.c));
 }
 
 #[test]
-fn one_probe_goes_first_and_its_success_lets_all_pass() {
-    let mut desk = Desk::new();
-    desk.fail();
-    desk.wait(Duration::from_millis(4_999));
-    assert_eq!(desk.pause(), Duration::from_millis(1));
-    desk.wait(Duration::from_millis(1));
-    let probe = desk.admit().unwrap();
-    assert_eq!(desk.pause(), PROBE_PAUSE);
-    assert_eq!(desk.view().condition, Condition::HalfOpen);
-    probe.report(Outcome::Success, desk.now);
-    let _both = (desk.admit().unwrap(), desk.admit().unwrap());
-    assert_eq!(
-        (desk.view().condition, desk.view().failures),
-        (Condition::Closed, 0)
-    );
+fn an_outage_after_many_successes_is_noticed_by_the_rate_of_failures() {
+    let desk = Desk::new();
+    for _ in 0..1_000 {
+        desk.request(&desk.a, Outcome::Success);
+    }
+    for _ in 0..4 {
+        desk.insist(&desk.a, Outcome::Failure);
+        desk.insist(&desk.a, Outcome::Success);
+    }
+    assert!(!desk.is_open_for(&desk.a));
+    desk.insist(&desk.a, Outcome::Failure);
+    assert!(desk.is_open_for(&desk.a), "five of the last ten");
 }
 
 #[test]
-fn each_failed_probe_doubles_the_pause_up_to_two_minutes() {
-    let mut desk = Desk::new();
-    desk.fail();
+fn what_is_long_ago_is_forgotten() {
+    let desk = Desk::new();
+    desk.fail(&desk.a, 4);
+    desk.fail(&desk.b, 2);
+    desk.wait(60 * SECOND);
+    desk.fail(&desk.a, 1);
+    assert!(!desk.is_open_for(&desk.a) && !desk.is_open_for(&desk.c));
+}
+
+#[test]
+fn answers_that_are_no_evidence_open_nothing() {
+    let desk = Desk::new();
+    for outcome in [Outcome::Answered, Outcome::Neutral] {
+        for name in ["a", "b", "c"] {
+            for _ in 0..100 {
+                desk.request(&team(name), outcome);
+            }
+        }
+    }
+    assert_eq!(desk.views(), []);
+}
+
+#[test]
+fn a_slow_probe_does_not_keep_others_waiting() {
+    let desk = Desk::new();
+    desk.fail(&desk.a, 3);
+    desk.fail(&desk.b, 3);
+    assert!(desk.is_open_for(&desk.c));
+    desk.wait(5 * SECOND);
+    let slow = [desk.admit(&desk.a).unwrap(), desk.admit(&desk.a).unwrap()];
+    assert_eq!(desk.refusal(&desk.a).wait, circuit::PROBE_PAUSE);
+    // Another team probes beside them, and its success lets all pass.
+    desk.request(&desk.c, Outcome::Success);
+    assert!(!desk.is_open_for(&desk.a) && !desk.is_open_for(&desk.b));
+    for probe in slow {
+        probe.report(Outcome::Failure, desk.now.get());
+    }
+    assert!(!desk.is_open_for(&desk.c));
+}
+
+#[test]
+fn the_places_of_slow_probes_become_free() {
+    let desk = Desk::new();
+    desk.request(&desk.a, Outcome::KeyRefused);
+    desk.wait(60 * SECOND);
+    let slow: Vec<_> = (0..2).map(|_| desk.admit(&desk.a).unwrap()).collect();
+    assert!(desk.admit(&desk.a).is_err());
+    desk.wait(5 * SECOND);
+    desk.request(&desk.a, Outcome::Success);
+    assert_eq!(desk.views(), []);
+    drop(slow);
+}
+
+#[test]
+fn failed_probes_of_one_team_do_not_open_it_again_for_others() {
+    let desk = Desk::new();
+    desk.fail(&desk.a, 3);
+    desk.fail(&desk.b, 3);
+    desk.wait(5 * SECOND);
+    for _ in 0..10 {
+        desk.request(&desk.b, Outcome::Failure);
+        if desk.is_open_for(&desk.b) {
+            break;
+        }
+    }
+    desk.request(&desk.c, Outcome::Success);
+    assert!(!desk.is_open_for(&desk.c));
+}
+
+#[test]
+fn failed_probes_of_several_teams_double_the_pause_up_to_two_minutes() {
+    let desk = Desk::new();
+    desk.fail(&desk.a, 3);
+    desk.fail(&desk.b, 3);
+    let probing = ["c", "d"].map(team);
     for seconds in [5, 10, 20, 40, 80, 120, 120] {
-        assert_eq!(desk.pause(), seconds * SECOND);
+        assert_eq!(desk.refusal(&team("e")).wait, seconds * SECOND);
         desk.wait(seconds * SECOND);
-        desk.request(Outcome::Failure);
+        for team in &probing {
+            desk.request(team, Outcome::Failure);
+        }
     }
     desk.wait(120 * SECOND);
-    desk.request(Outcome::Success);
-    desk.fail();
-    assert_eq!(desk.pause(), 5 * SECOND);
+    desk.request(&desk.a, Outcome::Success);
+    assert!(!desk.is_open_for(&desk.b));
 }
 
 #[test]
-fn a_probe_that_tells_nothing_gives_its_slot_back() {
-    let mut desk = Desk::new();
-    desk.fail();
-    desk.wait(5 * SECOND);
-    drop(desk.admit().unwrap());
-    desk.request(Outcome::Neutral);
-    desk.request(Outcome::RateLimited {
-        retry_after: Some(3 * SECOND),
-    });
-    assert_eq!(desk.pause(), 3 * SECOND);
-    desk.wait(3 * SECOND);
-    let _probe = desk.admit().unwrap();
-    assert_eq!(desk.pause(), PROBE_PAUSE);
+fn who_is_served_all_the_same_closes_it() {
+    let desk = Desk::new();
+    desk.fail(&desk.a, 3);
+    desk.fail(&desk.b, 3);
+    desk.insist(&desk.c, Outcome::Success);
+    assert!(!desk.is_open_for(&desk.b));
+    desk.fail(&desk.a, 5);
+    assert!(desk.is_open_for(&desk.a));
+    desk.insist(&desk.a, Outcome::Success);
+    assert!(!desk.is_open_for(&desk.a));
 }
 
 #[test]
-fn a_refused_key_opens_at_once_and_only_its_own_breaker() {
-    let mut desk = Desk::new();
-    desk.request(Outcome::Unauthorized);
-    assert_eq!(desk.pause(), 60 * SECOND);
-    assert!(desk.breakers.admit(credential(), desk.now).is_ok());
+fn a_refused_key_is_closed_to_all_its_models_and_to_nothing_else() {
+    let desk = Desk::new();
+    desk.request(&desk.a, Outcome::KeyRefused);
+    let now = desk.now.get();
+    for model in ["m", "other"] {
+        let refusal = desk
+            .breakers
+            .admit(desk.unit(model), &desk.b, now)
+            .unwrap_err();
+        assert_eq!((refusal.why, refusal.wait), (Why::Unusable, 60 * SECOND));
+        assert!(
+            desk.breakers
+                .admit_anyway(desk.unit(model), &desk.b, now)
+                .is_err()
+        );
+    }
+    let other = Unit {
+        credential: credential(),
+        ..desk.unit("m")
+    };
+    assert!(desk.breakers.admit(other, &desk.b, now).is_ok());
     desk.wait(60 * SECOND);
-    desk.request(Outcome::Unauthorized);
-    assert_eq!(desk.pause(), 60 * SECOND);
+    desk.request(&desk.b, Outcome::KeyRefused);
+    assert_eq!(desk.refusal(&desk.a).wait, 60 * SECOND);
+    desk.wait(60 * SECOND);
+    desk.request(&desk.a, Outcome::Answered);
+    assert_eq!(desk.views(), [], "the key was accepted");
 }
 
 #[test]
-fn a_rate_limit_pauses_and_is_no_failure() {
-    let mut desk = Desk::new();
+fn a_host_that_cannot_be_reached_is_closed_to_all_keys_and_models() {
+    let desk = Desk::new();
+    let other = Unit {
+        credential: credential(),
+        ..desk.unit("other")
+    };
+    for _ in 0..4 {
+        desk.request(&desk.a, Outcome::Unreachable);
+    }
+    desk.request(&desk.b, Outcome::Failure);
+    for _ in 0..4 {
+        desk.request(&desk.a, Outcome::Unreachable);
+    }
+    assert!(desk.admit(&desk.b).is_ok(), "it was reached in between");
+    desk.request(&desk.a, Outcome::Unreachable);
+    let refusal = desk.breakers.admit(other, &desk.b, desk.now.get());
+    assert_eq!(refusal.unwrap_err().why, Why::Unusable);
+    let elsewhere = Unit { port: 80, ..other };
+    assert!(
+        desk.breakers
+            .admit(elsewhere, &desk.b, desk.now.get())
+            .is_ok()
+    );
+    assert!(matches!(
+        desk.views()[0].subject,
+        Subject::Host { port: 443, .. }
+    ));
+    desk.wait(5 * SECOND);
+    desk.request(&desk.b, Outcome::Failure);
+    assert!(desk.admit(&desk.a).is_ok());
+}
+
+#[test]
+fn a_rate_limit_is_of_one_model_with_one_key() {
+    let desk = Desk::new();
     for (retry_after, seconds) in [(None, 2), (Some(7), 7), (Some(3_600), 60)] {
         for _ in 0..10 {
-            let late = desk.admit().unwrap();
+            let late = desk.admit(&desk.a).unwrap();
             let retry_after = retry_after.map(Duration::from_secs);
-            desk.request(Outcome::RateLimited { retry_after });
-            assert_eq!(desk.pause(), seconds * SECOND);
-            assert_eq!(desk.view().condition, Condition::RateLimited);
-            // A shorter limit does not end a longer one.
-            late.report(
-                Outcome::RateLimited {
-                    retry_after: Some(SECOND),
-                },
-                desk.now,
+            desk.request(&desk.a, Outcome::RateLimited { retry_after });
+            let refusal = desk.refusal(&desk.b);
+            assert_eq!(
+                (refusal.why, refusal.wait),
+                (Why::RateLimited, seconds * SECOND)
             );
-            assert_eq!(desk.view().pause, seconds * SECOND);
+            assert_eq!(desk.views()[0].condition, Condition::RateLimited);
+            let now = desk.now.get();
+            assert!(
+                desk.breakers
+                    .admit(desk.unit("other"), &desk.b, now)
+                    .is_ok()
+            );
+            assert!(
+                desk.breakers
+                    .admit_anyway(desk.unit("m"), &desk.b, now)
+                    .is_err()
+            );
+            // A shorter limit does not end a longer one.
+            let shorter = Outcome::RateLimited {
+                retry_after: Some(SECOND),
+            };
+            late.report(shorter, desk.now.get());
+            assert_eq!(desk.views()[0].pause, seconds * SECOND);
             desk.wait(seconds * SECOND);
         }
     }
-    // No probe afterwards: the provider is well.
-    let _both = (desk.admit().unwrap(), desk.admit().unwrap());
-    for _ in 0..4 {
-        desk.request(Outcome::Failure);
-    }
-    desk.request(Outcome::RateLimited {
-        retry_after: Some(Duration::ZERO),
-    });
-    assert_eq!(desk.view().failures, 4);
+    desk.request(&desk.a, Outcome::Success);
+    assert_eq!(desk.views(), []);
 }
 
 #[test]
-fn news_from_before_a_change_is_old() {
-    let mut desk = Desk::new();
-    let mut early: Vec<Permit> = (0..10).map(|_| desk.admit().unwrap()).collect();
-    desk.fail();
-    early.pop().unwrap().report(Outcome::Success, desk.now);
-    early.pop().unwrap().report(Outcome::Failure, desk.now);
-    assert_eq!(desk.pause(), 5 * SECOND);
-    desk.wait(5 * SECOND);
-    let probe = desk.admit().unwrap();
-    drop(early.pop());
-    early.pop().unwrap().report(Outcome::Success, desk.now);
-    assert_eq!(desk.pause(), PROBE_PAUSE);
-    probe.report(Outcome::Success, desk.now);
-    for permit in early {
-        permit.report(Outcome::Failure, desk.now);
-    }
-    assert_eq!(desk.view().failures, 0);
-}
-
-#[test]
-fn credentials_that_are_gone_are_forgotten() {
+fn what_is_gone_or_idle_takes_no_memory() {
     let desk = Desk::new();
-    desk.fail();
-    let other = credential();
-    let in_flight = desk.breakers.admit(other, desk.now).unwrap();
-    desk.breakers.retain(&HashSet::from([desk.id]));
-    in_flight.report(Outcome::Failure, desk.now);
-    let views = desk.breakers.states(desk.now);
-    assert_eq!(views.len(), 1);
-    assert_eq!((views[0].credential, views[0].pause), (desk.id, 5 * SECOND));
-}
-
-#[test]
-fn of_many_requests_at_once_one_is_the_probe() {
-    const THREADS: usize = 8;
-    let mut desk = Desk::new();
-    desk.fail();
-    for round in 1_u32..=20 {
-        desk.wait(120 * SECOND);
-        let (barrier, admitted) = (Barrier::new(THREADS), AtomicUsize::new(0));
-        thread::scope(|scope| {
-            for _ in 0..THREADS {
-                scope.spawn(|| {
-                    barrier.wait();
-                    let permit = desk.admit();
-                    admitted.fetch_add(usize::from(permit.is_ok()), Ordering::SeqCst);
-                    barrier.wait();
-                    if let Ok(probe) = permit {
-                        probe.report(Outcome::Failure, desk.now);
-                    }
-                });
-            }
-        });
-        assert_eq!(admitted.into_inner(), 1, "round {round}");
+    for index in 0..1_000 {
+        let (model, host) = (format!("m{index}"), format!("h{index}"));
+        let unit = Unit {
+            host: &host,
+            ..desk.unit(&model)
+        };
+        let permit = desk.breakers.admit(unit, &desk.a, desk.now.get()).unwrap();
+        permit.report(Outcome::Failure, desk.now.get());
     }
+    let teams: Vec<TeamId> = (0..1_000).map(|index| team(&format!("t{index}"))).collect();
+    for team in &teams {
+        desk.insist(team, Outcome::Failure);
+    }
+    let key = desk.breakers.keys.get(&desk.key);
+    let count = |key: &Key| key.models.0.load().len();
+    assert!(desk.views()[0].failures <= 64, "few teams are remembered");
+    assert_eq!(count(&key), 1_001);
+    desk.wait(Duration::from_mins(5));
+    desk.insist(&desk.a, Outcome::Success);
+    desk.wait(Duration::from_mins(5));
+    desk.breakers.sweep(desk.now.get());
+    assert_eq!(count(&key), 0);
+    assert!(desk.breakers.hosts.0.load().is_empty());
+    desk.breakers.retain(&HashSet::new());
+    assert!(desk.breakers.keys.0.load().is_empty());
 }
 
 #[derive(Debug, Clone)]
 enum Step {
-    Admit,
+    /// A team's request, to one of the models; sent even if that fails lately.
+    Begin {
+        team: usize,
+        model: usize,
+    },
     /// Ends one of the requests under way; `None` drops it.
     End(usize, Option<Outcome>),
     Wait(Duration),
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    let outcome = prop_oneof![
-        3 => Just(Outcome::Success),
-        8 => Just(Outcome::Failure),
-        1 => proptest::option::of(0_u64..100).prop_map(|seconds| Outcome::RateLimited {
-            retry_after: seconds.map(Duration::from_secs),
-        }),
-        1 => Just(Outcome::Unauthorized),
-        1 => Just(Outcome::Neutral),
-    ];
+const TEAMS: [&str; 4] = ["attacker", "b", "c", "d"];
+const MODELS: [&str; 2] = ["m", "n"];
+
+/// All that a caller can bring about.
+fn provoked() -> impl Strategy<Value = Outcome> {
     prop_oneof![
-        5 => Just(Step::Admit),
-        5 => (any::<usize>(), proptest::option::weighted(0.9, outcome))
-            .prop_map(|(index, outcome)| Step::End(index, outcome)),
-        2 => (0_u64..20_000).prop_map(|millis| Step::Wait(Duration::from_millis(millis))),
-        1 => (0_u64..150).prop_map(|seconds| Step::Wait(Duration::from_secs(seconds))),
+        6 => Just(Outcome::Failure),
+        2 => Just(Outcome::Success),
+        1 => Just(Outcome::Answered),
+        1 => Just(Outcome::Neutral),
     ]
 }
 
+fn any_outcome() -> impl Strategy<Value = Outcome> {
+    let limited = proptest::option::of(0_u64..100).prop_map(|seconds| Outcome::RateLimited {
+        retry_after: seconds.map(Duration::from_secs),
+    });
+    prop_oneof![
+        8 => provoked(),
+        1 => limited,
+        1 => Just(Outcome::KeyRefused),
+        2 => Just(Outcome::Unreachable),
+    ]
+}
+
+fn steps(outcome: impl Strategy<Value = Outcome>) -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (0..TEAMS.len(), 0..MODELS.len())
+            .prop_map(|(team, model)| Step::Begin { team, model }),
+        6 => (any::<usize>(), proptest::option::weighted(0.9, outcome))
+            .prop_map(|(index, outcome)| Step::End(index, outcome)),
+        1 => (0_u64..20_000).prop_map(|millis| Step::Wait(Duration::from_millis(millis))),
+        1 => (0_u64..150).prop_map(|seconds| Step::Wait(Duration::from_secs(seconds))),
+    ];
+    proptest::collection::vec(step, 0..250)
+}
+
 proptest! {
+    /// Whatever one team brings about, at whatever pace: the others' requests pass, to all models.
     #[test]
-    fn in_every_history_pauses_end_and_probes_are_alone(
-        steps in proptest::collection::vec(step(), 0..200),
-    ) {
-        let mut desk = Desk::new();
-        drop(desk.admit());
+    fn one_teams_requests_never_open_a_circuit_for_another_team(steps in steps(provoked())) {
+        let desk = Desk::new();
+        let teams = TEAMS.map(team);
         let mut under_way = Vec::new();
-        let mut refused_until = None;
         for step in steps {
-            let condition = desk.view().condition;
+            let now = desk.now.get();
             match step {
-                Step::Admit => match desk.admit() {
-                    Ok(permit) => {
-                        let is_late = refused_until.is_none_or(|until| until <= desk.now);
-                        prop_assert!(is_late, "admitted within a pause");
-                        let is_probe = condition != Condition::Closed;
-                        prop_assert!(!is_probe || desk.pause() == PROBE_PAUSE);
-                        under_way.push(permit);
+                Step::Begin { team, model } => {
+                    let unit = desk.unit(MODELS[model]);
+                    let permit = desk.breakers.admit(unit, &teams[team], now);
+                    prop_assert!(team == 0 || permit.is_ok(), "{permit:?}");
+                    let permit = permit.or_else(|_| {
+                        desk.breakers.admit_anyway(unit, &teams[team], now)
+                    });
+                    under_way.push((team, permit.unwrap()));
+                }
+                Step::End(..) if under_way.is_empty() => {}
+                Step::End(index, outcome) => {
+                    let (team, permit) = under_way.swap_remove(index % under_way.len());
+                    match outcome {
+                        Some(outcome) if team == 0 => permit.report(outcome, now),
+                        Some(_) => permit.report(Outcome::Success, now),
+                        None => drop(permit),
                     }
-                    Err(Rest { wait: pause, .. }) => {
-                        prop_assert!(!pause.is_zero() && pause <= 120 * SECOND);
-                        prop_assert!(condition != Condition::Closed);
-                        if condition == Condition::Open {
-                            refused_until = Some(desk.now + pause);
+                }
+                Step::Wait(time) => desk.wait(time),
+            }
+        }
+        for victim in &teams[1..] {
+            for model in MODELS {
+                let now = desk.now.get();
+                prop_assert!(desk.breakers.admit(desk.unit(model), victim, now).is_ok());
+            }
+        }
+    }
+
+    /// In every history pauses end, and what works again is used again.
+    #[test]
+    fn every_pause_ends(steps in steps(any_outcome())) {
+        let desk = Desk::new();
+        let teams = TEAMS.map(team);
+        let mut under_way = Vec::new();
+        for step in steps {
+            let now = desk.now.get();
+            match step {
+                Step::Begin { team, model } => {
+                    match desk.breakers.admit(desk.unit(MODELS[model]), &teams[team], now) {
+                        Ok(permit) => under_way.push(permit),
+                        Err(refusal) => {
+                            prop_assert!(!refusal.wait.is_zero());
+                            prop_assert!(refusal.wait <= 120 * SECOND);
                         }
                     }
-                },
+                }
                 Step::End(..) if under_way.is_empty() => {}
                 Step::End(index, outcome) => {
                     let permit = under_way.swap_remove(index % under_way.len());
                     match outcome {
-                        Some(outcome) => permit.report(outcome, desk.now),
+                        Some(outcome) => permit.report(outcome, now),
                         None => drop(permit),
                     }
                 }
@@ -290,8 +507,13 @@ proptest! {
             }
         }
         under_way.clear();
-        desk.wait(120 * SECOND);
-        desk.request(Outcome::Success);
-        let _both = (desk.admit().unwrap(), desk.admit().unwrap());
+        for model in MODELS {
+            desk.wait(121 * SECOND);
+            for team in &teams {
+                let permit = desk.breakers.admit(desk.unit(model), team, desk.now.get());
+                permit.unwrap().report(Outcome::Success, desk.now.get());
+            }
+        }
+        prop_assert_eq!(desk.views(), []);
     }
 }

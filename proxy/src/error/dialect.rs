@@ -50,6 +50,7 @@ impl ApiError {
         match self {
             Self::InvalidFields(problems) => problems.first().map(super::FieldProblem::path),
             Self::Upstream(UpstreamFailure::Untranslatable(refusal)) => Some(refusal.field.clone()),
+            Self::Upstream(UpstreamFailure::Rejected(rejection)) => rejection.param.clone(),
             Self::Route(_) => Some("model".to_owned()),
             _ => None,
         }
@@ -78,6 +79,7 @@ impl ApiError {
             429 => "rate_limit_error",
             400..=499 => "invalid_request_error",
             503 => "overloaded_error",
+            504 => "timeout_error",
             _ => "api_error",
         }
     }
@@ -130,9 +132,9 @@ const fn work_code(error: &WorkError) -> &'static str {
     }
 }
 
-const fn upstream_code(failure: &UpstreamFailure) -> &'static str {
+fn upstream_code(failure: &UpstreamFailure) -> &'static str {
     match failure {
-        UpstreamFailure::Rejected { .. } => "model_rejected_request",
+        UpstreamFailure::Rejected(rejection) => rejection.code.unwrap_or("model_rejected_request"),
         UpstreamFailure::Untranslatable(_) => "unsupported_parameter",
         UpstreamFailure::RateLimited { .. } => "model_rate_limited",
         UpstreamFailure::Timeout { .. } => "model_timeout",

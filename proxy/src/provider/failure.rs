@@ -1,158 +1,333 @@
-//! What a provider's refusal means, and what of its words may be seen.
+//! Why a provider did not answer a call, whose trouble that is, and what callers are told of it.
+//!
+//! A refusal is the caller's only if the caller could have avoided it. The provider's key, account,
+//! model name, region and address are the operator's: callers learn no more of them than that the
+//! model is not available.
 
-use std::borrow::Cow;
+use std::time::Duration;
 
-use serde::Deserialize;
-use tollgate_common::secret::Secret;
+use http::StatusCode;
 
-use crate::steps::forward::{UpstreamFailure, UpstreamReply};
+use crate::breaker::Outcome;
+use crate::chat::Untranslatable;
+use crate::steps::forward::UpstreamReply;
 
-#[derive(Deserialize)]
-struct WireError<'a> {
-    #[serde(borrow)]
-    error: WireErrorBody<'a>,
+mod classify;
+mod reader;
+mod retry_after;
+mod scrub;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use classify::in_stream;
+pub(crate) use retry_after::of_headers as retry_after;
+pub(crate) use scrub::Scrub;
+
+/// What is wrong on the operator's side of a provider.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OperatorFault {
+    /// The provider does not accept the key.
+    Key,
+    /// The account has no money, is blocked or was closed.
+    Account,
+    /// The account may not do this: a missing right, a region.
+    Access,
+    /// The provider does not know the model, or not any more.
+    Model,
+    /// Nothing of the provider's API is at the base URL.
+    Endpoint,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum WireErrorBody<'a> {
-    Object {
-        message: String,
-        #[serde(default)]
-        details: serde_json::Value,
-    },
-    Text(#[serde(borrow)] Cow<'a, str>),
-}
+impl OperatorFault {
+    /// The word by which operators group failures.
+    pub(crate) const fn kind(self) -> &'static str {
+        match self {
+            Self::Key | Self::Access => "provider_unauthorized",
+            Self::Account => "provider_account",
+            Self::Model => "provider_model_unknown",
+            Self::Endpoint => "provider_misconfigured",
+        }
+    }
 
-/// What must not leave us in a provider's words.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Scrub<'a> {
-    /// The key that was sent.
-    pub(crate) key: &'a Secret,
-    /// The provider's host.
-    pub(crate) host: &'a str,
-    /// The provider's name of the model.
-    pub(crate) upstream_model: &'a str,
-    /// What callers call the model.
-    pub(crate) alias: &'a str,
-}
-
-/// The longest message of a provider that is kept, in characters.
-const MESSAGE_LENGTH_MAX: usize = 500;
-
-impl Scrub<'_> {
-    /// Takes keys, hosts, addresses and the real model out of a provider's message.
-    fn clean(&self, message: &str) -> String {
-        // Databases refuse NUL, and terminals obey control characters.
-        let message: String = message
-            .chars()
-            .filter(|c| !c.is_control() || *c == '\n')
-            .collect();
-        let message = replaced(&message, self.key.expose(), "[key]");
-        let message = replaced(&message, self.host, "[provider]");
-        let message = replaced(&message, self.upstream_model, self.alias);
-        let is_secret = |word: &str| {
-            let word = word.trim_start_matches(|c: char| !c.is_ascii_alphanumeric());
-            word.starts_with("http://")
-                || word.starts_with("https://")
-                || ["sk-", "sk_", "org-", "gsk_", "AIza", "key-"]
-                    .iter()
-                    .any(|p| word.starts_with(p))
-        };
-        let words = message.split_whitespace();
-        let words = words.map(|word| if is_secret(word) { "[removed]" } else { word });
-        let text = words.collect::<Vec<_>>().join(" ");
-        text.chars().take(MESSAGE_LENGTH_MAX).collect()
+    /// What operators read in alerts.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Key => "the key is refused",
+            Self::Account => "the account cannot be used",
+            Self::Access => "access is denied",
+            Self::Model => "the model is unknown or retired",
+            Self::Endpoint => "the base URL does not lead to the API",
+        }
     }
 }
 
-fn replaced<'t>(text: &'t str, what: &str, with: &str) -> Cow<'t, str> {
-    if what.is_empty() {
-        Cow::Borrowed(text)
-    } else {
-        Cow::Owned(text.replace(what, with))
+/// Why a provider did not answer a call.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum UpstreamFailure {
+    /// The provider says that the request is wrong: its own words, scrubbed.
+    #[error("{}", .0.message)]
+    Rejected(Box<Rejection>),
+    /// The provider refuses for a reason that only the operator can remove.
+    #[error("The model is temporarily unavailable")]
+    Operator {
+        fault: OperatorFault,
+        status: u16,
+        message: String,
+    },
+    /// The provider has had enough of us for now.
+    #[error("The model is receiving too many requests. Please retry later")]
+    RateLimited { retry_after: Option<Duration> },
+    /// The provider failed.
+    #[error("The model is temporarily unavailable")]
+    ServerError {
+        status: u16,
+        message: String,
+        retry_after: Option<Duration>,
+    },
+    /// No connection could be made.
+    #[error("The model could not be reached")]
+    Connect { reason: String },
+    /// The provider took too long.
+    #[error("The model did not answer in time (timeout)")]
+    Timeout { phase: Phase },
+    /// The connection broke before the answer was complete.
+    #[error("The model's answer was cut off")]
+    Cut { reason: String },
+    /// The answer is larger than we take.
+    #[error("The model's answer was too large")]
+    TooLarge { bytes_max: usize },
+    /// The answer came to its end, but is not what it should be.
+    #[error("The model's answer was not valid")]
+    Invalid { reason: String },
+    /// The provider has no word for something that the caller asked for.
+    #[error("{}: {}", .0.field, .0.message)]
+    Untranslatable(Untranslatable),
+    /// All that could serve the call is left alone, for reasons that another request cannot change.
+    #[error("The model is temporarily unavailable")]
+    CircuitOpen { retry_after: Duration },
+    /// The caller has gone, and its team does not want calls to be finished then.
+    #[error("The caller closed the connection")]
+    CallerGone,
+}
+
+/// A provider's refusal of what the caller asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rejection {
+    /// The provider's status.
+    pub(crate) status: u16,
+    /// The provider's words, scrubbed.
+    pub(crate) message: String,
+    /// The machine-readable code, if it is one that callers may act on.
+    pub(crate) code: Option<&'static str>,
+    /// The parameter that is wrong, if the provider names it.
+    pub(crate) param: Option<String>,
+    /// Whether another model of the call may take the request as it is.
+    pub(crate) is_limit_of_account: bool,
+}
+
+/// For what a provider was waited for too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The connection.
+    Connect,
+    /// The beginning of a stream.
+    FirstByte,
+    /// The next piece.
+    Idle,
+    /// The whole answer.
+    Total,
+}
+
+impl Phase {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::FirstByte => "first byte",
+            Self::Idle => "idle",
+            Self::Total => "total",
+        }
+    }
+}
+
+/// How long callers are asked to wait after a rate limit of which nobody said how long it lasts.
+const RATE_LIMIT_RETRY: Duration = Duration::from_secs(5);
+
+/// How long callers are asked to wait after a failure that may be over in a moment.
+const FAILURE_RETRY: Duration = Duration::from_secs(1);
+
+impl UpstreamFailure {
+    /// What callers are told.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Rejected(rejection) if rejection.status == 413 => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Rejected(_) | Self::Untranslatable(_) => StatusCode::BAD_REQUEST,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Timeout { .. } if self.was_accepted() => StatusCode::GATEWAY_TIMEOUT,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// When callers may try again, if that can help. A provider that has worked on the request is
+    /// paid for it, and will be again.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Rejected(_) | Self::Untranslatable(_) => None,
+            _ if self.is_costly_to_repeat() => None,
+            Self::RateLimited { retry_after } => Some(retry_after.unwrap_or(RATE_LIMIT_RETRY)),
+            Self::ServerError {
+                retry_after: Some(wait),
+                ..
+            }
+            | Self::CircuitOpen { retry_after: wait } => Some(*wait),
+            _ => Some(FAILURE_RETRY),
+        }
+    }
+
+    /// Whether a provider has done the work that was asked for, or is still at it.
+    pub(crate) const fn is_costly_to_repeat(&self) -> bool {
+        match self {
+            Self::Invalid { .. } | Self::TooLarge { .. } => true,
+            Self::Timeout { .. } => self.was_accepted(),
+            _ => false,
+        }
+    }
+
+    /// Whether it is a time-out that came after the provider had taken the request.
+    pub(crate) const fn was_accepted(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout {
+                phase: Phase::FirstByte | Phase::Idle | Phase::Total
+            }
+        )
+    }
+
+    /// The word by which operators group failures.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Rejected(_) => "provider_rejected",
+            Self::Operator { fault, .. } => fault.kind(),
+            Self::RateLimited { .. } => "provider_rate_limited",
+            Self::ServerError { .. } => "provider_error",
+            Self::Connect { .. } => "provider_unreachable",
+            Self::Timeout { .. } => "provider_timeout",
+            Self::Cut { .. } => "provider_cut",
+            Self::TooLarge { .. } => "provider_too_large",
+            Self::Invalid { .. } => "provider_invalid",
+            Self::Untranslatable(_) => "caller_untranslatable",
+            Self::CircuitOpen { .. } => "provider_circuit_open",
+            Self::CallerGone => "caller_gone",
+        }
+    }
+
+    /// What it tells about the key, the model and the host that were used.
+    pub(crate) const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Operator { fault, .. } => match fault {
+                OperatorFault::Key | OperatorFault::Account => Outcome::KeyRefused,
+                // They concern the one model, and with other models the key may be good.
+                OperatorFault::Access | OperatorFault::Model | OperatorFault::Endpoint => {
+                    Outcome::Failure
+                }
+            },
+            Self::RateLimited { retry_after } => Outcome::RateLimited {
+                retry_after: *retry_after,
+            },
+            Self::Connect { .. }
+            | Self::Timeout {
+                phase: Phase::Connect,
+            } => Outcome::Unreachable,
+            // What a whole answer holds says nothing about the provider's health, whether or not
+            // we can use it.
+            Self::Rejected(_) | Self::Invalid { .. } | Self::TooLarge { .. } => Outcome::Answered,
+            Self::Untranslatable(_) | Self::CallerGone | Self::CircuitOpen { .. } => {
+                Outcome::Neutral
+            }
+            Self::ServerError { .. } | Self::Timeout { .. } | Self::Cut { .. } => Outcome::Failure,
+        }
+    }
+
+    /// How long the provider wants to be left alone, if it says so.
+    pub(crate) const fn asked_pause(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } | Self::ServerError { retry_after, .. } => {
+                *retry_after
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the same provider may do better in a moment. One that was only slow may be at work
+    /// still, and one whose answer cannot be used has done it: both would be paid twice.
+    pub(crate) const fn is_worth_repeating(&self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited { .. }
+                | Self::ServerError { .. }
+                | Self::Connect { .. }
+                | Self::Cut { .. }
+        )
+    }
+
+    /// Whether another key of the same provider may do where this one does not.
+    pub(crate) const fn concerns_key(&self) -> bool {
+        matches!(
+            self,
+            Self::RateLimited { .. }
+                | Self::Operator {
+                    fault: OperatorFault::Key | OperatorFault::Account | OperatorFault::Access,
+                    ..
+                }
+        )
+    }
+
+    /// Whether the call ends with it, because no other model would do better.
+    pub(crate) fn ends_call(&self) -> bool {
+        match self {
+            Self::Rejected(rejection) => !rejection.is_limit_of_account,
+            Self::CallerGone => true,
+            _ => false,
+        }
+    }
+
+    /// What operators read in the call's row.
+    pub(crate) fn for_operators(&self) -> String {
+        match self {
+            Self::Rejected(rejection) => {
+                format!("status {}: {}", rejection.status, rejection.message)
+            }
+            Self::Operator {
+                fault,
+                status,
+                message,
+            } => format!("{} (status {status}): {message}", fault.as_str()),
+            Self::ServerError {
+                status, message, ..
+            } => format!("status {status}: {message}"),
+            Self::RateLimited { .. } => "status 429".to_owned(),
+            Self::Connect { reason } | Self::Cut { reason } | Self::Invalid { reason } => {
+                format!("{self}: {reason}")
+            }
+            Self::Untranslatable(_) | Self::CircuitOpen { .. } | Self::CallerGone => {
+                self.to_string()
+            }
+            Self::Timeout { phase } => format!("{self}: {}", phase.as_str()),
+            Self::TooLarge { bytes_max } => format!("{self}: more than {bytes_max} bytes"),
+        }
     }
 }
 
 /// What an answer with another status than 200 means.
 pub(crate) fn failure(reply: &UpstreamReply, scrub: Scrub<'_>) -> UpstreamFailure {
-    let (message, is_about_key) = match serde_json::from_slice::<WireError<'_>>(&reply.body) {
-        Ok(WireError {
-            error: WireErrorBody::Object { message, details },
-        }) => (scrub.clean(&message), refuses_key(&details)),
-        Ok(WireError {
-            error: WireErrorBody::Text(message),
-        }) => (scrub.clean(&message), false),
-        Err(_) => ("no message".to_owned(), false),
-    };
-    let (status, retry_after) = (reply.status, reply.retry_after);
-    match status {
-        400 if is_about_key => UpstreamFailure::Unauthorized {
-            status: 401,
-            message,
-        },
-        401 | 403 => UpstreamFailure::Unauthorized { status, message },
-        429 => UpstreamFailure::RateLimited { retry_after },
-        400 | 404 | 405 | 409 | 410 | 413 | 415 | 422 => {
-            UpstreamFailure::Rejected { status, message }
-        }
-        _ => UpstreamFailure::ServerError {
-            status,
-            message,
-            retry_after,
-        },
-    }
+    let report = reader::ErrorReport::read(&reply.body);
+    classify::classify(reply.status, reply.retry_after, &report, &scrub)
 }
 
-/// Whether the details of a 400 say that it is about our key: Gemini has no other status for that.
-fn refuses_key(details: &serde_json::Value) -> bool {
-    let mut details = details.as_array().into_iter().flatten();
-    details.any(|detail| detail["reason"] == "API_KEY_INVALID")
-}
-
-/// What an error event in the middle of a stream means. Nothing of its words is shown: there is no
-/// telling what they hold.
-pub(crate) fn in_stream(_data: &str) -> UpstreamFailure {
-    UpstreamFailure::ServerError {
-        status: 200,
-        message: "the provider reported an error within its stream".to_owned(),
-        retry_after: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_of_providers_are_scrubbed() {
-        let key = Secret::new("sk-real-secret");
-        let scrub = Scrub {
-            key: &key,
-            host: "api.x.com",
-            upstream_model: "gpt-4o",
-            alias: "fast",
-        };
-        let reply = |status, message: &str| UpstreamReply {
-            status,
-            retry_after: None,
-            body: serde_json::json!({"error": {"message": message}})
-                .to_string()
-                .into(),
-        };
-        let text = "Incorrect key 'sk-real-secret' (sk-rea***) for gpt-4o, see https://api.x.com/k";
-        let UpstreamFailure::Rejected { message, .. } = failure(&reply(400, text), scrub) else {
-            panic!("a 400 is a rejection");
-        };
-        for secret in ["sk-", "api.x.com", "gpt-4o"] {
-            assert!(!message.contains(secret), "{message}");
-        }
-        assert!(message.contains("fast"));
-        let with_nul = failure(&reply(400, "bad name 'a\0'"), scrub);
-        assert!(!with_nul.for_operators().contains('\0'));
-        let long = failure(&reply(500, &"x ".repeat(5_000)), scrub);
-        assert!(long.for_operators().len() < 600);
-        assert_eq!(failure(&reply(401, ""), scrub).status().as_u16(), 503);
-        assert_eq!(failure(&reply(429, ""), scrub).status().as_u16(), 429);
-    }
+/// What a whole body with status 200 means that is an error in place of an answer; `None` if it is
+/// none.
+pub(crate) fn in_body(body: &[u8], scrub: Scrub<'_>) -> Option<UpstreamFailure> {
+    let report = reader::ErrorReport::read(body);
+    report
+        .is_error
+        .then(|| classify::classify(classify::status_of(&report), None, &report, &scrub))
 }

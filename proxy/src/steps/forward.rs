@@ -1,182 +1,33 @@
 //! Sends a call to its provider and takes the whole answer, within bounds of size and time.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{StatusCode, header};
+use http::header;
 use pingora::connectors::ConnectorOptions;
 use pingora::connectors::http::Connector;
 use pingora::http::RequestHeader;
 use pingora::protocols::http::client::HttpSession;
 use pingora::upstreams::peer::HttpPeer;
+use tollgate_common::clock::Clock;
 use tollgate_common::config::Config;
 use tollgate_common::provider::{BaseUrl, ProviderKind};
 use tollgate_common::secret::Secret;
 
-use crate::breaker::Outcome;
-use crate::chat::Untranslatable;
+use crate::provider::failure::{self, Phase};
 use crate::provider::{self, Encoded};
 use crate::resolve::Resolver;
 
-/// How long an idle connection to a provider is kept. Most servers close theirs after a minute.
-const KEEPALIVE: Duration = Duration::from_secs(50);
+pub(crate) use crate::provider::failure::UpstreamFailure;
 
-/// A longer wait than a day is not meant.
-const RETRY_AFTER_SECONDS_MAX: f64 = 86_400.0;
+/// How long an idle connection to a provider is kept. Most servers close theirs after a minute or
+/// more; those that close sooner are noticed when a connection is taken from the pool.
+const KEEPALIVE: Duration = Duration::from_secs(50);
 
 /// How many addresses of a provider's name are tried.
 const ADDRESSES_MAX: usize = 3;
-
-/// Why a provider did not answer a call.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum UpstreamFailure {
-    /// The provider says that the request is wrong: its own words, scrubbed.
-    #[error("{message}")]
-    Rejected { status: u16, message: String },
-    /// The provider does not accept our key.
-    #[error("The model is temporarily unavailable")]
-    Unauthorized { status: u16, message: String },
-    /// The provider has had enough of us for now.
-    #[error("The model is receiving too many requests. Please retry later")]
-    RateLimited { retry_after: Option<Duration> },
-    /// The provider failed.
-    #[error("The model is temporarily unavailable")]
-    ServerError {
-        status: u16,
-        message: String,
-        retry_after: Option<Duration>,
-    },
-    /// No connection could be made.
-    #[error("The model could not be reached")]
-    Connect { reason: String },
-    /// The provider took too long.
-    #[error("The model did not answer in time (timeout)")]
-    Timeout { phase: &'static str },
-    /// The connection broke before the answer was complete.
-    #[error("The model's answer was cut off")]
-    Cut { reason: String },
-    /// The answer is larger than we take.
-    #[error("The model's answer was too large")]
-    TooLarge { bytes_max: usize },
-    /// The answer is not what it should be.
-    #[error("The model's answer was not valid")]
-    Invalid { reason: String },
-    /// The provider has no word for something that the caller asked for.
-    #[error("{}: {}", .0.field, .0.message)]
-    Untranslatable(Untranslatable),
-    /// Every key of every provider of the model has failed lately and is left alone.
-    #[error("The model is temporarily unavailable")]
-    CircuitOpen { retry_after: Duration },
-    /// The caller has gone, and its team does not want calls to be finished then.
-    #[error("The caller closed the connection")]
-    CallerGone,
-}
-
-impl UpstreamFailure {
-    /// What callers are told.
-    pub(crate) const fn status(&self) -> StatusCode {
-        match self {
-            Self::Rejected { .. } | Self::Untranslatable(_) => StatusCode::BAD_REQUEST,
-            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
-            _ => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
-
-    /// When callers may try again, if that can help.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Rejected { .. } | Self::Untranslatable(_) => None,
-            Self::RateLimited { retry_after } => {
-                Some(retry_after.unwrap_or(Duration::from_secs(5)))
-            }
-            Self::ServerError {
-                retry_after: Some(wait),
-                ..
-            }
-            | Self::CircuitOpen { retry_after: wait } => Some(*wait),
-            _ => Some(Duration::from_secs(1)),
-        }
-    }
-
-    /// The word by which operators group failures.
-    pub(crate) const fn kind(&self) -> &'static str {
-        match self {
-            Self::Rejected { .. } => "provider_rejected",
-            Self::Unauthorized { .. } => "provider_unauthorized",
-            Self::RateLimited { .. } => "provider_rate_limited",
-            Self::ServerError { .. } => "provider_error",
-            Self::Connect { .. } => "provider_unreachable",
-            Self::Timeout { .. } => "provider_timeout",
-            Self::Cut { .. } => "provider_cut",
-            Self::TooLarge { .. } => "provider_too_large",
-            Self::Invalid { .. } => "provider_invalid",
-            Self::Untranslatable(_) => "caller_untranslatable",
-            Self::CircuitOpen { .. } => "provider_circuit_open",
-            Self::CallerGone => "caller_gone",
-        }
-    }
-
-    /// What it tells about the key that was used.
-    pub(crate) const fn outcome(&self) -> Outcome {
-        match self {
-            Self::Unauthorized { status: 401, .. } => Outcome::Unauthorized,
-            // A 403 may be about the one model; others may still be served with the key.
-            Self::Unauthorized { .. }
-            | Self::Rejected { .. }
-            | Self::Untranslatable(_)
-            | Self::CallerGone
-            | Self::CircuitOpen { .. } => Outcome::Neutral,
-            Self::RateLimited { retry_after } => Outcome::RateLimited {
-                retry_after: *retry_after,
-            },
-            _ => Outcome::Failure,
-        }
-    }
-
-    /// How long the provider wants to be left alone, if it says so.
-    pub(crate) const fn asked_pause(&self) -> Option<Duration> {
-        match self {
-            Self::RateLimited { retry_after } | Self::ServerError { retry_after, .. } => {
-                *retry_after
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether the same provider may do better in a moment. A provider that was only slow may be at
-    /// work still, and would be paid twice.
-    pub(crate) const fn is_worth_repeating(&self) -> bool {
-        matches!(
-            self,
-            Self::RateLimited { .. }
-                | Self::ServerError { .. }
-                | Self::Connect { .. }
-                | Self::Cut { .. }
-                | Self::Invalid { .. }
-        )
-    }
-
-    /// What operators read in the call's row.
-    pub(crate) fn for_operators(&self) -> String {
-        match self {
-            Self::Rejected { status, message }
-            | Self::Unauthorized { status, message }
-            | Self::ServerError {
-                status, message, ..
-            } => format!("status {status}: {message}"),
-            Self::RateLimited { .. } => "status 429".to_owned(),
-            Self::Connect { reason } | Self::Cut { reason } | Self::Invalid { reason } => {
-                format!("{self}: {reason}")
-            }
-            Self::Untranslatable(_) | Self::CircuitOpen { .. } | Self::CallerGone => {
-                self.to_string()
-            }
-            Self::Timeout { phase } => format!("{self}: {phase}"),
-            Self::TooLarge { bytes_max } => format!("{self}: more than {bytes_max} bytes"),
-        }
-    }
-}
 
 /// Bounds of an exchange with a provider.
 #[derive(Debug, Clone, Copy)]
@@ -222,6 +73,7 @@ pub(crate) struct Forwarder {
     connector: Connector,
     resolver: Resolver,
     bounds: Bounds,
+    clock: Arc<dyn Clock>,
 }
 
 impl std::fmt::Debug for Forwarder {
@@ -233,7 +85,7 @@ impl std::fmt::Debug for Forwarder {
 }
 
 impl Forwarder {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, clock: Arc<dyn Clock>) -> Self {
         let options = ConnectorOptions::new(config.upstream_keepalive_connections);
         Self {
             connector: Connector::new(Some(options)),
@@ -244,29 +96,32 @@ impl Forwarder {
                 idle: config.upstream_idle_timeout,
                 response_bytes_max: config.response_bytes_max,
             },
+            clock,
         }
     }
 
     /// Sends a request and waits for the header of the answer.
     ///
-    /// A pooled connection that turns out to be dead before a byte of answer has come is replaced
-    /// by a new one, once: the server had closed it before it saw the request.
+    /// A pooled connection that turns out to be dead is replaced by a new one, once, if it is
+    /// certain that the server has not taken the request. Otherwise the exchange has failed:
+    /// whether the request is sent again is for the plan to decide and to record.
     pub(crate) async fn open(&self, target: Target<'_>) -> Result<Exchange<'_>, UpstreamFailure> {
         let addresses = self.addresses(target.base_url).await?;
         let (mut session, mut peer, reused) = self.connect(target.base_url, &addresses).await?;
         let mut begun = self.begin(&mut session, target).await;
-        if reused && begun.as_ref().is_err_and(|error| was_closed(error)) {
+        if reused && begun.as_ref().is_err_and(|broken| broken.is_unsent) {
             let (fresh, fresh_peer, _) = self.connect_fresh(target.base_url, &addresses).await?;
             (session, peer) = (fresh, fresh_peer);
             begun = self.begin(&mut session, target).await;
         }
-        begun.map_err(|error| exchange_failure(&error, "first byte"))?;
-        session.set_read_timeout(Some(self.bounds.idle));
+        begun.map_err(|broken| exchange_failure(&broken.error, Phase::FirstByte))?;
+        session.set_read_timeout(target.stream.then_some(self.bounds.idle));
         let header = session.response_header();
         let text = |name| header.and_then(|header| header.headers.get(name)?.to_str().ok());
+        let now = self.clock.now();
         Ok(Exchange {
             status: header.map_or(0, |header| header.status.as_u16()),
-            retry_after: text(header::RETRY_AFTER).and_then(parse_retry_after),
+            retry_after: header.and_then(|header| failure::retry_after(&header.headers, now)),
             is_event_stream: text(header::CONTENT_TYPE)
                 .is_some_and(|value| value.trim_start().starts_with("text/event-stream")),
             forwarder: self,
@@ -323,22 +178,58 @@ impl Forwarder {
     }
 
     /// Sends the request and waits for the header of the answer.
-    async fn begin(&self, session: &mut HttpSession, target: Target<'_>) -> pingora::Result<()> {
+    async fn begin(&self, session: &mut HttpSession, target: Target<'_>) -> Result<(), Broken> {
         session.set_write_timeout(Some(self.bounds.idle));
-        session.set_read_timeout(Some(self.bounds.first_byte));
-        let header = request_header(target)?;
-        session.write_request_header(Box::new(header)).await?;
-        let body = target.request.body.clone();
-        session.write_request_body(body, true).await?;
-        session.finish_request_body().await?;
+        // The header of a whole answer comes when the answer is done: only the caller of this
+        // function bounds the time for that.
+        session.set_read_timeout(target.stream.then_some(self.bounds.first_byte));
+        let acknowledged = acknowledged_bytes(session);
+        write_request(session, target)
+            .await
+            .map_err(|error| Broken {
+                is_unsent: matches!(error.etype(), pingora::ErrorType::WriteError),
+                error,
+            })?;
         loop {
-            session.read_response_header().await?;
+            if let Err(error) = session.read_response_header().await {
+                let is_closed = matches!(error.etype(), pingora::ErrorType::ConnectionClosed);
+                // An orderly end acknowledges what has come until then.
+                let is_unsent = is_closed
+                    && acknowledged.is_some()
+                    && acknowledged == acknowledged_bytes(session);
+                return Err(Broken { error, is_unsent });
+            }
             match session.response_header().map(|header| header.status) {
                 Some(status) if status.is_informational() => {}
                 _ => return Ok(()),
             }
         }
     }
+}
+
+/// An exchange that broke before the header of the answer had come.
+struct Broken {
+    error: Box<pingora::Error>,
+    /// Whether the server has certainly not taken the request: a part of it could not be written,
+    /// or the server had closed the connection before any of it came.
+    is_unsent: bool,
+}
+
+async fn write_request(session: &mut HttpSession, target: Target<'_>) -> pingora::Result<()> {
+    let header = request_header(target)?;
+    session.write_request_header(Box::new(header)).await?;
+    let body = target.request.body.clone();
+    session.write_request_body(body, true).await?;
+    session.finish_request_body().await
+}
+
+/// How much of what was sent on this connection the other side has acknowledged, where the system
+/// tells.
+fn acknowledged_bytes(session: &HttpSession) -> Option<u64> {
+    let socket = session.digest()?.socket_digest.as_ref()?;
+    let info = socket.tcp_info()?;
+    // Systems that do not tell fill the structure with zeros.
+    (info.tcpi_segs_out > 0).then_some(info.tcpi_bytes_acked)
 }
 
 impl Exchange<'_> {
@@ -371,7 +262,7 @@ impl Exchange<'_> {
     /// The next bytes of the answer; nothing once it has ended.
     pub(crate) async fn next_piece(&mut self) -> Result<Option<Bytes>, UpstreamFailure> {
         let piece = self.session.read_response_body().await;
-        piece.map_err(|error| exchange_failure(&error, "idle"))
+        piece.map_err(|error| exchange_failure(&error, Phase::Idle))
     }
 
     /// Gives the connection back after the answer has been read to its end.
@@ -381,14 +272,6 @@ impl Exchange<'_> {
             .release_http_session(self.session, &self.peer, Some(KEEPALIVE))
             .await;
     }
-}
-
-/// Seconds, or nothing: providers do not say dates.
-fn parse_retry_after(text: &str) -> Option<Duration> {
-    let seconds: f64 = text.trim().parse().ok()?;
-    (0.0..=RETRY_AFTER_SECONDS_MAX)
-        .contains(&seconds)
-        .then(|| Duration::from_secs_f64(seconds))
 }
 
 /// The whole header is made here: nothing of the caller's request travels on but its translation.
@@ -414,16 +297,12 @@ fn request_header(target: Target<'_>) -> pingora::Result<RequestHeader> {
     Ok(header)
 }
 
-/// Whether the other side had closed the connection when the request came.
-fn was_closed(error: &pingora::Error) -> bool {
-    use pingora::ErrorType::{ConnectionClosed, ReadError, WriteError};
-    matches!(error.etype(), ConnectionClosed | ReadError | WriteError)
-}
-
 fn connect_failure(error: &pingora::Error) -> UpstreamFailure {
     match error.etype() {
         pingora::ErrorType::ConnectTimedout | pingora::ErrorType::TLSHandshakeTimedout => {
-            UpstreamFailure::Timeout { phase: "connect" }
+            UpstreamFailure::Timeout {
+                phase: Phase::Connect,
+            }
         }
         other => UpstreamFailure::Connect {
             reason: other.as_str().to_owned(),
@@ -431,11 +310,10 @@ fn connect_failure(error: &pingora::Error) -> UpstreamFailure {
     }
 }
 
-fn exchange_failure(error: &pingora::Error, phase: &'static str) -> UpstreamFailure {
+fn exchange_failure(error: &pingora::Error, phase: Phase) -> UpstreamFailure {
     match error.etype() {
-        pingora::ErrorType::ReadTimedout | pingora::ErrorType::WriteTimedout => {
-            UpstreamFailure::Timeout { phase }
-        }
+        pingora::ErrorType::ReadTimedout => UpstreamFailure::Timeout { phase },
+        // The provider has not taken the whole request, so it is not at work on it.
         other => UpstreamFailure::Cut {
             reason: other.as_str().to_owned(),
         },

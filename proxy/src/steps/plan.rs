@@ -1,5 +1,5 @@
 //! Which providers a call is tried at: every key of every model that may serve it, in order, then
-//! once more those that may have recovered.
+//! models that have failed lately, then once more those that may have recovered.
 //!
 //! It ends with the first success, with the first answer that says that the request itself is
 //! wrong, or when tries or time are used up. Nothing is tried again once the caller has seen a
@@ -10,12 +10,14 @@ use std::time::{Duration, Instant};
 
 use tollgate_common::clock::Random;
 use tollgate_common::db::work::FailedAttempt;
-use tollgate_common::id::CredentialId;
+use tollgate_common::id::{CredentialId, TeamId};
 use tollgate_common::policy::Route;
 use tollgate_common::secret::Secret;
 
 use super::forward::UpstreamFailure;
-use crate::breaker::{Breakers, Outcome, Permit, Rest};
+use super::wasted::Wasted;
+use crate::alerts::{Alerts, Refused};
+use crate::breaker::{Breakers, Outcome, Permit, Refusal, Unit, Why};
 use crate::policy_cache::Snapshot;
 
 /// The pause before providers are tried again, doubled at each further round.
@@ -44,6 +46,18 @@ struct Target<'p> {
     key: &'p (CredentialId, Secret),
 }
 
+impl<'p> Target<'p> {
+    fn unit(&self) -> Unit<'p> {
+        let base_url = &self.route.provider.base_url;
+        Unit {
+            credential: self.key.0,
+            upstream_model: &self.route.model.upstream_model,
+            host: base_url.host(),
+            port: base_url.port(),
+        }
+    }
+}
+
 /// A try that may be made.
 #[derive(Debug)]
 pub(crate) struct Try<'p> {
@@ -52,18 +66,39 @@ pub(crate) struct Try<'p> {
     place: usize,
     credential: &'p (CredentialId, Secret),
     began_at: Instant,
-    permit: Permit,
+    permit: Permit<'p>,
+    /// Whether a try of this call has failed there before. All tries of a call are one observation.
+    has_failed_before: bool,
+    alerts: &'p Alerts,
 }
 
 impl Try<'_> {
     /// The provider did what it was asked.
     pub(crate) fn succeeded(self) {
+        let upstream_model = &self.route.model.upstream_model;
+        self.alerts.clear(self.credential.0, upstream_model);
         self.permit.report(Outcome::Success, Instant::now());
     }
 
     /// The provider failed after its answer had begun.
     pub(crate) fn failed(self, failure: &UpstreamFailure) {
-        self.permit.report(failure.outcome(), Instant::now());
+        self.report(failure, Instant::now());
+    }
+
+    fn report(self, failure: &UpstreamFailure, now: Instant) {
+        if let UpstreamFailure::Operator { fault, message, .. } = failure {
+            let refused = Refused {
+                provider: self.route.provider.name.clone(),
+                credential: self.credential.0,
+                upstream_model: self.route.model.upstream_model.clone(),
+            };
+            self.alerts.raise(refused, *fault, message, now);
+        }
+        let outcome = match failure.outcome() {
+            Outcome::Failure | Outcome::Unreachable if self.has_failed_before => Outcome::Neutral,
+            outcome => outcome,
+        };
+        self.permit.report(outcome, now);
     }
 
     /// Whether it was made at the model that was planned first.
@@ -75,26 +110,36 @@ impl Try<'_> {
 /// The tries of a call.
 #[derive(Debug)]
 pub(crate) struct Plan<'p> {
+    team: &'p TeamId,
     queue: VecDeque<Target<'p>>,
+    /// Those that have failed lately: asked only when nobody better is left.
+    held_back: VecDeque<Target<'p>>,
+    /// Where tries of this call have failed.
+    failed_at: Vec<Unit<'p>>,
     /// Those that may do better later, and from when on.
     again: Vec<(Instant, Target<'p>)>,
     bounds: Bounds,
     tries: u32,
     round: u32,
-    /// The key that may be tried soonest of those that are left alone.
-    rest: Option<Rest>,
+    /// What may be tried soonest of all that must not be now.
+    refusal: Option<Refusal>,
     /// The last failure, which is what the caller is told.
     failure: Option<UpstreamFailure>,
     failed: Vec<FailedAttempt>,
+    /// The tries whose providers have worked for nothing.
+    wasted: Vec<Wasted<'p>>,
+    alerts: &'p Alerts,
 }
 
 impl<'p> Plan<'p> {
     /// Each provider's keys are tried in turn, beginning with another one at each call.
     pub(crate) fn new(
         snapshot: &'p Snapshot,
+        team: &'p TeamId,
         routes: &[Route<'p>],
         bounds: Bounds,
         random: &dyn Random,
+        alerts: &'p Alerts,
     ) -> Self {
         let mut queue = VecDeque::new();
         for (place, route) in routes.iter().enumerate() {
@@ -108,20 +153,33 @@ impl<'p> Plan<'p> {
             }));
         }
         Self {
+            team,
             queue,
+            held_back: VecDeque::new(),
+            failed_at: Vec::new(),
             again: Vec::new(),
             bounds,
             tries: 0,
             round: 0,
-            rest: None,
+            refusal: None,
             failure: None,
             failed: Vec::new(),
+            wasted: Vec::new(),
+            alerts,
         }
     }
 
     /// When the call must have ended, or a streamed answer begun.
     pub(crate) const fn deadline(&self) -> Instant {
         self.bounds.deadline
+    }
+
+    /// When a try must have ended, or its streamed answer begun: a model may have less time than
+    /// the call.
+    pub(crate) fn deadline_of(&self, attempt: &Try<'_>) -> Instant {
+        let own = attempt.route.model.timeout;
+        let own = own.map(|timeout| attempt.began_at + timeout);
+        own.map_or(self.bounds.deadline, |own| own.min(self.bounds.deadline))
     }
 
     /// The next try, after the pause that it needs; `None` if there is none.
@@ -147,31 +205,46 @@ impl<'p> Plan<'p> {
         }
     }
 
-    /// The first target in the queue whose key may be used.
+    /// The first target in the queue that may be used, else the first that has failed lately.
     fn permitted(&mut self, breakers: &Breakers, now: Instant) -> Option<Try<'p>> {
         while let Some(target) = self.queue.pop_front() {
-            match breakers.admit(target.key.0, now) {
-                Ok(permit) => {
-                    return Some(Try {
-                        route: target.route,
-                        key: &target.key.1,
-                        place: target.place,
-                        credential: target.key,
-                        began_at: now,
-                        permit,
-                    });
-                }
-                Err(rest) => {
-                    if self.rest.is_none_or(|known| rest.wait < known.wait) {
-                        self.rest = Some(rest);
-                    }
-                    if rest.is_rate_limit {
-                        self.again.push((now + rest.wait, target));
-                    }
-                }
+            match breakers.admit(target.unit(), self.team, now) {
+                Ok(permit) => return Some(self.begin(target, permit, now)),
+                Err(refusal) if refusal.why == Why::Failing => self.held_back.push_back(target),
+                Err(refusal) => self.note(target, refusal, now),
+            }
+        }
+        while let Some(target) = self.held_back.pop_front() {
+            match breakers.admit_anyway(target.unit(), self.team, now) {
+                Ok(permit) => return Some(self.begin(target, permit, now)),
+                Err(refusal) => self.note(target, refusal, now),
             }
         }
         None
+    }
+
+    fn begin(&self, target: Target<'p>, permit: Permit<'p>, now: Instant) -> Try<'p> {
+        Try {
+            route: target.route,
+            key: &target.key.1,
+            place: target.place,
+            credential: target.key,
+            began_at: now,
+            permit,
+            has_failed_before: self.failed_at.contains(&target.unit()),
+            alerts: self.alerts,
+        }
+    }
+
+    /// Remembers what must not be used now, and when it may be.
+    fn note(&mut self, target: Target<'p>, refusal: Refusal, now: Instant) {
+        let is_sooner = |known: Refusal| refusal.wait < known.wait;
+        if self.refusal.is_none_or(is_sooner) {
+            self.refusal = Some(refusal);
+        }
+        if refusal.why == Why::RateLimited {
+            self.again.push((now + refusal.wait, target));
+        }
     }
 
     /// When those that may do better are tried; `None` if there are none, or if they need longer
@@ -189,55 +262,71 @@ impl<'p> Plan<'p> {
     /// A try has failed: what is left to try depends on why.
     pub(crate) fn failed(&mut self, attempt: Try<'p>, failure: UpstreamFailure) {
         let now = Instant::now();
-        let latency = now.saturating_duration_since(attempt.began_at);
-        attempt.permit.report(failure.outcome(), now);
-        tracing::warn!(
-            provider = %attempt.route.provider.name,
-            credential = %attempt.credential.0,
-            reason = failure.for_operators(),
-            "a try at an LLM provider failed"
-        );
-        self.failed.push(FailedAttempt {
-            provider: attempt.route.provider.name.clone(),
-            credential_id: attempt.credential.0,
-            upstream_model: attempt.route.model.upstream_model.clone(),
-            error_kind: failure.kind(),
-            error: failure.for_operators(),
-            latency_ms: i64::try_from(latency.as_millis()).unwrap_or(i64::MAX),
-        });
-        match &failure {
-            UpstreamFailure::Rejected { .. } | UpstreamFailure::CallerGone => self.end(),
-            // Another key of the same provider may do.
-            UpstreamFailure::Unauthorized { .. } | UpstreamFailure::RateLimited { .. } => {}
-            _ => self.queue.retain(|target| target.place != attempt.place),
+        self.record(&attempt, &failure, now);
+        if failure.was_accepted() {
+            self.wasted.push(Wasted {
+                route: attempt.route,
+                waited: now.saturating_duration_since(attempt.began_at),
+            });
+        }
+        let target = Target {
+            place: attempt.place,
+            route: attempt.route,
+            key: attempt.credential,
+        };
+        attempt.report(&failure, now);
+        self.failed_at.push(target.unit());
+        if failure.ends_call() {
+            self.end();
+        } else if !failure.concerns_key() {
+            self.drop_model(target.place);
         }
         if failure.is_worth_repeating() {
             // A provider that says when to come back is not asked before.
             let ready_at = now + failure.asked_pause().unwrap_or_default();
-            let (place, route) = (attempt.place, attempt.route);
-            self.again.push((
-                ready_at,
-                Target {
-                    place,
-                    route,
-                    key: attempt.credential,
-                },
-            ));
+            self.again.push((ready_at, target));
         }
         self.failure = Some(failure);
     }
 
+    /// Keeps the failed try for the call's record, and tells operators.
+    fn record(&mut self, attempt: &Try<'p>, failure: &UpstreamFailure, now: Instant) {
+        let provider = &attempt.route.provider.name;
+        let upstream_model = &attempt.route.model.upstream_model;
+        let (credential, reason) = (attempt.credential.0, failure.for_operators());
+        if let UpstreamFailure::Operator { .. } = failure {
+            tracing::error!(%provider, %credential, upstream_model, reason, "an LLM provider refuses to serve: this needs the operator");
+        } else {
+            tracing::warn!(%provider, %credential, upstream_model, reason, "a try at an LLM provider failed");
+        }
+        let latency = now.saturating_duration_since(attempt.began_at);
+        self.failed.push(FailedAttempt {
+            provider: provider.clone(),
+            credential_id: credential,
+            upstream_model: upstream_model.clone(),
+            error_kind: failure.kind(),
+            error: reason,
+            latency_ms: i64::try_from(latency.as_millis()).unwrap_or(i64::MAX),
+        });
+    }
+
     /// The request has no words in this provider's dialect; nothing was sent.
     pub(crate) fn skipped(&mut self, attempt: &Try<'p>, refusal: crate::chat::Untranslatable) {
-        let place = attempt.place;
-        self.queue.retain(|target| target.place != place);
+        self.drop_model(attempt.place);
         self.tries -= 1;
         self.failure
             .get_or_insert(UpstreamFailure::Untranslatable(refusal));
     }
 
+    /// No other key is tried for this model.
+    fn drop_model(&mut self, place: usize) {
+        self.queue.retain(|target| target.place != place);
+        self.held_back.retain(|target| target.place != place);
+    }
+
     fn end(&mut self) {
         self.queue.clear();
+        self.held_back.clear();
         self.again.clear();
     }
 
@@ -246,11 +335,16 @@ impl<'p> Plan<'p> {
         std::mem::take(&mut self.failed)
     }
 
+    /// What providers have worked for nothing.
+    pub(crate) fn take_wasted(&mut self) -> Vec<Wasted<'p>> {
+        std::mem::take(&mut self.wasted)
+    }
+
     /// Why the call was given up.
     pub(crate) fn into_failure(self) -> UpstreamFailure {
-        match (self.failure, self.rest) {
+        match (self.failure, self.refusal) {
             // A provider that could be told the request is left alone just now.
-            (None | Some(UpstreamFailure::Untranslatable(_)), Some(rest)) => resting(rest),
+            (None | Some(UpstreamFailure::Untranslatable(_)), Some(refusal)) => held(refusal),
             (Some(failure), _) => failure,
             (None, None) => UpstreamFailure::CircuitOpen {
                 retry_after: PAUSE_FIRST,
@@ -260,15 +354,14 @@ impl<'p> Plan<'p> {
 }
 
 /// What callers are told while all that could serve them is left alone.
-const fn resting(rest: Rest) -> UpstreamFailure {
-    if rest.is_rate_limit {
-        UpstreamFailure::RateLimited {
-            retry_after: Some(rest.wait),
-        }
-    } else {
-        UpstreamFailure::CircuitOpen {
-            retry_after: rest.wait,
-        }
+const fn held(refusal: Refusal) -> UpstreamFailure {
+    match refusal.why {
+        Why::RateLimited => UpstreamFailure::RateLimited {
+            retry_after: Some(refusal.wait),
+        },
+        Why::Unusable | Why::Failing => UpstreamFailure::CircuitOpen {
+            retry_after: refusal.wait,
+        },
     }
 }
 

@@ -11,6 +11,7 @@ use super::meter;
 use super::plan::{Plan, Try};
 use super::reserve::OpenCall;
 use super::underway::{Underway, note_service};
+use super::wasted;
 use crate::error::ApiError;
 use crate::figures::Ending;
 
@@ -25,7 +26,8 @@ pub(crate) fn describe(result: &mut CallResult, failure: &UpstreamFailure) {
     result.public_error = Some(ApiError::Upstream(failure.clone()).to_string());
 }
 
-/// Records a call that no provider has answered. It costs nothing.
+/// Records a call that no provider has answered. It costs the customer nothing; what providers that
+/// were too slow will probably ask for is kept for the operator.
 pub(crate) async fn fail(
     underway: &Underway<'_>,
     call: OpenCall,
@@ -36,6 +38,12 @@ pub(crate) async fn fail(
         failed_attempts: plan.take_failed(),
         ..CallResult::default()
     };
+    let wasted = plan.take_wasted();
+    if let Some(last) = wasted.last() {
+        result.usage = last.usage(underway.request);
+        result.usage_estimated = true;
+    }
+    wasted::note_cost(&mut result, &wasted, underway);
     let failure = plan.into_failure();
     describe(&mut result, &failure);
     let reason = failure.for_operators();
@@ -57,7 +65,7 @@ pub(crate) async fn abandon(
         let usage = meter::StreamMeter::default().partial_usage(underway.request);
         let price = (attempt.route.model.price(), underway.untold_tier());
         result = meter::result_of(usage, price, call.terms(), underway.latency_ms());
-        note_service(&mut result, attempt, &mut plan);
+        note_service(&mut result, underway, attempt, &mut plan);
     }
     describe(&mut result, &UpstreamFailure::CallerGone);
     let tokens = result.usage.total();

@@ -23,6 +23,7 @@ use super::underway::{Underway, note_service};
 use crate::answer::{Answer, StreamWriter};
 use crate::chat::Chunk;
 use crate::error::ApiError;
+use crate::provider::failure::Phase;
 use crate::provider::{self, Encoded, StreamDecoder};
 use crate::reply::Reply;
 use crate::sse::Parser;
@@ -54,8 +55,13 @@ impl Upstream<'_> {
             let Some(body) = self.whole.take() else {
                 return Ok(None);
             };
-            return provider::decode(kind, &body)
-                .map(|whole| Some(whole.into_chunk().into_owned()));
+            return match provider::decode(kind, &body) {
+                Ok(whole) => Ok(Some(whole.into_chunk().into_owned())),
+                Err(failure) => {
+                    self.whole = Some(body);
+                    Err(failure)
+                }
+            };
         }
         if !self.decoder.is_complete() {
             return self.next_event().await;
@@ -133,7 +139,7 @@ pub(crate) async fn carry_out(
         downstream.record();
     }
     let mut opening = underway.operation.begins_at_once().then(|| writer.ping());
-    let mut plan = underway.plan(services.config.upstream_total_timeout);
+    let mut plan = underway.plan();
     let deadline = plan.deadline();
     loop {
         let next = plan.next(&services.breakers, &*services.random);
@@ -161,7 +167,7 @@ pub(crate) async fn carry_out(
         let begun = Box::pin(begin(underway, &attempt, &encoded));
         let begun = underway
             .figures
-            .waiting(downstream.wait(begun, deadline))
+            .waiting(downstream.wait(begun, plan.deadline_of(&attempt)))
             .await;
         match begun {
             Ok(Ok((upstream, first))) => {
@@ -174,7 +180,12 @@ pub(crate) async fn carry_out(
                 return relay(underway, call, served, first, downstream, writer).await;
             }
             Ok(Err(failure)) => plan.failed(attempt, failure),
-            Err(Stop::Late) => plan.failed(attempt, UpstreamFailure::Timeout { phase: "total" }),
+            Err(Stop::Late) => plan.failed(
+                attempt,
+                UpstreamFailure::Timeout {
+                    phase: Phase::Total,
+                },
+            ),
             Err(Stop::Gone) => {
                 return abandon(underway, call, plan, Some(attempt), &downstream).await;
             }
@@ -217,7 +228,15 @@ async fn begin<'f>(
         whole,
     };
     let mut counted = None;
-    while let Some(chunk) = upstream.next(kind).await? {
+    loop {
+        let chunk = match upstream.next(kind).await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            Err(failure) => {
+                let body = upstream.whole.take().unwrap_or_default();
+                return Err(underway.failure_in(attempt, &body, failure));
+            }
+        };
         counted = chunk.usage.or(counted);
         if !chunk.deltas.is_empty() {
             let usage = counted;
@@ -276,7 +295,7 @@ async fn relay(
             .error_kind
             .get_or_insert(UpstreamFailure::CallerGone.kind());
     }
-    note_service(&mut result, &attempt, &mut plan);
+    note_service(&mut result, underway, &attempt, &mut plan);
     let tokens = result.usage.total();
     if let End::Failed(failure) = &end {
         tracing::warn!(call_id = %underway.call_id, reason = failure.for_operators(), "LLM stream failed");
@@ -348,7 +367,11 @@ async fn pump(
             Ok(Ok(None)) => return End::Complete,
             Ok(Err(failure)) => return End::Failed(failure),
             Err(Stop::Gone) => return End::Abandoned,
-            Err(Stop::Late) => return End::Failed(UpstreamFailure::Timeout { phase: "total" }),
+            Err(Stop::Late) => {
+                return End::Failed(UpstreamFailure::Timeout {
+                    phase: Phase::Total,
+                });
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A call on its way: everything that its steps share.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::work::{BeginCall, CallResult, IdempotencyClaim, OpenJob, ServedBy};
@@ -19,6 +19,7 @@ use super::downstream::Manners;
 use super::forward::{Exchange, Target, UpstreamFailure, UpstreamReply};
 use super::plan::{Bounds, Plan, Try};
 use super::reserve::OpenCall;
+use super::wasted;
 use crate::chat::Untranslatable;
 use crate::error::ApiError;
 use crate::figures::CallFigures;
@@ -182,9 +183,13 @@ impl<'c> Underway<'c> {
             .saturating_add(self.output_tokens_max())
     }
 
-    /// The tries of this call, for `time` from now on.
-    pub(crate) fn plan(&self, time: Duration) -> Plan<'c> {
+    /// The tries of this call, for the longest time that a model has which may serve it.
+    pub(crate) fn plan(&self) -> Plan<'c> {
         let config = &self.services.config;
+        let usual = config.upstream_total_timeout;
+        let times = self.candidates.iter().map(|route| route.model.timeout);
+        let times = times.map(|own| own.unwrap_or(usual));
+        let time = times.max().unwrap_or(usual);
         let bounds = Bounds {
             tries_max: config.tries_max,
             pause_max: config.retry_pause_max,
@@ -192,9 +197,11 @@ impl<'c> Underway<'c> {
         };
         Plan::new(
             &self.caller.snapshot,
+            &self.caller.team.id,
             self.candidates,
             bounds,
             &*self.services.random,
+            &self.services.alerts,
         )
     }
 
@@ -253,13 +260,27 @@ impl<'c> Underway<'c> {
             return Ok(exchange);
         }
         let reply: UpstreamReply = exchange.read_whole().await?;
-        let scrub = failure::Scrub {
+        Err(failure::failure(&reply, self.scrub(route, key)))
+    }
+
+    /// What an answer with status 200 means that could not be read: some providers tell errors so.
+    pub(crate) fn failure_in(
+        &self,
+        attempt: &Try<'_>,
+        body: &[u8],
+        failure: UpstreamFailure,
+    ) -> UpstreamFailure {
+        let scrub = self.scrub(attempt.route, attempt.key);
+        failure::in_body(body, scrub).unwrap_or(failure)
+    }
+
+    fn scrub<'a>(&'a self, route: Route<'a>, key: &'a Secret) -> failure::Scrub<'a> {
+        failure::Scrub {
             key,
             host: route.provider.base_url.host(),
             upstream_model: &route.model.upstream_model,
             alias: self.alias.as_str(),
-        };
-        Err(failure::failure(&reply, scrub))
+        }
     }
 
     /// Whether the work ends when the caller leaves.
@@ -345,8 +366,14 @@ pub(crate) fn accepting<'p>(
 }
 
 /// Notes in the result who served, and which tries failed before.
-pub(crate) fn note_service(result: &mut CallResult, attempt: &Try<'_>, plan: &mut Plan<'_>) {
+pub(crate) fn note_service(
+    result: &mut CallResult,
+    underway: &Underway<'_>,
+    attempt: &Try<'_>,
+    plan: &mut Plan<'_>,
+) {
     result.failed_attempts = plan.take_failed();
+    wasted::note_cost(result, &plan.take_wasted(), underway);
     if !attempt.is_planned() {
         let model = attempt.route.model;
         result.served_by = Some(ServedBy {

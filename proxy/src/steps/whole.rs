@@ -20,6 +20,7 @@ use crate::cache::CacheKey;
 use crate::chat::{Choice, Completion, FinishReason};
 use crate::error::ApiError;
 use crate::operation::Operation;
+use crate::provider::failure::Phase;
 use crate::provider::{self, Encoded};
 use crate::reply::Reply;
 use crate::request::{CallRequest, Prompt};
@@ -70,8 +71,7 @@ pub(crate) async fn carry_out(
     keep: Option<Keep>,
 ) -> (Reply, i64) {
     let services = underway.services;
-    let mut plan = underway.plan(services.config.upstream_total_timeout);
-    let deadline = plan.deadline();
+    let mut plan = underway.plan();
     loop {
         let next = plan.next(&services.breakers, &*services.random);
         let Some(attempt) = underway.figures.waiting(next).await else {
@@ -84,6 +84,7 @@ pub(crate) async fn carry_out(
                 continue;
             }
         };
+        let deadline = plan.deadline_of(&attempt);
         let exchange = exchange(underway, session, &attempt, &encoded, deadline);
         let body = match underway.figures.waiting(exchange).await {
             Ok(body) => body,
@@ -108,7 +109,10 @@ pub(crate) async fn carry_out(
                 }
                 return answer(underway, call, plan, attempt, &decoded).await;
             }
-            Err(failure) => plan.failed(attempt, failure),
+            Err(failure) => {
+                let failure = underway.failure_in(&attempt, &body, failure);
+                plan.failed(attempt, failure);
+            }
         }
     }
     let failure = settle::fail(underway, call, plan).await;
@@ -130,7 +134,9 @@ async fn exchange(
     let bounded = async {
         tokio::time::timeout_at(deadline.into(), work)
             .await
-            .unwrap_or(Err(UpstreamFailure::Timeout { phase: "total" }))
+            .unwrap_or(Err(UpstreamFailure::Timeout {
+                phase: Phase::Total,
+            }))
     };
     if underway.ends_with_caller() {
         let left = |Gone| Err(UpstreamFailure::CallerGone);
@@ -161,7 +167,7 @@ async fn answer(
     let price = (attempt.route.model.price(), underway.untold_tier());
     let mut result = meter::result_of(usage, price, call.terms(), underway.latency_ms());
     result.finish_reason = finish_reason;
-    note_service(&mut result, &attempt, &mut plan);
+    note_service(&mut result, underway, &attempt, &mut plan);
     attempt.succeeded();
     let tokens = result.usage.total();
     let shown = Answer {

@@ -17,7 +17,7 @@ use tollgate_common::live::{
     NodeFigures, RestingKey, SECONDS_TOLD, TeamTraffic, Traffic, minute_of,
 };
 
-use crate::breaker::Condition;
+use crate::breaker::{BreakerView, Subject};
 use crate::figures::Taken;
 use crate::services::Services;
 
@@ -29,6 +29,9 @@ const MINUTES_KEPT: i64 = 7 * 24 * 60;
 
 /// How many teams a minute tells of, the busiest.
 const TEAMS_TOLD_MAX: usize = 50;
+
+/// How many circuits that are not closed are told of.
+const RESTING_TOLD_MAX: usize = 500;
 
 /// What was told, and what is to be told.
 #[derive(Debug, Default)]
@@ -90,6 +93,7 @@ impl Teller {
                 self.ended_per_second.iter().copied().collect()
             },
             resting: resting(services, now),
+            alerts: services.alerts.current(Instant::now(), now),
         }
     }
 }
@@ -107,16 +111,52 @@ fn keep_busiest(traffic: &mut Traffic) {
 }
 
 fn resting(services: &Services, now: Timestamp) -> Vec<RestingKey> {
-    let views = services.breakers.states(Instant::now()).into_iter();
-    let views = views.filter(|view| view.condition != Condition::Closed);
-    views
-        .map(|view| RestingKey {
-            credential_id: view.credential.to_string(),
-            condition: view.condition.word().to_owned(),
-            failures: view.failures,
-            rests_until: now.plus(view.pause).as_seconds() * 1_000_000,
-        })
-        .collect()
+    let views = services.breakers.states(Instant::now());
+    let mut resting = Vec::new();
+    for view in views {
+        let key = resting_key(&view, now);
+        match view.subject {
+            Subject::Key(credential) | Subject::Model { credential, .. } => {
+                resting.push(RestingKey {
+                    credential_id: credential.to_string(),
+                    ..key
+                });
+            }
+            // Nothing goes there, with whichever key.
+            Subject::Host { host, port } => {
+                let snapshot = services.policy.current();
+                let credentials = snapshot.credentials_at(&host, port);
+                resting.extend(credentials.map(|credential| RestingKey {
+                    credential_id: credential.to_string(),
+                    is_unreachable: true,
+                    ..key.clone()
+                }));
+            }
+        }
+    }
+    resting.truncate(RESTING_TOLD_MAX);
+    resting
+}
+
+/// What is told of a circuit, but for the key.
+fn resting_key(view: &BreakerView, now: Timestamp) -> RestingKey {
+    let (upstream_model, teams) = match &view.subject {
+        Subject::Model {
+            upstream_model,
+            teams,
+            ..
+        } => (Some(upstream_model.clone()), *teams as u64),
+        _ => (None, 0),
+    };
+    RestingKey {
+        credential_id: String::new(),
+        condition: view.condition.as_str().to_owned(),
+        failures: view.failures,
+        rests_until: now.plus(view.pause).as_seconds() * 1_000_000,
+        upstream_model,
+        teams,
+        is_unreachable: false,
+    }
 }
 
 /// Tells what is new.

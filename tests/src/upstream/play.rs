@@ -25,6 +25,7 @@ struct Reply {
     /// Announced only if the answer is no stream.
     length: Option<usize>,
     retry_after: Option<u64>,
+    headers: Vec<(String, String)>,
     steps: Vec<Step>,
 }
 
@@ -36,6 +37,7 @@ impl Reply {
             kind: "application/json",
             length: Some(body.len()),
             retry_after: None,
+            headers: Vec::new(),
             steps: delivery::whole_steps(&body, None),
         }
     }
@@ -79,6 +81,9 @@ pub(super) async fn answer(
     if let Some(seconds) = reply.retry_after {
         response = response.header("retry-after", seconds);
     }
+    for (name, value) in &reply.headers {
+        response = response.header(name, value);
+    }
     let gate = Arc::clone(&record.gate);
     let body = Performance::new(reply.steps, gate, connection, watch);
     response.body(Body::new(body)).expect("a response")
@@ -92,6 +97,16 @@ async fn reply(record: &Record, request: &Recorded) -> Reply {
     let asked = dialect.asked(request);
     if let Some(status) = broken(record, &asked) {
         return Reply::json(status, &dialect.error(status, FAILURE));
+    }
+    if let Some(failing) = record.memory().failing_models.get(&asked.model) {
+        return Reply {
+            status: failing.status,
+            kind: "application/json",
+            length: Some(failing.body.len()),
+            retry_after: None,
+            headers: failing.headers.clone(),
+            steps: delivery::whole_steps(&failing.body, None),
+        };
     }
     if endpoint == Endpoint::Models {
         return Reply::json(200, &dialect.models());
@@ -174,6 +189,7 @@ fn whole(dialect: Dialect, asked: &Asked, script: &Script) -> Reply {
         kind: "application/json",
         length,
         retry_after: None,
+        headers: Vec::new(),
         steps,
     }
 }
@@ -193,6 +209,7 @@ fn stream(dialect: Dialect, asked: &Asked, script: &Script, query: &str) -> Repl
         kind: "text/event-stream; charset=utf-8",
         length: None,
         retry_after: None,
+        headers: Vec::new(),
         steps: delivery::stream_steps(events, error, script, dialect.line_end()),
     }
 }

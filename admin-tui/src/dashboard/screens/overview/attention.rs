@@ -1,7 +1,7 @@
 //! What may need a look, the worst first, each line leading to its object.
 
 use tollgate_common::clock::Timestamp;
-use tollgate_common::live::RestingKey;
+use tollgate_common::live::{ProviderAlert, RestingKey};
 
 use super::figures::{Condition, Figures};
 use super::lines::{Health, Line, Look, Provider};
@@ -35,7 +35,9 @@ pub(super) fn of(
     let mut lines = Vec::new();
     lines.extend(standing.and_then(ledger));
     lines.extend(nodes(figures, now));
-    lines.extend(keys_of_providers(figures, providers, standing));
+    lines.extend(refusals(figures));
+    lines.extend(health_of_providers(providers));
+    lines.extend(resting_keys(figures, standing));
     if let Some(standing) = standing {
         lines.extend(balances(standing));
         lines.extend(holds(standing, now));
@@ -79,11 +81,34 @@ fn nodes(figures: &Figures, now: Timestamp) -> Vec<Line> {
     told.collect()
 }
 
-fn keys_of_providers(
-    figures: &Figures,
-    providers: &[Provider],
-    standing: Option<&Standing>,
-) -> Vec<Line> {
+/// What only the operator can end, each once, whichever nodes tell of it.
+fn refusals(figures: &Figures) -> Vec<Line> {
+    let key = |alert: &ProviderAlert| {
+        let model = alert.upstream_model.clone();
+        (alert.provider.clone(), alert.fault.clone(), model)
+    };
+    let mut alerts: Vec<&ProviderAlert> = figures.alerts.iter().collect();
+    alerts.sort_by_key(|alert| key(alert));
+    alerts.dedup_by_key(|alert| key(alert));
+    let told = alerts.iter().map(|alert| {
+        let ProviderAlert {
+            provider,
+            upstream_model,
+            fault,
+            message,
+            ..
+        } = alert;
+        line(
+            format!("alert {provider} {upstream_model} {fault}"),
+            Look::Bad,
+            format!("provider {provider}: {fault} ({upstream_model}): {message}"),
+            (Tab::Providers, provider.clone()),
+        )
+    });
+    told.collect()
+}
+
+fn health_of_providers(providers: &[Provider]) -> Vec<Line> {
     let mut lines = Vec::new();
     for provider in providers {
         let (tries, failures) = (provider.recent.tries, provider.recent.failures);
@@ -109,27 +134,43 @@ fn keys_of_providers(
             target,
         ));
     }
+    lines
+}
+
+fn resting_keys(figures: &Figures, standing: Option<&Standing>) -> Vec<Line> {
+    let mut lines = Vec::new();
     let known = standing.map_or(&[][..], |standing| &standing.credentials);
-    // Each node has a breaker of its own for the same key.
+    // Each node has circuits of its own for the same key.
     let mut resting: Vec<&RestingKey> = figures.resting.iter().collect();
-    resting.sort_by_key(|key| &key.credential_id);
-    resting.dedup_by_key(|key| &key.credential_id);
+    resting.sort_by_key(|key| (&key.credential_id, &key.upstream_model));
+    resting.dedup_by_key(|key| (&key.credential_id, &key.upstream_model));
     for key in resting {
         let found = known.iter().find(|known| known.id == key.credential_id);
         let name = found.map_or_else(
             || format!("key {}", format::short_id(&key.credential_id)),
             |known| format!("key ..{} of provider {}", known.hint, known.provider),
         );
+        let (id, what) = match &key.upstream_model {
+            None => (key.credential_id.clone(), name),
+            Some(model) => (
+                format!("{} {model}", key.credential_id),
+                format!("model {model} with {name}"),
+            ),
+        };
         let condition = match key.condition.as_str() {
             "half_open" => "is being tried again",
             "rate_limited" => "rests: rate limited",
-            _ => "rests",
+            _ if key.is_unreachable => "rests: host unreachable",
+            _ if key.upstream_model.is_none() => "rests: key or account refused",
+            _ => "rests: circuit open",
         };
-        let failures = key.failures;
-        let text = format!("{name} {condition}, {failures} failures in a row");
+        let failures = match key.failures {
+            0 => String::new(),
+            failures => format!(", {failures} failures lately"),
+        };
         let filter = found.map_or_else(String::new, |known| known.provider.clone());
-        let target = (Tab::Providers, filter);
-        lines.push(line(key.credential_id.clone(), Look::Warn, text, target));
+        let text = format!("{what} {condition}{failures}");
+        lines.push(line(id, Look::Warn, text, (Tab::Providers, filter)));
     }
     lines
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tollgate_common::clock::Timestamp;
 use tollgate_common::id::NodeId;
-use tollgate_common::live::{LiveCall, NodeFigures, RestingKey, Traffic, minute_of};
+use tollgate_common::live::{LiveCall, NodeFigures, ProviderAlert, RestingKey, Traffic, minute_of};
 
 use crate::dashboard::store::overview::Present;
 
@@ -135,6 +135,8 @@ pub(super) struct Figures {
     pub(super) per_second: Vec<u64>,
     /// Keys of providers that do not simply work.
     pub(super) resting: Vec<RestingKey>,
+    /// Refusals of providers that only the operator can end.
+    pub(super) alerts: Vec<ProviderAlert>,
     /// The traffic of the range.
     pub(super) sum: Traffic,
     /// The traffic of the last minutes.
@@ -196,6 +198,7 @@ impl Figures {
         self.calls = each().flat_map(|figures| figures.calls.clone()).collect();
         self.calls.sort_by_key(|call| call.began_at);
         self.resting = each().flat_map(|figures| figures.resting.clone()).collect();
+        self.alerts = each().flat_map(|figures| figures.alerts.clone()).collect();
         self.per_second = vec![0; SECONDS];
         let told = known
             .iter()

@@ -162,13 +162,18 @@ fn health(
 ) -> Health {
     // Each node has a breaker of its own: a key is gone only if it rests on all of them.
     let nodes = figures.told().0.max(1);
-    let rests_on = |key: &&Credential| {
+    let rests_of = |key: &&Credential| {
+        let id = key.id.clone();
         let all = figures.resting.iter();
-        all.filter(|resting| resting.credential_id == key.id)
-            .count()
+        all.filter(move |resting| resting.credential_id == id)
     };
-    let resting = keys.iter().filter(|key| rests_on(key) > 0).count();
-    let all_rest = !keys.is_empty() && keys.iter().all(|key| rests_on(key) >= nodes);
+    // A model that is left alone does not concern the others behind the same key.
+    let own_rests = |key: &&Credential| {
+        let of_key = rests_of(key).filter(|resting| resting.upstream_model.is_none());
+        of_key.count()
+    };
+    let resting = keys.iter().filter(|key| rests_of(key).count() > 0).count();
+    let all_rest = !keys.is_empty() && keys.iter().all(|key| own_rests(key) >= nodes);
     let fails = recent.tries >= TRIES_LEAST && recent.failures * 2 >= recent.tries;
     let p95 = |traffic: &ProviderTraffic| traffic.total_ms.quantile(950);
     let is_slow = recent.total_ms.count() >= ANSWERS_LEAST

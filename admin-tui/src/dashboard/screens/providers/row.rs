@@ -111,7 +111,8 @@ impl ProviderRow {
             return Health::Unknown;
         }
         let is_down = |key: &ListedKey| {
-            let open = self.rests_of(key).filter(|rest| rest.key.condition == OPEN);
+            let open = self.rests_of(key).filter(|rest| rest.is_of_key());
+            let open = open.filter(|rest| rest.key.condition == OPEN);
             open.count() >= self.nodes
         };
         if enabled().all(is_down) {
@@ -173,11 +174,31 @@ impl ProviderRow {
 pub(super) fn rest_words(rest: &Rest, context: &Context) -> String {
     let until = Timestamp::from_micros(rest.key.rests_until);
     let left = format::span(until.since(context.now));
-    match rest.key.condition.as_str() {
+    let words = match rest.key.condition.as_str() {
+        OPEN if rest.key.is_unreachable => format!("open: host unreachable, {left} left"),
+        OPEN if rest.is_of_key() && rest.key.failures == 0 => {
+            format!("open: key or account refused, {left} left")
+        }
         OPEN => format!("open after {} failures, {left} left", rest.key.failures),
-        "half_open" => "half open: one call is trying it".to_owned(),
+        "half_open" => "half open: a few calls probe it".to_owned(),
         "rate_limited" => format!("rate limited, {left} left"),
         other => other.to_owned(),
+    };
+    let whom = match rest.key.teams {
+        0 => String::new(),
+        1 => " for one team".to_owned(),
+        teams => format!(" for {teams} teams"),
+    };
+    match &rest.key.upstream_model {
+        Some(model) => format!("{model}: {words}{whom}"),
+        None => words,
+    }
+}
+
+impl Rest {
+    /// Whether it is of the key itself and not of one model behind it.
+    pub(super) const fn is_of_key(&self) -> bool {
+        self.key.upstream_model.is_none()
     }
 }
 
@@ -298,8 +319,12 @@ impl KeyRow {
             [] => ("closed".to_owned(), theme.good),
             [one] if self.nodes == 1 => (rest_words(one, context), theme.warn),
             more => {
-                let text = format!("rests on {} of {} nodes", more.len(), self.nodes);
-                let is_everywhere = more.len() >= self.nodes;
+                let count = more.iter().filter(|rest| rest.is_of_key()).count();
+                if count == 0 {
+                    return ("closed, but not for all models".to_owned(), theme.warn);
+                }
+                let text = format!("rests on {count} of {} nodes", self.nodes);
+                let is_everywhere = count >= self.nodes;
                 (text, if is_everywhere { theme.bad } else { theme.warn })
             }
         }

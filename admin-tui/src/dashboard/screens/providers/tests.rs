@@ -80,6 +80,7 @@ fn rest(key: &ListedKey, node: &str, condition: &str) -> Rest {
             condition: condition.to_owned(),
             failures: 5,
             rests_until: NOW.as_micros() + 42_000_000,
+            ..RestingKey::default()
         },
         at: NOW,
     }
@@ -246,6 +247,11 @@ fn health_is_what_nodes_tell_of_the_keys_that_are_in_use() {
     assert_eq!(row.health(), Health::Resting);
     row.rests.push(rest(&two, "b", "open"));
     assert_eq!(row.health(), Health::Down);
+    // A model that fails leaves the key's other models alone.
+    for rest in &mut row.rests {
+        rest.key.upstream_model = Some("m".to_owned());
+    }
+    assert_eq!(row.health(), Health::Resting);
     row.rests = vec![rest(&two, "b", "rate_limited")];
     assert_eq!(row.health(), Health::Limited);
     row.rests.clear();
