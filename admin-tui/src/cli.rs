@@ -13,6 +13,7 @@ use output::Output;
 
 mod audit;
 mod call;
+mod charge;
 mod credits;
 mod dev;
 pub(crate) mod error;

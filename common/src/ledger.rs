@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::clock::Timestamp;
 use crate::id::{JobId, TeamId};
 use crate::job::{Job, JobState, Spend, Terms};
-use crate::money::Credits;
+use crate::money::{CREDITS_MAX, Credits};
 use crate::price::{FeeCounts, OutputKinds, UnitPrices};
 
 pub use budget::{Budget, Window};
@@ -224,6 +224,16 @@ pub enum Refusal {
         amount: Credits,
         /// What there is.
         available: Credits,
+    },
+    /// The account would have been given more than any account may.
+    #[error(
+        "credits: at most {limit} may be allocated to a team in all, and it would be {allocated}"
+    )]
+    AllocatedAboveMaximum {
+        /// What would have been put in altogether.
+        allocated: Credits,
+        /// The most there may be.
+        limit: Credits,
     },
     /// An amount that must be above zero is not.
     #[error("the number of credits must be a positive integer")]
@@ -501,7 +511,18 @@ pub fn allocate(
     if !credits.is_positive() {
         return Err(Refusal::NotPositive);
     }
+    require_room(account, credits)?;
     Ok(post(account, EntryKind::Allocation, credits, None, cause))
+}
+
+/// Keeps what is ever put into an account within [`CREDITS_MAX`], so that no sum overflows.
+fn require_room(account: &Account, credits: Credits) -> Result<(), Refusal> {
+    let allocated = account.allocated.plus(credits);
+    if credits.is_positive() && allocated > CREDITS_MAX {
+        let limit = CREDITS_MAX;
+        return Err(Refusal::AllocatedAboveMaximum { allocated, limit });
+    }
+    Ok(())
 }
 
 /// Gives spent credits back.
@@ -528,6 +549,7 @@ pub fn adjust(account: &mut Account, credits: Credits, cause: Cause<'_>) -> Resu
     if credits == Credits::ZERO {
         return Err(Refusal::NotPositive);
     }
+    require_room(account, credits)?;
     let available = account.available();
     if negative(credits) > available {
         return Err(Refusal::AdjustmentAboveAvailable {

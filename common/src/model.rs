@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::id::{ModelAlias, ProviderName};
-use crate::price::{CATALOG, Price, PriceSource, RateCard};
+use crate::id::{ModelAlias, OrgId, ProviderName};
+use crate::price::{ListedPrice, Price, PriceBook, PriceSource, RateCard};
+use crate::provider::{Provider, ProviderKind};
 
 /// The version of a price that is set on the alias.
 pub const ALIAS_VERSION: &str = "alias";
@@ -39,8 +40,12 @@ pub struct Model {
     pub timeout: Option<Duration>,
     /// Who else may serve its calls, by priority and alias.
     pub fallbacks: Vec<Fallback>,
-    /// Prices and limits, from the alias and the lists.
+    /// Where its provider is: the one that all organizations share, if there is one.
+    pub provider_at: ProviderAt,
+    /// Prices and limits at that provider, from the alias and the lists.
     pub resolved: Resolved,
+    /// The same at the providers of this name that single organizations have.
+    pub resolved_by_org: Vec<(OrgId, Resolved)>,
 }
 
 /// What is known of a provider's model, resolved when the model is read.
@@ -48,26 +53,58 @@ pub struct Model {
 pub struct Resolved {
     /// What it costs, if anyone knows.
     pub price: Option<Arc<Price>>,
+    /// What it costs by the lists, whatever the alias says.
+    pub listed_price: Option<Arc<Price>>,
     /// How many tokens an answer may have at most, if anyone knows.
     pub output_tokens_max: Option<i64>,
     /// How many tokens prompt and answer may have together, if anyone knows.
     pub context_tokens_max: Option<i64>,
 }
 
-impl Resolved {
-    /// What the alias says, else the shipped table.
-    pub fn new(
-        upstream_model: &str,
-        own_price: Option<&RateCard>,
-        own_output_tokens_max: Option<i64>,
-    ) -> Self {
-        let own = own_price
-            .map(|card| Arc::new(Price::new(card, PriceSource::Alias, ALIAS_VERSION, None)));
+/// The kind of a provider and the host of its base URL: they say whose prices hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderAt {
+    /// The dialect.
+    pub kind: ProviderKind,
+    /// The host's name or address.
+    pub host: String,
+}
+
+impl ProviderAt {
+    /// Where a provider is.
+    pub fn of(provider: &Provider) -> Self {
         Self {
-            price: own.or_else(|| CATALOG.price(upstream_model)),
-            output_tokens_max: own_output_tokens_max
-                .or_else(|| CATALOG.output_tokens_max(upstream_model)),
-            context_tokens_max: None,
+            kind: provider.kind,
+            host: provider.base_url.host().to_owned(),
+        }
+    }
+}
+
+/// An OpenAI-compatible server at an unknown host.
+impl Default for ProviderAt {
+    fn default() -> Self {
+        Self {
+            kind: ProviderKind::OpenAi,
+            host: String::new(),
+        }
+    }
+}
+
+impl Resolved {
+    /// What the alias says, else the lists.
+    pub fn new(model: &Model, provider: &ProviderAt, book: &PriceBook) -> Self {
+        let listed = book.find((provider.kind, &provider.host), &model.upstream_model);
+        let own = model.own_price.as_ref();
+        let own = own.map(|card| Price::new(card, PriceSource::Alias, ALIAS_VERSION, None));
+        let listed_price = listed.as_ref().map(|listed| Arc::new(listed.price()));
+        let limit = |of: fn(&ListedPrice) -> Option<i64>| listed.as_ref().and_then(of);
+        Self {
+            price: own.map(Arc::new).or_else(|| listed_price.clone()),
+            listed_price,
+            output_tokens_max: model
+                .own_output_tokens_max
+                .or_else(|| limit(|listed| listed.output_tokens_max)),
+            context_tokens_max: limit(|listed| listed.context_tokens_max),
         }
     }
 }
@@ -84,6 +121,26 @@ pub struct Fallback {
 }
 
 impl Model {
+    /// Looks its prices and limits up.
+    pub fn resolve(&mut self, book: &PriceBook) {
+        self.resolved = Resolved::new(self, &self.provider_at, book);
+    }
+
+    /// Looks its prices and limits up at a provider that one organization has for itself.
+    pub fn resolve_for(&mut self, org_id: OrgId, provider: &Provider, book: &PriceBook) {
+        let resolved = Resolved::new(self, &ProviderAt::of(provider), book);
+        self.resolved_by_org.push((org_id, resolved));
+    }
+
+    /// What is known of it at one of the providers that may serve it.
+    pub fn at(&self, provider: &Provider) -> &Resolved {
+        let own = provider.org_id.as_ref().and_then(|org_id| {
+            let mut all = self.resolved_by_org.iter();
+            all.find(|(of, _)| of == org_id)
+        });
+        own.map_or(&self.resolved, |(_, resolved)| resolved)
+    }
+
     /// What it costs: the alias' own price, else the lists', else nobody knows.
     pub const fn price(&self) -> Option<&Arc<Price>> {
         self.resolved.price.as_ref()

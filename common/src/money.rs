@@ -73,6 +73,9 @@ pub const CALL_COST_MAX: NanoUsd = NanoUsd(10_000_000_000_000);
 /// The most credits that an amount may have, and that may be allocated to an account in all.
 pub const CREDITS_MAX: Credits = Credits(1_000_000_000_000_000);
 
+/// The highest rate that is taken: a billion credits a dollar.
+const CREDIT_RATE_MICROS_MAX: i64 = 1_000_000_000_000_000;
+
 const NANOS_PER_DOLLAR: i128 = 1_000_000_000;
 const MICROS_PER_CREDIT: i128 = 1_000_000;
 const BASIS_POINTS: i128 = 10_000;
@@ -249,9 +252,10 @@ impl FromStr for CreditRate {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match parse_decimal(text, 6) {
-            Some(micros) if micros > 0 => Ok(Self(micros)),
+            Some(micros) if (1..=CREDIT_RATE_MICROS_MAX).contains(&micros) => Ok(Self(micros)),
             _ => Err(format!(
-                "'{text}' is not a rate: write credits per dollar above 0, as 10"
+                "'{text}' is not a rate: write credits per dollar above 0, as 10, and at most \
+                 1000000000"
             )),
         }
     }

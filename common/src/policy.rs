@@ -8,6 +8,7 @@ use crate::id::{GroupName, ModelAlias, OrgId, ProviderName, TeamId};
 use crate::key::{KeyHash, VirtualKey};
 use crate::model::Model;
 use crate::org::Organization;
+use crate::price::Price;
 use crate::provider::Provider;
 use crate::standing::Standing;
 use crate::team::Team;
@@ -75,6 +76,23 @@ pub struct Route<'a> {
     pub model: &'a Model,
     /// The provider account that serves it. It has at least one key.
     pub provider: &'a Provider,
+}
+
+impl<'a> Route<'a> {
+    /// What the model costs at this provider, if anyone knows.
+    pub fn price(&self) -> Option<&'a Arc<Price>> {
+        self.model.at(self.provider).price.as_ref()
+    }
+
+    /// How many tokens an answer may have at most, if anyone knows.
+    pub fn output_tokens_max(&self) -> Option<i64> {
+        self.model.at(self.provider).output_tokens_max
+    }
+
+    /// How many tokens prompt and answer may have together, if anyone knows.
+    pub fn context_tokens_max(&self) -> Option<i64> {
+        self.model.at(self.provider).context_tokens_max
+    }
 }
 
 /// Where a call may go.

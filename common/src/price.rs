@@ -12,13 +12,14 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 pub use card::{Members, RateCard, TieredMembers};
-pub use catalog::{CATALOG, Catalog};
+pub use catalog::{CATALOG, Catalog, ListedPrice, PriceBook, day_of, names_to_look_up};
 pub use tier::{RequestedTier, ServiceTier};
 pub use unit::{AssumedMembers, FEE_NAMES, FeePrices, OutputKinds, UNKNOWN_FEES, UnitPrices};
 pub use usage::{FeeCounts, Usage};
 
 mod card;
 mod catalog;
+mod name;
 mod tier;
 mod unit;
 mod usage;
@@ -124,6 +125,18 @@ impl AppliedPrice {
         let first = digest.first_chunk::<8>().copied().unwrap_or_default();
         price.id = PriceId(u64::from_be_bytes(first));
         Arc::new(price)
+    }
+}
+
+impl AppliedPrice {
+    /// The condition in words: service and length of the prompt.
+    pub fn label(&self) -> String {
+        let service = self.service_tier;
+        match self.above_prompt_tokens {
+            0 => service.to_string(),
+            above if service == ServiceTier::Standard => format!("above {above}"),
+            above => format!("{service} above {above}"),
+        }
     }
 }
 

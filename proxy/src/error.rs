@@ -294,6 +294,7 @@ fn work_status(error: &WorkError) -> StatusCode {
             Refusal::JobEnded { .. } | Refusal::CallsInFlight { .. } => StatusCode::CONFLICT,
             Refusal::RefundAboveUse { .. }
             | Refusal::AdjustmentAboveAvailable { .. }
+            | Refusal::AllocatedAboveMaximum { .. }
             | Refusal::NotPositive => StatusCode::BAD_REQUEST,
         },
     }

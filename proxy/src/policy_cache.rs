@@ -86,6 +86,8 @@ impl Snapshot {
 #[derive(Debug)]
 pub(crate) struct PolicyCache {
     current: ArcSwap<Snapshot>,
+    /// The day, in days since 1970, on which the snapshot was read: prices begin on days.
+    read_on: AtomicI64,
     confirmed_at: AtomicI64,
     sealing_key: SealingKey,
 }
@@ -100,6 +102,7 @@ impl PolicyCache {
         let snapshot = Snapshot::new(policy::load(database).await?, &sealing_key);
         Ok(Self {
             current: ArcSwap::from_pointee(snapshot),
+            read_on: AtomicI64::new(now.day()),
             confirmed_at: AtomicI64::new(now.as_micros()),
             sealing_key,
         })
@@ -115,16 +118,18 @@ impl PolicyCache {
         &self.sealing_key
     }
 
-    /// Reads the policy again if its revision has moved.
+    /// Reads the policy again if its revision has moved, or a new day may have new prices.
     pub(crate) async fn refresh(
         &self,
         database: &Database,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        if policy::revision(database).await? != self.current.load().policy.revision {
+        let has_moved = policy::revision(database).await? != self.current.load().policy.revision;
+        if has_moved || self.read_on.load(Ordering::Relaxed) != now.day() {
             let snapshot = Snapshot::new(policy::load(database).await?, &self.sealing_key);
             tracing::debug!(revision = snapshot.policy.revision, "policy refreshed");
             self.current.store(Arc::new(snapshot));
+            self.read_on.store(now.day(), Ordering::Relaxed);
         }
         self.confirmed_at.store(now.as_micros(), Ordering::Relaxed);
         Ok(())

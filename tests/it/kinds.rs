@@ -71,7 +71,7 @@ async fn usage_and_cost_are_exact_for_every_kind() {
             GEM,
             "cached=400,reasoned=30",
             usage([600, 400, 0], [100, 30]),
-            600 * 75 + 400 * 75 + 130 * 300,
+            600 * 300 + 400 * 30 + 130 * 2_500,
         ),
     ] {
         let prompt = format!("do:usage=1000:100,{words}");

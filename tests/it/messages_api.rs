@@ -283,7 +283,7 @@ async fn what_caches_saved_is_counted_apart_and_priced() {
             1_000 * 3_000 + 500 * 300 + 200 * 3_750 + 100 * 15_000,
         ),
         (FAST, 500, 0, 500 * 2_500 + 500 * 1_250 + 100 * 10_000),
-        (GEM, 500, 0, 1_000 * 75 + 100 * 300),
+        (GEM, 500, 0, 500 * 300 + 500 * 30 + 100 * 2_500),
     ] {
         let prompt = match model {
             CLAUDE => prompt.to_owned(),
@@ -300,7 +300,7 @@ async fn what_caches_saved_is_counted_apart_and_priced() {
         assert_eq!(call.provider_cost.0, cost, "{model}");
         assert_eq!(call.usage.input_cache_write, written);
     }
-    // 5.4, 2.875 and 0.105 thousandths of a dollar at 1,000 credits a dollar, each at least 1.
+    // 5.4, 2.875 and 0.415 thousandths of a dollar at 1,000 credits a dollar, each at least 1.
     assert_eq!(client.credits_remaining().await, 1_000 - 5 - 2 - 1);
     world.verify().await;
 }

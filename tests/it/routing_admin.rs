@@ -10,6 +10,7 @@ use tollgate_tests::fixture::{ALPHA, FAST, MINI, PROVIDER, UNGRANTED};
 use tollgate_tests::{Store, World, wait};
 
 use crate::admin_cli::{self, admin_line as admin};
+use crate::setup::chat;
 
 /// Runs a subcommand that must fail with this exit code, for a reason with these words in it.
 async fn refused(world: &World, line: &str, code: i32, reason: &str) {
@@ -231,6 +232,84 @@ async fn cached_tokens_have_prices_of_their_own_or_the_input_price() {
     let dropped = admin(&world, &set("--catalog-price")).await;
     assert_eq!(dropped["cache_read_price"], 1.25);
     refused(&world, &set("--cache-read-price 1"), 2, "--input-price").await;
+}
+
+#[tokio::test]
+async fn a_model_takes_a_price_for_every_condition_and_shows_them_all() {
+    let world = World::sqlite().await;
+    let line = format!(
+        "model set {FAST} --input-price 0.0028 --output-price 10 --cache-write-1h-price 2 \
+         --audio-input-price 40 --price-above 200000:2.5:15 --price-service priority:5:20"
+    );
+    let shown = admin(&world, &line).await;
+    assert_eq!(shown["price_source"], "alias");
+    let prices = shown["prices"].as_array().unwrap();
+    let conditions: Vec<_> = prices.iter().map(|price| &price["condition"]).collect();
+    let wanted = [
+        "standard",
+        "above 200000",
+        "priority",
+        "priority above 200000",
+    ];
+    assert_eq!(conditions, wanted);
+    assert_eq!(prices[0]["input"], 0.0028);
+    assert_eq!(prices[0]["cache_write_1h"], 2.0);
+    assert_eq!(prices[0]["input_audio"], 40.0);
+    assert_eq!(
+        (&prices[1]["input"], &prices[1]["output"]),
+        (&2.5.into(), &15.0.into())
+    );
+    assert_eq!(
+        (&prices[2]["input"], &prices[2]["output"]),
+        (&5.0.into(), &20.0.into())
+    );
+    let served = policy_of(&world).await.models[FAST]
+        .price()
+        .unwrap()
+        .served(200_001, tollgate_common::price::ServiceTier::Standard);
+    assert_eq!(served.unit.output.per_million(), "15.00");
+    let catalog = admin(&world, &format!("model set {FAST} --catalog-price")).await;
+    assert_eq!(catalog["price_source"], "catalogue");
+    assert_eq!(catalog["max_context_tokens"], 128_000);
+}
+
+#[tokio::test]
+async fn prices_and_credits_beyond_all_bounds_are_refused_and_the_dearest_still_add_up() {
+    let world = World::sqlite().await;
+    let set =
+        |price: &str| format!("model set {FAST} --input-price {price} --output-price {price}");
+    refused(&world, &set("1000000.000001"), 2, "at most 1000000 dollars").await;
+    refused(
+        &world,
+        &set("9000000000000000"),
+        2,
+        "at most 1000000 dollars",
+    )
+    .await;
+    let _ = admin(&world, &set("1000000")).await;
+    let team = ALPHA.id;
+    let above = "1000000000000001";
+    refused(
+        &world,
+        &format!("credits add {team} {above}"),
+        2,
+        "1000000000000000",
+    )
+    .await;
+    let most = format!("credits add {team} 1000000000000000");
+    refused(&world, &most, 5, "in all").await;
+    let proxy = world.start().await;
+    let alpha = proxy.client(ALPHA);
+    let job = alpha.create_job().await;
+    let body = chat(FAST, "do:usage=900000:900000");
+    for _ in 0..3 {
+        let _ = alpha.call_with(&job, &body).await.expect(200);
+    }
+    let _ = alpha.complete(&job).await.expect(200);
+    let calls = world.calls(&job).await;
+    let dearest = tollgate_common::money::CALL_COST_MAX;
+    assert!(calls.iter().all(|call| call.provider_cost == dearest));
+    world.verify().await;
 }
 
 #[tokio::test]

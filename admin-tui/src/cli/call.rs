@@ -10,6 +10,7 @@ use tollgate_common::db::call::list::{self as calls, CallEntry, VOCABULARY};
 use tollgate_common::filter::Filter;
 use tollgate_common::id::{CallId, JobId, KeyId, NodeId, TeamId};
 
+use super::charge::{PriceView, UsageView};
 use super::error::Failure;
 use super::output::{Column, Output, Row, numbers, or_dash, time, words};
 use super::value;
@@ -70,6 +71,9 @@ struct TailView {
     usage_estimated: bool,
     provider_cost_usd: f64,
     client_cost_usd: f64,
+    service_tier: &'static str,
+    price: Option<PriceView>,
+    usage: UsageView,
     finish_reason: Option<String>,
     error_kind: Option<String>,
     error: Option<String>,
@@ -101,6 +105,12 @@ impl From<CallEntry> for TailView {
             usage_estimated: call.usage_estimated,
             provider_cost_usd: call.provider_cost.dollars(DOLLAR_DECIMALS),
             client_cost_usd: call.client_cost.dollars(DOLLAR_DECIMALS),
+            service_tier: call.service_tier.as_str(),
+            price: call
+                .price
+                .as_ref()
+                .map(|price| PriceView::new(price, &call.usage)),
+            usage: UsageView::new(&call.usage),
             finish_reason: call.finish_reason,
             error_kind: call.error_kind,
             error: call.error,

@@ -14,6 +14,7 @@ use crate::session::Session;
 use settings::Settings;
 use view::ModelView;
 
+mod own_price;
 pub(crate) mod settings;
 mod view;
 

@@ -174,7 +174,7 @@ async fn require_default_model(session: &Session, settings: &Settings) -> Result
     let Some(alias) = settings.default_model() else {
         return Ok(());
     };
-    let models = model::list(session.database.pool()).await?;
+    let models = model::list(session.database.pool(), &[]).await?;
     if models.iter().any(|model| model.alias == *alias) {
         Ok(())
     } else {

@@ -11,7 +11,7 @@ use tollgate_common::standing::Standing;
 use super::error::Failure;
 
 /// The most credits that one option may name: many of them still add up without overflow.
-const CREDITS_MAX: i64 = 1_000_000_000_000;
+const CREDITS_MAX: i64 = tollgate_common::money::CREDITS_MAX.0;
 
 /// The longest span: a century.
 const SPAN_MAX: Duration = Duration::from_hours(24 * 36_525);

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use sqlx::{AnyConnection, AnyPool};
 
-use super::StoreError;
 use super::rows::Columns;
+use super::{StoreError, price};
 use crate::clock::Timestamp;
 use crate::command::{Command, CommandError, ModelSettings};
 use crate::id::{GroupName, ModelAlias, ProviderName};
-use crate::model::{Model, Resolved, TIMEOUTS};
+use crate::model::{Model, ProviderAt, Resolved, TIMEOUTS};
 use crate::price::RateCard;
+use crate::provider::{BaseUrl, Provider, ProviderKind};
 
 mod fallback;
 pub mod group;
@@ -238,32 +239,72 @@ fn found(rows_affected: u64, noun: &'static str, id: impl ToString) -> Result<()
 }
 
 const LIST_MODELS: &str = "
-    SELECT alias, provider_name, upstream_model, rate_card, output_tokens_max, weight,
-           timeout_ms
+    SELECT alias, provider_name, upstream_model, rate_card, output_tokens_max, weight, timeout_ms
+         , (SELECT p.kind FROM providers AS p WHERE p.name = models.provider_name
+            ORDER BY p.org_id LIMIT 1)
+         , (SELECT p.base_url FROM providers AS p WHERE p.name = models.provider_name
+            ORDER BY p.org_id LIMIT 1)
     FROM models
     ORDER BY alias";
 
-/// All models by alias, with their fallbacks.
-pub async fn list(pool: &AnyPool) -> Result<Vec<Model>, StoreError> {
+/// All models by alias, with their fallbacks, and with their prices at these providers.
+pub async fn list(pool: &AnyPool, providers: &[Provider]) -> Result<Vec<Model>, StoreError> {
     let rows = sqlx::query(LIST_MODELS).fetch_all(pool).await?;
     let mut fallbacks = fallback::list(pool).await?;
-    rows.iter()
-        .map(|row| {
-            let mut columns = Columns::of(row);
-            let mut model = read(&mut columns)?;
-            model.fallbacks = fallbacks.remove(&model.alias).unwrap_or_default();
-            Ok(model)
-        })
-        .collect()
+    let read = rows.iter().map(|row| {
+        let mut model = read(&mut Columns::of(row))?;
+        model.fallbacks = fallbacks.remove(&model.alias).unwrap_or_default();
+        Ok::<_, StoreError>(model)
+    });
+    let mut models: Vec<Model> = read.collect::<Result<_, _>>()?;
+    let of = |model: &Model| {
+        let own = providers.iter().filter(|own| own.name == model.provider);
+        let own = own.filter(|own| own.org_id.is_some()).cloned();
+        own.collect::<Vec<Provider>>()
+    };
+    let own: Vec<Vec<Provider>> = models.iter().map(of).collect();
+    let mut wanted: Vec<(ProviderAt, String)> = Vec::new();
+    for (model, own) in models.iter().zip(&own) {
+        wanted.push((model.provider_at.clone(), model.upstream_model.clone()));
+        let own = own.iter().map(ProviderAt::of);
+        wanted.extend(own.map(|at| (at, model.upstream_model.clone())));
+    }
+    let book = price::book(&mut *pool.acquire().await?, &wanted).await?;
+    for (model, own) in models.iter_mut().zip(own) {
+        model.resolve(&book);
+        for provider in own {
+            if let Some(org_id) = provider.org_id.clone() {
+                model.resolve_for(org_id, &provider, &book);
+            }
+        }
+    }
+    Ok(models)
 }
 
-/// Reads the columns of a model up to its time-out; fallbacks are read apart.
+/// Looks up prices and limits of models that were read by themselves.
+pub(crate) async fn resolve<'m>(
+    connection: &mut AnyConnection,
+    models: impl Iterator<Item = &'m mut Model>,
+) -> Result<(), StoreError> {
+    let models: Vec<&mut Model> = models.collect();
+    let wanted = models.iter().map(|model| {
+        let at = model.provider_at.clone();
+        (at, model.upstream_model.clone())
+    });
+    let wanted: Vec<(ProviderAt, String)> = wanted.collect();
+    let book = price::book(connection, &wanted).await?;
+    for model in models {
+        model.resolve(&book);
+    }
+    Ok(())
+}
+
+/// Reads the columns of a model and of where its provider is; fallbacks and prices are read apart.
 pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Model, StoreError> {
     let (alias, provider) = (columns.parse()?, columns.parse()?);
     let upstream_model: String = columns.take()?;
     let own_price = read_card(columns)?;
     let own_output_tokens_max = columns.take()?;
-    let resolved = Resolved::new(&upstream_model, own_price.as_ref(), own_output_tokens_max);
     Ok(Model {
         alias,
         provider,
@@ -273,8 +314,20 @@ pub(crate) fn read(columns: &mut Columns<'_>) -> Result<Model, StoreError> {
         weight: columns.take()?,
         timeout: read_timeout(columns)?,
         fallbacks: Vec::new(),
-        resolved,
+        provider_at: read_place(columns)?,
+        resolved: Resolved::default(),
+        resolved_by_org: Vec::new(),
     })
+}
+
+fn read_place(columns: &mut Columns<'_>) -> Result<ProviderAt, StoreError> {
+    let kind: Option<ProviderKind> = columns.parse_optional()?;
+    let base_url: Option<BaseUrl> = columns.parse_optional()?;
+    let place = kind.zip(base_url).map(|(kind, base_url)| ProviderAt {
+        kind,
+        host: base_url.host().to_owned(),
+    });
+    Ok(place.unwrap_or_default())
 }
 
 /// Reads a rate card, or nothing.

@@ -25,9 +25,9 @@ pub async fn load(database: &Database) -> Result<Policy, StoreError> {
     let keys = key::list(pool).await?;
     let teams = team::list(pool).await?;
     let orgs = org::list(pool).await?;
-    let models = model::list(pool).await?;
     let groups = model::list_groups(pool).await?;
     let providers = provider::list(pool).await?;
+    let models = model::list(pool, &providers).await?;
     Ok(Policy {
         revision,
         keys: keys.into_iter().map(|key| (key.hash, key)).collect(),

@@ -8,9 +8,12 @@ use sqlx::AnyConnection;
 use super::StoreError;
 use super::call::CallRow;
 use super::rows::{Columns, Values, execute_tuples, select_in};
+use crate::clock::{Clock as _, SystemClock, Timestamp};
+use crate::model::ProviderAt;
 use crate::money::{NanoUsd, PicoUsd};
 use crate::price::{
-    AppliedPrice, AssumedMembers, FeePrices, PriceId, PriceSource, ServiceTier, UnitPrices,
+    AppliedPrice, AssumedMembers, FeePrices, ListedPrice, PriceBook, PriceId, PriceSource,
+    ServiceTier, UnitPrices, names_to_look_up,
 };
 
 /// All prompt tokens of a call, as SQL.
@@ -189,4 +192,50 @@ pub(super) async fn attach<'c>(
         }
     }
     Ok(())
+}
+
+/// The prices in force that were imported, around a list of names.
+const SELECT_IMPORTED: (&str, &str) = (
+    "SELECT v.maker, v.model, v.rate_card, v.effective_from, v.output_tokens_max
+          , v.context_tokens_max, i.format, i.imported_at
+     FROM price_versions AS v
+     JOIN price_imports AS i ON i.number = v.import_number
+     WHERE v.is_current = 1 AND v.model IN ",
+    "",
+);
+
+pub(super) fn read_imported(columns: &mut Columns<'_>) -> Result<ListedPrice, StoreError> {
+    let (seller, name) = (columns.take()?, columns.take()?);
+    let json: String = columns.take()?;
+    let card = serde_json::from_str(&json)
+        .map_err(|error| StoreError::Inconsistent(format!("a rate card: {error}")))?;
+    let (effective_from, output_tokens_max) = (columns.take()?, columns.take()?);
+    let context_tokens_max = columns.take()?;
+    let (format, imported_at): (String, Timestamp) = (columns.take()?, columns.time()?);
+    let text = imported_at.to_string();
+    let day = text.get(..10).unwrap_or(&text);
+    Ok(ListedPrice {
+        seller,
+        name,
+        card,
+        source: PriceSource::Imported,
+        version: format!("{format} {day}"),
+        effective_from,
+        output_tokens_max,
+        context_tokens_max,
+    })
+}
+
+/// The lists as far as these models are in them, as they hold today.
+pub(crate) async fn book(
+    connection: &mut AnyConnection,
+    models: &[(ProviderAt, String)],
+) -> Result<PriceBook, StoreError> {
+    let names = models
+        .iter()
+        .flat_map(|(at, upstream_model)| names_to_look_up((at.kind, &at.host), upstream_model));
+    let names: BTreeSet<String> = names.collect();
+    let names: Vec<String> = names.into_iter().collect();
+    let imported = select_in(connection, SELECT_IMPORTED, &names, read_imported).await?;
+    Ok(PriceBook::new(imported, SystemClock.now().day()))
 }

@@ -7,7 +7,7 @@ use crate::clock::Random;
 use crate::id::CredentialId;
 use crate::job::{BudgetMode, Terms};
 use crate::limit::Limits;
-use crate::model::{Fallback, Resolved};
+use crate::model::{Fallback, ProviderAt, Resolved};
 use crate::money::{CreditRate, Markup};
 use crate::provider::{ProviderKind, SealedCredential};
 use crate::team::DisconnectPolicy;
@@ -85,6 +85,8 @@ fn model(alias: &str, provider: &str, weight: i64, fallbacks: &[(&str, i64, i64)
         own_output_tokens_max: None,
         resolved: Resolved::default(),
         timeout: None,
+        provider_at: ProviderAt::default(),
+        resolved_by_org: Vec::new(),
         weight,
         fallbacks: fallbacks.iter().map(fallback).collect(),
     }

@@ -1,105 +1,277 @@
-//! The prices that this build ships.
+//! The catalogue that this build ships, and the prices that administrators have imported.
+//!
+//! A row is read when a model is looked up, which happens when a snapshot of the policy is built.
 
-use std::sync::{Arc, LazyLock};
+use std::collections::HashMap;
+use std::sync::LazyLock;
 
-use super::{Members, Price, PriceSource, RateCard};
-use crate::money::PicoUsd;
+use super::name::{DateStyle, places, undated};
+use super::{Members, Price, PriceSource, RateCard, ServiceTier};
+use crate::clock::Timestamp;
+use crate::money::{NanoUsd, PicoUsd};
+use crate::provider::ProviderKind;
 
-/// One row of the shipped table: model, input, cached input, output ($ per million), output limit,
-/// and input written to the cache if that costs more than other input.
-#[derive(Debug)]
-struct CatalogRow {
-    model: &'static str,
-    price: Arc<Price>,
-    output_tokens_max: i64,
+/// Price and limits of a provider's model, by a list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedPrice {
+    /// Whose list: a seller of the catalogue, as `openai` or `azure`.
+    pub seller: String,
+    /// The name under which it is listed.
+    pub name: String,
+    /// All prices.
+    pub card: RateCard,
+    /// Where they come from.
+    pub source: PriceSource,
+    /// The list's version.
+    pub version: String,
+    /// The day on which the price began, in days since 1970, if the list says so.
+    pub effective_from: Option<i64>,
+    /// How many tokens an answer may have at most.
+    pub output_tokens_max: Option<i64>,
+    /// How many tokens prompt and answer may have together.
+    pub context_tokens_max: Option<i64>,
 }
 
-/// The table that this build ships.
+impl ListedPrice {
+    /// The price, every gap filled.
+    pub fn price(&self) -> Price {
+        let version = self.version.clone();
+        Price::new(&self.card, self.source, version, self.effective_from)
+    }
+}
+
+/// The catalogue: its lines by seller and name.
 #[derive(Debug)]
 pub struct Catalog {
     version: &'static str,
-    rows: Vec<CatalogRow>,
+    rows: HashMap<(&'static str, &'static str), Vec<&'static str>>,
+    styles: HashMap<&'static str, DateStyle>,
 }
 
-/// The prices shipped with this build; their version is the day the table last changed.
+/// The prices shipped with this build; their version is the day on which they were collected.
 pub static CATALOG: LazyLock<Catalog> =
-    LazyLock::new(|| Catalog::parse(include_str!("prices.txt")));
-
-/// Suffixes under which providers publish one model: a date or `latest`.
-fn is_release_suffix(suffix: &str) -> bool {
-    suffix == "latest"
-        || (suffix.len() >= 4 && suffix.bytes().all(|b| b.is_ascii_digit() || b == b'-'))
-}
+    LazyLock::new(|| Catalog::parse(include_str!("catalogue.txt")));
 
 impl Catalog {
-    /// Reads the table's text; a line that is not a row of it is left out, and a test counts them.
+    /// Sorts the lines of a catalogue by seller and name.
     fn parse(text: &'static str) -> Self {
-        let version = text
-            .lines()
-            .find_map(|l| l.strip_prefix("version "))
-            .unwrap_or("unknown");
-        let rows = text
-            .lines()
-            .filter_map(|line| Self::parse_row(line, version));
-        Self {
-            version,
-            rows: rows.collect(),
+        let mut catalog = Self {
+            version: "unknown",
+            rows: HashMap::new(),
+            styles: HashMap::new(),
+        };
+        let mut seller = "";
+        for line in text.lines().filter(|line| !line.starts_with('#')) {
+            match line.split_once(' ') {
+                Some(("version", version)) => catalog.version = version,
+                Some(("provider", rest)) => {
+                    let (name, style) = rest.split_once(" dates=").unwrap_or((rest, ""));
+                    seller = name;
+                    catalog.styles.insert(seller, style_of(style));
+                }
+                Some((name, _)) if !seller.is_empty() => {
+                    catalog.rows.entry((seller, name)).or_default().push(line);
+                }
+                _ => {}
+            }
         }
+        catalog
     }
 
-    fn parse_row(line: &'static str, version: &str) -> Option<CatalogRow> {
-        let mut words = line.split_whitespace();
-        let model = words
-            .next()
-            .filter(|word| !word.starts_with('#') && *word != "version")?;
-        let mut price = || {
-            words
-                .next()
-                .and_then(|w| PicoUsd::parse_per_million(w).ok())
-        };
-        let (input, cache_read, output) = (price()?, price()?, price()?);
-        let output_tokens_max = words.next()?.parse().ok()?;
-        let cache_write = match words.next() {
-            Some(word) => Some(PicoUsd::parse_per_million(word).ok()?),
-            None => None,
-        };
-        let card = RateCard::from(Members {
-            input: Some(input),
-            output: Some(output),
-            cache_read: Some(cache_read),
-            cache_write,
-            ..Members::default()
-        });
-        Some(CatalogRow {
-            model,
-            price: Arc::new(Price::new(&card, PriceSource::Catalogue, version, None)),
-            output_tokens_max,
-        })
-    }
-
-    /// The row of a provider's model: its exact name, or that name and a release date.
-    fn row(&self, upstream_model: &str) -> Option<&CatalogRow> {
-        let name = upstream_model.trim().to_ascii_lowercase();
-        let base_name = name.rsplit('/').next().unwrap_or(&name);
-        self.rows.iter().find(|row| {
-            base_name.strip_prefix(row.model).is_some_and(|rest| {
-                rest.is_empty() || rest.strip_prefix(['-', '@']).is_some_and(is_release_suffix)
-            })
-        })
-    }
-
-    /// The price of a provider's model, if the table has it. There is no default price.
-    pub fn price(&self, upstream_model: &str) -> Option<Arc<Price>> {
-        self.row(upstream_model).map(|row| Arc::clone(&row.price))
-    }
-
-    /// How many tokens a provider's model can answer at most, if the table has it.
-    pub fn output_tokens_max(&self, upstream_model: &str) -> Option<i64> {
-        self.row(upstream_model).map(|row| row.output_tokens_max)
-    }
-
-    /// The day the table last changed.
+    /// The day on which the catalogue was collected.
     pub const fn version(&self) -> &str {
         self.version
     }
+
+    /// Every seller and name, sorted.
+    pub fn names(&self) -> Vec<(&'static str, &'static str)> {
+        let mut names: Vec<_> = self.rows.keys().copied().collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// The row of exactly this name, as it holds on a day (in days since 1970).
+    pub fn exact(&self, seller: &str, name: &str, day: i64) -> Option<ListedPrice> {
+        let lines = self.rows.get(&(seller, name))?;
+        if let [line] = lines.as_slice() {
+            let target = line.strip_prefix(name)?.strip_prefix(" = ");
+            if let Some(target) = target.filter(|target| *target != name) {
+                return self.exact(seller, target, day);
+            }
+        }
+        let rows = lines.iter().filter_map(|line| self.parse_row(seller, line));
+        let begun = rows.filter(|row| row.effective_from.is_none_or(|from| from <= day));
+        begun.max_by_key(|row| row.effective_from.unwrap_or(i64::MIN))
+    }
+
+    fn style(&self, seller: &str) -> DateStyle {
+        self.styles.get(seller).copied().unwrap_or_default()
+    }
+
+    /// Reads `name in=… out=… ; >200000 in=… ; priority in=… # note`.
+    fn parse_row(&self, seller: &str, line: &'static str) -> Option<ListedPrice> {
+        let (line, _) = line.split_once(" # ").unwrap_or((line, ""));
+        let mut segments = line.split(" ; ");
+        let (name, rest) = segments.next()?.split_once(' ')?;
+        let mut listed = ListedPrice {
+            seller: seller.to_owned(),
+            name: name.to_owned(),
+            card: RateCard::from(Members::default()),
+            source: PriceSource::Catalogue,
+            version: self.version.to_owned(),
+            effective_from: None,
+            output_tokens_max: None,
+            context_tokens_max: None,
+        };
+        for word in rest.split(' ') {
+            let (key, value) = word.split_once('=')?;
+            match key {
+                "ctx" => listed.context_tokens_max = Some(value.parse().ok()?),
+                "max" => listed.output_tokens_max = Some(value.parse().ok()?),
+                "from" => listed.effective_from = Some(day_of(value)?),
+                _ => set_member(&mut listed.card.standard.base, key, value)?,
+            }
+        }
+        for segment in segments {
+            parse_condition(&mut listed.card, segment)?;
+        }
+        let base = listed.card.standard.base;
+        (base.input.is_some() && base.output.is_some()).then_some(listed)
+    }
+
+    /// What this build lists of a provider's model. There is no default price.
+    pub fn find(
+        &self,
+        (kind, host): (ProviderKind, &str),
+        upstream_model: &str,
+        day: i64,
+    ) -> Option<ListedPrice> {
+        PriceBook::new(Vec::new(), day).find((kind, host), upstream_model)
+    }
+}
+
+fn style_of(word: &str) -> DateStyle {
+    match word {
+        "MMDD" => DateStyle::MonthDay,
+        "YYMM" => DateStyle::YearMonth,
+        _ => DateStyle::Full,
+    }
+}
+
+/// Reads a day as days since 1970.
+pub fn day_of(text: &str) -> Option<i64> {
+    let moment = Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z"));
+    moment.map(Timestamp::day)
+}
+
+/// Reads one condition: a service, a number of prompt tokens, or both, then members.
+fn parse_condition(card: &mut RateCard, segment: &str) -> Option<()> {
+    let (head, rest) = segment.split_once(' ')?;
+    let (service, above) = head.split_once('>').unwrap_or((head, "0"));
+    let (above, mut members) = (above.parse::<i64>().ok()?, Members::default());
+    for word in rest.split(' ') {
+        let (key, value) = word.split_once('=')?;
+        set_member(&mut members, key, value)?;
+    }
+    let tiered = if service.is_empty() {
+        &mut card.standard
+    } else {
+        let tier: ServiceTier = service.parse().ok()?;
+        card.services.entry(tier).or_default()
+    };
+    if above > 0 {
+        tiered.above.insert(above, members);
+    } else {
+        tiered.base = members;
+    }
+    Some(())
+}
+
+/// Sets a member by its name in the catalogue, from dollars per million tokens or per thousand
+/// billed calls.
+fn set_member(members: &mut Members, key: &str, value: &str) -> Option<()> {
+    let fee = match key {
+        "web" => Some(&mut members.web_search),
+        "file" => Some(&mut members.file_search),
+        "code" => Some(&mut members.code_execution),
+        "request" => Some(&mut members.request),
+        _ => None,
+    };
+    if let Some(fee) = fee {
+        let per_thousand = NanoUsd::parse_dollars(value)?;
+        *fee = Some(NanoUsd(per_thousand.0.checked_div(1_000)?));
+        return Some(());
+    }
+    let member = match key {
+        "in" => &mut members.input,
+        "out" => &mut members.output,
+        "read" => &mut members.cache_read,
+        "write" => &mut members.cache_write,
+        "write1h" => &mut members.cache_write_1h,
+        "audio" => &mut members.input_audio,
+        "audioread" => &mut members.audio_cache_read,
+        "image" => &mut members.input_image,
+        "reasoning" => &mut members.output_reasoning,
+        "outaudio" => &mut members.output_audio,
+        "outimage" => &mut members.output_image,
+        _ => return None,
+    };
+    *member = Some(PicoUsd::parse_per_million(value).ok()?);
+    Some(())
+}
+
+/// The lists as they hold on a day: what administrators have imported, before the catalogue.
+#[derive(Debug)]
+pub struct PriceBook {
+    imported: HashMap<(String, String), ListedPrice>,
+    day: i64,
+}
+
+impl PriceBook {
+    /// A book of imported prices and the catalogue, on a day in days since 1970.
+    pub fn new(imported: Vec<ListedPrice>, day: i64) -> Self {
+        let keyed = imported.into_iter().map(|listed| {
+            let key = (listed.seller.clone(), listed.name.clone());
+            (key, listed)
+        });
+        Self {
+            imported: keyed.collect(),
+            day,
+        }
+    }
+
+    fn exact(&self, seller: &str, name: &str) -> Option<ListedPrice> {
+        let key = (seller.to_owned(), name.to_owned());
+        let imported = self.imported.get(&key);
+        let begun = imported.filter(|row| row.effective_from.is_none_or(|from| from <= self.day));
+        begun
+            .cloned()
+            .or_else(|| CATALOG.exact(seller, name, self.day))
+    }
+
+    /// What is listed of a provider's model: its exact name, or the longest listed one without a
+    /// date or `latest` at its end. There is no default price.
+    pub fn find(
+        &self,
+        (kind, host): (ProviderKind, &str),
+        upstream_model: &str,
+    ) -> Option<ListedPrice> {
+        let places = places(kind, host, upstream_model);
+        places.iter().find_map(|(seller, name)| {
+            let dated = undated(name, CATALOG.style(seller));
+            std::iter::once(name.as_str())
+                .chain(dated)
+                .find_map(|name| self.exact(seller, name))
+        })
+    }
+}
+
+/// Names under which imported lists may have a provider's model.
+pub fn names_to_look_up((kind, host): (ProviderKind, &str), upstream_model: &str) -> Vec<String> {
+    let places = places(kind, host, upstream_model);
+    let names = places.iter().flat_map(|(seller, name)| {
+        let dated = undated(name, CATALOG.style(seller));
+        std::iter::once(name.as_str()).chain(dated)
+    });
+    names.map(str::to_owned).collect()
 }

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::ledger::PromptWeight;
 use crate::money::{CALL_COST_MAX, NanoUsd, PicoUsd};
+use crate::provider::ProviderKind;
 
 /// A price in dollars per million tokens.
 fn usd(text: &str) -> PicoUsd {
@@ -40,15 +41,6 @@ fn full_card() -> RateCard {
     let priority = RateCard::from(priority).standard;
     card.services.insert(ServiceTier::Priority, priority);
     card
-}
-
-#[test]
-fn every_line_of_the_table_is_a_row() {
-    let rows = include_str!("prices.txt")
-        .lines()
-        .filter(|l| !l.is_empty() && !l.starts_with('#') && !l.starts_with("version "))
-        .count();
-    assert!(rows > 20 && CATALOG.version().starts_with("20"));
 }
 
 #[test]
@@ -206,6 +198,215 @@ fn absurd_prices_and_counts_stay_within_what_a_call_may_cost() {
         unit.worst_cost(&prompt, output, &FeeCounts::NONE),
         CALL_COST_MAX
     );
+}
+
+const OPENAI: (ProviderKind, &str) = (ProviderKind::OpenAi, "api.openai.com");
+
+/// The day of the catalogue.
+fn catalogue_day() -> i64 {
+    day_of(CATALOG.version()).unwrap()
+}
+
+/// Input and output price of a model in dollars per million tokens, by the shipped catalogue.
+fn listed(at: (ProviderKind, &str), model: &str) -> Option<(String, String)> {
+    let found = CATALOG.find(at, model, catalogue_day())?;
+    let unit = found.card.standard();
+    Some((unit.input.per_million(), unit.output.per_million()))
+}
+
+fn pair(input: &str, output: &str) -> (String, String) {
+    (input.to_owned(), output.to_owned())
+}
+
+/// A host at which a seller's list holds.
+fn host_of(seller: &str) -> (ProviderKind, &'static str) {
+    let kind = match seller {
+        "anthropic" => ProviderKind::Anthropic,
+        "google" => ProviderKind::Gemini,
+        _ => ProviderKind::OpenAi,
+    };
+    let host = match seller {
+        "alibaba" => "dashscope-intl.aliyuncs.com",
+        "anthropic" => "api.anthropic.com",
+        "aws" => "bedrock-runtime.us-east-1.amazonaws.com",
+        "azure" => "acme.openai.azure.com",
+        "cerebras" => "api.cerebras.ai",
+        "cohere" => "api.cohere.com",
+        "deepseek" => "api.deepseek.com",
+        "fireworks" => "api.fireworks.ai",
+        "google" => "generativelanguage.googleapis.com",
+        "groq" => "api.groq.com",
+        "minimax" => "api.minimax.io",
+        "mistral" => "api.mistral.ai",
+        "moonshot" => "api.moonshot.ai",
+        "openai" => "api.openai.com",
+        "openrouter" => "openrouter.ai",
+        "perplexity" => "api.perplexity.ai",
+        "together" => "api.together.xyz",
+        "voyage" => "api.voyageai.com",
+        "xai" => "api.x.ai",
+        "zai" => "api.z.ai",
+        _ => "",
+    };
+    (kind, host)
+}
+
+#[test]
+fn every_row_of_the_catalogue_is_read_and_has_a_price() {
+    let names = CATALOG.names();
+    assert!(names.len() > 2_000, "{}", names.len());
+    for (seller, name) in names {
+        let row = CATALOG.exact(seller, name, catalogue_day());
+        let later = CATALOG.exact(seller, name, i64::MAX);
+        assert!(row.or(later).is_some(), "{seller} {name}");
+    }
+}
+
+#[test]
+fn only_a_date_or_latest_may_follow_a_listed_name() {
+    for (seller, name) in CATALOG.names() {
+        let at = host_of(seller);
+        if at.1.is_empty() {
+            continue;
+        }
+        for suffix in [
+            "-5",
+            "-5-20251101",
+            "-mini",
+            "-99999999",
+            "-20259999",
+            "-1",
+            "x",
+        ] {
+            let other = format!("{name}{suffix}");
+            let is_listed = |name: &str| CATALOG.exact(seller, name, i64::MAX).is_some();
+            let undated = other.trim_end_matches("-20251101");
+            if !is_listed(&other) && !is_listed(undated) {
+                let found = CATALOG.find(at, &other, i64::MAX);
+                let found = found.filter(|found| found.seller == seller);
+                assert_eq!(found, None, "{seller} {other}");
+            }
+        }
+        for suffix in ["-20260401", "-2026-04-01", "@20260401", "-latest"] {
+            let dated = format!("{name}{suffix}");
+            assert!(
+                CATALOG.find(at, &dated, i64::MAX).is_some(),
+                "{seller} {dated}"
+            );
+        }
+    }
+}
+
+#[test]
+fn prices_are_what_the_providers_ask() {
+    let anthropic = host_of("anthropic");
+    let google = host_of("google");
+    for (at, model, input, output) in [
+        (OPENAI, "o3", "2.00", "8.00"),
+        (OPENAI, "o4-mini", "1.10", "4.40"),
+        (OPENAI, "gpt-4o", "2.50", "10.00"),
+        (OPENAI, "gpt-4o-2024-08-06", "2.50", "10.00"),
+        (OPENAI, "gpt-4o-2024-05-13", "5.00", "15.00"),
+        (OPENAI, "text-embedding-3-small", "0.02", "0.00"),
+        (anthropic, "claude-opus-4-5-20251101", "5.00", "25.00"),
+        (anthropic, "claude-opus-4-5", "5.00", "25.00"),
+        (anthropic, "claude-opus-4-1-20250805", "15.00", "75.00"),
+        (google, "gemini-2.5-flash", "0.30", "2.50"),
+        (google, "models/gemini-2.5-flash-lite", "0.10", "0.40"),
+        (google, "gemini-2.5-pro", "1.25", "10.00"),
+    ] {
+        assert_eq!(listed(at, model), Some(pair(input, output)), "{model}");
+    }
+    let pro = CATALOG
+        .find(google, "gemini-2.5-pro", catalogue_day())
+        .unwrap()
+        .price();
+    let long = pro.served(200_001, ServiceTier::Standard).unit;
+    assert_eq!((long.input, long.output), (usd("2.50"), usd("15")));
+    let opus = CATALOG
+        .find(anthropic, "claude-opus-4-5", catalogue_day())
+        .unwrap();
+    let unit = opus.card.standard();
+    assert_eq!(
+        (unit.cache_write, unit.cache_write_1h),
+        (usd("6.25"), usd("10"))
+    );
+    assert_eq!(
+        (opus.output_tokens_max, opus.context_tokens_max),
+        (Some(64_000), Some(200_000))
+    );
+    let gpt = CATALOG
+        .find(OPENAI, "gpt-4o", catalogue_day())
+        .unwrap()
+        .price();
+    let priority = gpt.served(10, ServiceTier::Priority).unit;
+    assert_eq!((priority.input, priority.output), (usd("4.25"), usd("17")));
+    let flash = CATALOG
+        .find(google, "gemini-2.5-flash", catalogue_day())
+        .unwrap();
+    assert_eq!(flash.card.standard().input_audio, usd("1"));
+}
+
+#[test]
+fn the_same_name_has_the_price_of_the_provider_that_is_asked() {
+    let embedding = "text-embedding-3-small";
+    let azure = (ProviderKind::OpenAi, "acme.openai.azure.com");
+    assert_eq!(listed(azure, embedding).unwrap().0, "0.022");
+    assert_eq!(listed(OPENAI, embedding).unwrap().0, "0.02");
+    // A deployment whose name Azure's list lacks costs what its maker asks.
+    assert_eq!(
+        listed(azure, "claude-opus-4-5"),
+        Some(pair("5.00", "25.00"))
+    );
+    let openrouter = (ProviderKind::OpenAi, "openrouter.ai");
+    assert!(listed(openrouter, "openai/gpt-4o").is_some());
+    let groq = (ProviderKind::OpenAi, "api.groq.com");
+    assert_eq!(listed(groq, "gpt-4o"), None, "Groq does not sell it");
+    // A server of one's own, or another gateway.
+    for host in [
+        "127.0.0.1",
+        "litellm.internal",
+        "api.openai.com.evil.example",
+    ] {
+        let unknown = (ProviderKind::OpenAi, host);
+        assert_eq!(listed(unknown, "gpt-4o"), Some(pair("2.50", "10.00")));
+        assert_eq!(
+            listed(unknown, "openai/gpt-4o"),
+            Some(pair("2.50", "10.00"))
+        );
+        assert_eq!(
+            listed(unknown, "gemini/gemini-2.5-pro"),
+            Some(pair("1.25", "10.00"))
+        );
+        assert_eq!(listed(unknown, "house-model"), None);
+        assert_eq!(listed(unknown, "demo-model"), Some(pair("0.15", "0.60")));
+        let bedrock = "anthropic.claude-sonnet-4-5-20250929-v1:0";
+        assert_eq!(listed(unknown, bedrock), Some(pair("3.00", "15.00")));
+    }
+}
+
+#[test]
+fn a_price_begins_on_its_day() {
+    let google = host_of("google");
+    let input = |day: &str| {
+        let found = CATALOG.find(google, "gemini-4-argon", day_of(day).unwrap());
+        found.map(|found| found.card.standard().input)
+    };
+    assert_eq!(input("2026-11-30"), Some(usd("2")));
+    assert_eq!(input("2026-12-01"), Some(usd("4")));
+}
+
+#[test]
+fn fees_that_nobody_lists_are_above_all_that_are_listed() {
+    for (seller, name) in CATALOG.names() {
+        let Some(row) = CATALOG.exact(seller, name, i64::MAX) else {
+            continue;
+        };
+        let fees = row.card.standard().fees.all();
+        for (fee, unknown) in fees.into_iter().zip(UNKNOWN_FEES) {
+            assert!(fee.is_none_or(|fee| fee <= unknown), "{seller} {name}");
+        }
+    }
 }
 
 fn member() -> impl Strategy<Value = Option<PicoUsd>> {

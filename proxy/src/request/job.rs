@@ -4,7 +4,7 @@ use serde_json::Value;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::work::{IdempotencyClaim, Object, OpenJob};
 use tollgate_common::id::JobId;
-use tollgate_common::money::Credits;
+use tollgate_common::money::{CREDITS_MAX, Credits};
 
 use super::CallRequest;
 use crate::error::ApiError;
@@ -64,6 +64,10 @@ impl JobSpec {
             fields.problem(name, message, "too_long");
         }
         let credits_max = fields.optional_integer("max_credits", 1).map(Credits);
+        if credits_max.is_some_and(|credits| credits > CREDITS_MAX) {
+            let message = format!("must be at most {CREDITS_MAX}");
+            fields.problem("max_credits", message, "less_than_equal");
+        }
         Self {
             team_id: Some(team_id),
             job_type,

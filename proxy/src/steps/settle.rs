@@ -63,7 +63,7 @@ pub(crate) async fn abandon(
     let mut result = CallResult::default();
     if let Some(attempt) = &attempt {
         let usage = meter::StreamMeter::default().partial_usage(underway.request);
-        let price = (attempt.route.model.price(), underway.untold_tier());
+        let price = (attempt.route.price(), underway.untold_tier());
         result = meter::result_of(usage, price, call.terms(), underway.latency_ms());
         note_service(&mut result, underway, attempt, &mut plan);
     }

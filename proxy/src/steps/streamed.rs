@@ -389,7 +389,7 @@ fn result_of(
         End::Complete => meter.usage(underway.request),
         End::Abandoned | End::Failed(_) => meter.partial_usage(underway.request),
     };
-    let price = (attempt.route.model.price(), underway.untold_tier());
+    let price = (attempt.route.price(), underway.untold_tier());
     let mut result = meter::result_of(usage, price, terms, underway.latency_ms());
     result.first_token_ms = Some(meter.first_token_ms);
     result.finish_reason = meter.finish_reason.map(|reason| reason.word().to_owned());

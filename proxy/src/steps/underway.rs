@@ -8,7 +8,6 @@ use tollgate_common::db::work::{BeginCall, CallResult, IdempotencyClaim, OpenJob
 use tollgate_common::id::{CallId, JobId, ModelAlias};
 use tollgate_common::job::BudgetMode;
 use tollgate_common::ledger::{CallEstimate, PromptWeight};
-use tollgate_common::model::Model;
 use tollgate_common::policy::{Route, RouteRefusal, Routes};
 use tollgate_common::price::{FeeCounts, OutputKinds, ServiceTier, UnitPrices};
 use tollgate_common::secret::Secret;
@@ -80,7 +79,7 @@ impl<'c> Underway<'c> {
             } else {
                 self.worst_case()
             },
-            price: planned.model.price().map(|price| Arc::clone(price.base())),
+            price: planned.price().map(|price| Arc::clone(price.base())),
             streamed: self.request.stream,
             cached,
             metadata: self.request.call_metadata.clone(),
@@ -95,7 +94,7 @@ impl<'c> Underway<'c> {
         let units = self.candidates.iter().filter_map(|route| {
             let prompt_tokens_max = self.weight_for(route).total();
             // A model without the tier that is asked refuses the request by that field's name.
-            let price = route.model.price()?;
+            let price = route.price()?;
             price.reachable(prompt_tokens_max, self.request.service_tier)
         });
         units.reduce(UnitPrices::max_per_bucket)
@@ -114,7 +113,7 @@ impl<'c> Underway<'c> {
         let default = self.services.config.default_output_tokens_max;
         let longest = self.candidates.iter();
         let longest = longest
-            .map(|route| route.model.output_tokens_max().unwrap_or(default))
+            .map(|route| route.output_tokens_max().unwrap_or(default))
             .max();
         let one = self.request.max_tokens.or(longest).unwrap_or(default);
         let billed = one.saturating_add(self.request.ask.extra_output_tokens);
@@ -126,7 +125,7 @@ impl<'c> Underway<'c> {
         self.request.ask.content.weight(ModelFacts {
             kind: route.provider.kind,
             upstream_model: &route.model.upstream_model,
-            context_tokens_max: route.model.context_tokens_max(),
+            context_tokens_max: route.context_tokens_max(),
         })
     }
 
@@ -214,7 +213,7 @@ impl<'c> Underway<'c> {
         let model = attempt.route.model;
         let order = Order {
             upstream_model: &model.upstream_model,
-            output_tokens_max: self.output_tokens_of(model, call),
+            output_tokens_max: self.output_tokens_of(attempt, call),
             stream: self.request.stream,
         };
         provider::encode(attempt.route.provider.kind, self.request, order)
@@ -222,14 +221,15 @@ impl<'c> Underway<'c> {
 
     /// The longest answer that a model is asked for, if anyone limits it. Providers refuse limits
     /// above their own, so a limit that the caller did not mean for this model is lowered.
-    fn output_tokens_of(&self, model: &Model, call: &OpenCall) -> Option<i64> {
+    fn output_tokens_of(&self, attempt: &Try<'_>, call: &OpenCall) -> Option<i64> {
+        let model = attempt.route.model;
         let paid_for = call
             .output_tokens_max()
             .map(|total| total / self.request.choices - self.request.ask.extra_output_tokens)
             .map(|limit| limit.max(1));
         let asked = paid_for.or(self.request.max_tokens)?;
         let is_meant = self.request.max_tokens.is_some() && model.alias == *self.alias;
-        let own = model.output_tokens_max().filter(|_| !is_meant);
+        let own = attempt.route.output_tokens_max().filter(|_| !is_meant);
         Some(own.map_or(asked, |own| asked.min(own)))
     }
 
@@ -328,11 +328,15 @@ pub(crate) fn payable<'p>(
     mut routes: Routes<'p>,
 ) -> Result<Routes<'p>, RouteRefusal> {
     if caller.team.terms.mode == BudgetMode::ConsumptionUsd {
-        let has_price = |model: &Model| model.price().is_some();
-        let wanted = has_price(routes.public);
+        let mut own = routes.candidates.iter();
+        let own = own.find(|route| route.model.alias == routes.public.alias);
+        let wanted = own.map_or_else(
+            || routes.public.price().is_some(),
+            |route| route.price().is_some(),
+        );
         routes
             .candidates
-            .retain(|route| has_price(route.model) == wanted);
+            .retain(|route| route.price().is_some() == wanted);
     }
     if routes.candidates.is_empty() {
         let provider = routes.public.provider.clone();

@@ -164,7 +164,7 @@ async fn answer(
         ),
         Decoded::Embeddings(vectors) => (vectors.usage(underway.request), None),
     };
-    let price = (attempt.route.model.price(), underway.untold_tier());
+    let price = (attempt.route.price(), underway.untold_tier());
     let mut result = meter::result_of(usage, price, call.terms(), underway.latency_ms());
     result.finish_reason = finish_reason;
     note_service(&mut result, underway, &attempt, &mut plan);
@@ -205,7 +205,7 @@ pub(crate) async fn answer_cached(
         return underway.with_headers(Reply::error(&error, underway.operation.dialect()));
     };
     let usage = (Usage::default(), false);
-    let price = (underway.candidates[0].model.price(), ServiceTier::Standard);
+    let price = (underway.candidates[0].price(), ServiceTier::Standard);
     let result = meter::result_of(usage, price, call.terms(), underway.latency_ms());
     let shown = Answer {
         call_id: underway.call_id,

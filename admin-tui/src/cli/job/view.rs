@@ -9,6 +9,7 @@ use tollgate_common::id::{CallId, JobId, OrgId, TeamId};
 use tollgate_common::job::Job;
 use tollgate_common::money::{Credits, NanoUsd};
 
+use crate::cli::charge::{PriceView, UsageView};
 use crate::cli::output::{
     Column, Row, Show, dollars, numbers, optional_time, or_dash, time, words,
 };
@@ -100,6 +101,9 @@ pub(super) struct CallView {
     provider_cost_usd: f64,
     client_cost_usd: f64,
     price_version: Option<String>,
+    service_tier: &'static str,
+    price: Option<PriceView>,
+    usage: UsageView,
     finish_reason: Option<String>,
     error_kind: Option<String>,
     error: Option<String>,
@@ -124,6 +128,12 @@ impl From<CallRow> for CallView {
             provider_cost_usd: call.provider_cost.dollars(DOLLAR_DECIMALS),
             client_cost_usd: call.client_cost.dollars(DOLLAR_DECIMALS),
             price_version: call.price.as_ref().map(|price| price.version.clone()),
+            service_tier: call.service_tier.as_str(),
+            price: call
+                .price
+                .as_ref()
+                .map(|price| PriceView::new(price, &call.usage)),
+            usage: UsageView::new(&call.usage),
             finish_reason: call.finish_reason,
             error_kind: call.error_kind,
             error: call.error,

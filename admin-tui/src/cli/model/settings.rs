@@ -6,17 +6,24 @@ use std::time::Duration;
 use tollgate_common::command::ModelSettings;
 use tollgate_common::id::{ModelAlias, ProviderName};
 use tollgate_common::model::{Fallback, TIMEOUTS, WEIGHTS};
-use tollgate_common::money::PicoUsd;
-use tollgate_common::price::{Members, RateCard};
 
+use super::own_price::PriceOptions;
 use crate::cli::value;
 
 /// The options below by their fields.
-pub(super) const OPTIONS: [&str; 8] = [
+pub(super) const OPTIONS: [&str; 16] = [
     "input_price",
     "output_price",
     "cache_read_price",
     "cache_write_price",
+    "cache_write_1h_price",
+    "reasoning_price",
+    "audio_input_price",
+    "audio_output_price",
+    "image_input_price",
+    "image_output_price",
+    "price_above",
+    "price_service",
     "max_output_tokens",
     "weight",
     "timeout",
@@ -29,18 +36,8 @@ const PRIORITY_MAX: i64 = 1_000;
 /// What a model costs, how long its answers may get, and who else may serve its calls.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Settings {
-    /// Its own price of prompt tokens, in dollars per million
-    #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "output_price", value_parser = value::price)]
-    input_price: Option<PicoUsd>,
-    /// Its own price of completion tokens, in dollars per million
-    #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "input_price", value_parser = value::price)]
-    output_price: Option<PicoUsd>,
-    /// Its own price of prompt tokens read from the provider's cache [default: the input price]
-    #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "input_price", value_parser = value::price)]
-    cache_read_price: Option<PicoUsd>,
-    /// Its own price of prompt tokens written to the provider's cache [default: the input price]
-    #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "input_price", value_parser = value::price)]
-    cache_write_price: Option<PicoUsd>,
+    #[command(flatten)]
+    price: PriceOptions,
     /// How many tokens an answer may have at most
     #[arg(long, value_name = "N", allow_negative_numbers = true, value_parser = clap::value_parser!(i64).range(1..=10_000_000))]
     max_output_tokens: Option<i64>,
@@ -145,16 +142,7 @@ impl Settings {
         upstream_model: Option<String>,
         fallbacks: Option<Vec<Fallback>>,
     ) -> ModelSettings {
-        let price = self.input_price.zip(self.output_price);
-        let price = price.map(|(input, output)| {
-            RateCard::from(Members {
-                input: Some(input),
-                output: Some(output),
-                cache_read: self.cache_read_price,
-                cache_write: self.cache_write_price,
-                ..Members::default()
-            })
-        });
+        let price = self.price.into_card();
         let given = Some(in_order(self.fallbacks)).filter(|given| !given.is_empty());
         ModelSettings {
             provider,

@@ -4,9 +4,28 @@ use serde::Serialize;
 use tollgate_common::db::model::list::ListedModel;
 use tollgate_common::id::{GroupName, ModelAlias, ProviderName};
 use tollgate_common::model::Fallback;
+use tollgate_common::price::AppliedPrice;
 
+use crate::cli::charge::MembersView;
 use crate::cli::output::{Column, Row, Show, joined, numbers, or_dash, words};
 use crate::cli::value;
+
+/// Prices of a service tier and a length of the prompt.
+#[derive(Debug, Serialize)]
+struct ConditionView {
+    condition: String,
+    #[serde(flatten)]
+    members: MembersView,
+}
+
+impl ConditionView {
+    fn new(price: &AppliedPrice) -> Self {
+        Self {
+            condition: price.label(),
+            members: MembersView::new(&price.unit),
+        }
+    }
+}
 
 /// A model with its groups.
 #[derive(Debug, Serialize)]
@@ -19,7 +38,11 @@ pub(super) struct ModelView {
     cache_read_price: Option<f64>,
     cache_write_price: Option<f64>,
     price_version: Option<String>,
+    price_source: Option<&'static str>,
+    /// Every condition with its prices, in dollars per million tokens.
+    prices: Vec<ConditionView>,
     max_output_tokens: Option<i64>,
+    max_context_tokens: Option<i64>,
     weight: i64,
     timeout_ms: Option<u64>,
     fallbacks: Vec<Fallback>,
@@ -41,12 +64,32 @@ impl ModelView {
             cache_read_price: unit.map(|unit| value::per_million(unit.cache_read)),
             cache_write_price: unit.map(|unit| value::per_million(unit.cache_write)),
             price_version: price.map(|price| price.version().to_owned()),
+            price_source: price.map(|price| price.source().as_str()),
+            prices: price.map_or_else(Vec::new, |price| {
+                let conditions = price.conditions();
+                conditions
+                    .map(|condition| ConditionView::new(condition))
+                    .collect()
+            }),
             max_output_tokens: model.output_tokens_max(),
+            max_context_tokens: model.context_tokens_max(),
             weight: model.weight,
             timeout_ms: model.timeout.map(|timeout| timeout.as_millis() as u64),
             fallbacks: model.fallbacks.clone(),
             groups: listed.groups,
         }
+    }
+
+    /// Every condition on its own, in dollars per million tokens.
+    fn price_cells(&self) -> String {
+        let conditions = self.prices.iter();
+        let written: Vec<String> = conditions
+            .map(|prices| format!("{}: {}", prices.condition, prices.members.cell()))
+            .collect();
+        if written.is_empty() {
+            return "-".to_owned();
+        }
+        written.join("; ")
     }
 
     /// The fallbacks as the options take them.
@@ -64,7 +107,7 @@ impl ModelView {
 }
 
 fn price_cell(price: Option<f64>) -> String {
-    price.map_or_else(|| "-".to_owned(), |dollars| format!("{dollars:.3}"))
+    price.map_or_else(|| "-".to_owned(), |dollars| format!("{dollars}"))
 }
 
 impl Row for ModelView {
@@ -108,7 +151,9 @@ impl Show for ModelView {
             ("cache read $/million", price_cell(self.cache_read_price)),
             ("cache write $/million", price_cell(self.cache_write_price)),
             ("price from", or_dash(self.price_version.as_ref())),
+            ("prices", self.price_cells()),
             ("max output tokens", or_dash(self.max_output_tokens)),
+            ("max context tokens", or_dash(self.max_context_tokens)),
             ("weight", self.weight.to_string()),
             ("timeout ms", or_dash(self.timeout_ms)),
             ("fallbacks", self.fallback_cell()),

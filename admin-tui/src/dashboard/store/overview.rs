@@ -135,7 +135,7 @@ async fn standing(source: &Source) -> Result<Standing, Problem> {
 
 async fn unpriced(source: &Source) -> Result<Vec<ModelAlias>, Problem> {
     let charged = overview::charged_by_cost(source.pool()).await?;
-    let models = model::list(source.pool()).await?;
+    let models = model::list(source.pool(), &[]).await?;
     let without = models.into_iter().filter(|model| model.price().is_none());
     Ok(without
         .map(|model| model.alias)

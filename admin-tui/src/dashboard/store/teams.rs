@@ -127,7 +127,7 @@ async fn names(source: &Source) -> Result<Names, Problem> {
     let pool = source.pool();
     let orgs = org::list(pool).await?.into_iter();
     let groups = model::list_groups(pool).await?.into_iter();
-    let models = model::list(pool).await?.into_iter();
+    let models = model::list(pool, &[]).await?.into_iter();
     Ok(Names {
         orgs: orgs.map(|org| org.id.to_string()).collect(),
         groups: groups.map(|(name, _)| name.to_string()).collect(),

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::command::{Command, ModelSettings, NewCredential, ProviderRef};
 use tollgate_common::id::{CredentialId, InvalidId, ModelAlias, ProviderName};
-use tollgate_common::model::{Fallback, Resolved};
+use tollgate_common::model::{ALIAS_VERSION, Fallback};
 use tollgate_common::money::PicoUsd;
-use tollgate_common::price::{Price, RateCard};
+use tollgate_common::price::{CATALOG, ListedPrice, Price, PriceSource, RateCard};
 use tollgate_common::provider::{BaseUrl, ProviderKind};
 use tollgate_common::secret::SealingKey;
 
@@ -140,7 +140,7 @@ impl Casting<'_> {
     fn model(
         &mut self,
         at: Timestamp,
-        (_, _, upstream_model, weight, pace_ms): Shelved,
+        (_, place, upstream_model, weight, pace_ms): Shelved,
         (provider, credential): (ProviderName, CredentialId),
         alias: ModelAlias,
     ) -> Offer {
@@ -156,14 +156,19 @@ impl Casting<'_> {
             },
         };
         self.record(at, command);
-        let known = Resolved::new(upstream_model, own.as_ref(), None);
-        let longest = known.output_tokens_max;
+        let of_alias = own
+            .as_ref()
+            .map(|card| Price::new(card, PriceSource::Alias, ALIAS_VERSION, None));
+        let (_, kind) = PROVIDERS[place];
+        let listed = CATALOG.find((kind, ""), upstream_model, self.size.now.day());
+        let longest = listed.as_ref().and_then(|listed| listed.output_tokens_max);
+        let price = of_alias.or_else(|| listed.as_ref().map(ListedPrice::price));
         Offer {
             alias,
             provider,
             credential,
             upstream_model: upstream_model.to_owned(),
-            price: known.price,
+            price: price.map(Arc::new),
             output_tokens_max: longest.unwrap_or(OUTPUT_TOKENS_MAX).min(OUTPUT_TOKENS_MAX),
             weight,
             pace_ms,

@@ -111,11 +111,16 @@ impl ModelOrder {
 
 const LISTING: Listing = Listing {
     rows: "SELECT alias, provider_name, upstream_model, rate_card, output_tokens_max, weight,
-                  timeout_ms, updated_at
+                  timeout_ms,
+                  (SELECT p.kind FROM providers AS p WHERE p.name = models.provider_name
+                   ORDER BY p.org_id LIMIT 1) AS provider_kind,
+                  (SELECT p.base_url FROM providers AS p WHERE p.name = models.provider_name
+                   ORDER BY p.org_id LIMIT 1) AS provider_url,
+                  updated_at
            FROM models",
     condition: "TRUE",
     shown: "alias, provider_name, upstream_model, rate_card, output_tokens_max, weight,
-            timeout_ms, updated_at",
+            timeout_ms, provider_kind, provider_url, updated_at",
 };
 
 /// Reads a part of the list of models.
@@ -131,6 +136,8 @@ pub async fn page(
     let aliases: Vec<ModelAlias> = aliases.cloned().collect();
     let mut fallbacks = fallbacks_of(connection, &aliases).await?;
     let mut groups = groups_of(connection, &aliases).await?;
+    let models = part.rows.iter_mut().map(|listed| &mut listed.row.model);
+    super::resolve(connection, models).await?;
     for listed in &mut part.rows {
         let alias = &listed.row.model.alias;
         listed.row.groups = groups.remove(alias).unwrap_or_default();
@@ -148,8 +155,12 @@ pub fn page_statement(
 }
 
 const FIND_MODEL: &str = "
-    SELECT alias, provider_name, upstream_model, rate_card, output_tokens_max, weight,
-           timeout_ms, updated_at
+    SELECT alias, provider_name, upstream_model, rate_card, output_tokens_max, weight, timeout_ms
+         , (SELECT p.kind FROM providers AS p WHERE p.name = models.provider_name
+            ORDER BY p.org_id LIMIT 1)
+         , (SELECT p.base_url FROM providers AS p WHERE p.name = models.provider_name
+            ORDER BY p.org_id LIMIT 1)
+         , updated_at
     FROM models
     WHERE alias = $1";
 
@@ -164,6 +175,7 @@ pub async fn find(pool: &AnyPool, alias: &ModelAlias) -> Result<Option<ListedMod
         return Ok(None);
     };
     let mut listed = read_listed(&mut Columns::of(&row))?;
+    super::resolve(&mut connection, std::iter::once(&mut listed.model)).await?;
     let alias = std::slice::from_ref(alias);
     let mut fallbacks = fallbacks_of(&mut connection, alias).await?;
     let mut groups = groups_of(&mut connection, alias).await?;

@@ -212,6 +212,10 @@ fn priced(row: &ModelRow, context: &Context) -> Vec<Fact> {
     let origin = Origin::of(model);
     let source = match origin {
         Origin::Own => "its own: $ returns to the shipped table".to_owned(),
+        Origin::Imported => {
+            let version = model.price().map(|price| price.version().to_owned());
+            format!("imported: {}", version.unwrap_or_default())
+        }
         Origin::Shipped => {
             let version = tollgate_common::price::CATALOG.version();
             let age = table_age(context.now);
@@ -226,6 +230,10 @@ fn priced(row: &ModelRow, context: &Context) -> Vec<Fact> {
         facts.push(fact("in / out", both(unit.input, unit.output)));
         let caches = both(unit.cache_read, unit.cache_write);
         facts.push(fact("cache r / w", caches));
+        facts.extend(price.conditions().skip(1).map(|condition| {
+            let unit = condition.unit;
+            fact(condition.label(), both(unit.input, unit.output))
+        }));
     }
     facts
 }

@@ -101,10 +101,12 @@ fn provider_of(values: Values<'_>, known: &[ProviderName]) -> Result<ProviderNam
     }
 }
 
-/// What a model of this upstream name would cost without a price of its own.
+/// What a model of this upstream name would cost without a price of its own, at its maker.
 fn shipped(upstream: &str, context: &Context) -> Fact {
-    let price = tollgate_common::price::CATALOG.price(upstream);
-    match price {
+    let maker = (tollgate_common::provider::ProviderKind::OpenAi, "");
+    let day = context.now.day();
+    let listed = tollgate_common::price::CATALOG.find(maker, upstream, day);
+    match listed.map(|listed| listed.price()) {
         Some(price) => fact(
             "Price",
             format!(
@@ -290,7 +292,7 @@ fn changes(
             format!("{}  {arrow}  {upstream}", model.upstream_model),
         ));
         if model.own_price.is_none() {
-            facts.extend(price::moved(&model.upstream_model, &upstream, context));
+            facts.extend(price::moved(model, &upstream, context));
         }
         before.upstream_model = Some(model.upstream_model.clone());
         after.upstream_model = Some(upstream);

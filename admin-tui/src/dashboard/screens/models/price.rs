@@ -72,12 +72,9 @@ fn asked(values: Values<'_>, before: Option<&RateCard>) -> Result<Option<RateCar
 
 /// What a model would cost with this own price or without.
 fn unit_with(model: &Model, own: Option<&RateCard>) -> Option<UnitPrices> {
-    match own {
-        Some(own) => Some(own.standard()),
-        None => CATALOG
-            .price(&model.upstream_model)
-            .map(|price| price.base().unit),
-    }
+    let listed = model.resolved.listed_price.as_ref();
+    own.map(RateCard::standard)
+        .or_else(|| listed.map(|price| price.base().unit))
 }
 
 /// The form of a model's price.
@@ -263,14 +260,18 @@ fn paid(
     fact(format!("Markup {}", percent(markup)), text)
 }
 
-/// How the shipped price changes with the upstream model, if it does.
-pub(super) fn moved(old: &str, new: &str, context: &Context) -> Vec<Fact> {
-    let unit = |upstream| CATALOG.price(upstream).map(|price| price.base().unit);
+/// How the listed price changes with the upstream model, if it does.
+pub(super) fn moved(model: &Model, new: &str, context: &Context) -> Vec<Fact> {
+    let (at, day) = (&model.provider_at, context.now.day());
+    let unit = |upstream| {
+        let listed = CATALOG.find((at.kind, &at.host), upstream, day);
+        listed.map(|listed| listed.card.standard())
+    };
     let Some(after) = unit(new) else {
         let text = "the shipped table has none for it: set one with $";
         return vec![styled("Price", text, context.theme.bad)];
     };
-    let before = unit(old);
+    let before = unit(&model.upstream_model);
     buckets(before.as_ref(), &after)
         .into_iter()
         .map(|(label, old, new)| moved_price(label, old, new, context))

@@ -49,6 +49,7 @@ pub(super) fn table_age(now: Timestamp) -> Option<String> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     Own,
+    Imported,
     Shipped,
     Nobody,
 }
@@ -57,7 +58,8 @@ impl Origin {
     pub(super) fn of(model: &Model) -> Self {
         match model.price().map(|price| price.source()) {
             Some(PriceSource::Alias) => Self::Own,
-            Some(PriceSource::Catalogue | PriceSource::Imported) => Self::Shipped,
+            Some(PriceSource::Imported) => Self::Imported,
+            Some(PriceSource::Catalogue) => Self::Shipped,
             None => Self::Nobody,
         }
     }
@@ -66,6 +68,7 @@ impl Origin {
     pub(super) fn short(self, now: Timestamp) -> String {
         match self {
             Self::Own => "own".to_owned(),
+            Self::Imported => "imported".to_owned(),
             Self::Shipped => match table_age(now) {
                 Some(age) => format!("shipped {age}"),
                 None => "shipped".to_owned(),
@@ -77,7 +80,7 @@ impl Origin {
     pub(super) const fn style(self, context: &Context) -> Style {
         match self {
             Self::Own => context.theme.accent,
-            Self::Shipped => context.theme.text,
+            Self::Shipped | Self::Imported => context.theme.text,
             Self::Nobody => context.theme.bad,
         }
     }

@@ -6,9 +6,9 @@ use tollgate_common::command::{Command, ModelSettings};
 use tollgate_common::db::model::group::ListedGroup;
 use tollgate_common::db::model::list::{ListedModel, Ties};
 use tollgate_common::db::page::Place;
-use tollgate_common::model::{Fallback, Model, Resolved};
+use tollgate_common::model::{Fallback, Model, ProviderAt, Resolved};
 use tollgate_common::money::{Markup, PicoUsd};
-use tollgate_common::price::RateCard;
+use tollgate_common::price::{PriceBook, RateCard};
 
 use crate::dashboard::change::{Change, Operation};
 use crate::dashboard::store::models::{Answer as Read, Desk, GroupRow, ModelRow, Query as Ask};
@@ -30,7 +30,9 @@ fn model(alias: &str, provider: &str, upstream: &str) -> ListedModel {
             timeout: None,
             weight: 1,
             fallbacks: Vec::new(),
-            resolved: Resolved::new(upstream, None, None),
+            provider_at: ProviderAt::default(),
+            resolved: Resolved::default(),
+            resolved_by_org: Vec::new(),
         },
         groups: Vec::new(),
         updated_at: NOW.minus(Duration::from_hours(50)),
@@ -50,10 +52,14 @@ fn models() -> Vec<ListedModel> {
     gpt.groups = vec!["cheap".parse().unwrap(), "premium".parse().unwrap()];
     let mut house = model("house", "local", "house-1");
     let card = RateCard::flat(PicoUsd(200_000), PicoUsd(625_000));
-    house.model.resolved = Resolved::new("house-1", Some(&card), None);
     house.model.own_price = Some(card);
     let lost = model("lost", "nowhere", "some-model");
-    vec![chat, gpt, house, lost]
+    let mut models = vec![chat, gpt, house, lost];
+    let book = PriceBook::new(Vec::new(), NOW.day());
+    for listed in &mut models {
+        listed.model.resolve(&book);
+    }
+    models
 }
 
 fn model_rows() -> Vec<ModelRow> {
