@@ -22,6 +22,7 @@ pub mod secret;
 pub mod standing;
 pub mod team;
 pub mod usage;
+pub mod usage_note;
 
 pub mod command;
 pub mod config;

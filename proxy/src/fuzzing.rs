@@ -53,7 +53,8 @@ fn new_answer() -> Answer<'static> {
 fn must_be_json(bytes: &Bytes, what: &str) {
     assert!(
         serde_json::from_slice::<Value>(bytes).is_ok(),
-        "{what} is no JSON"
+        "{what} is no JSON: {}",
+        String::from_utf8_lossy(bytes)
     );
 }
 
@@ -153,11 +154,16 @@ pub fn stream(bytes: &[u8]) {
         let Ok(chunk) = decoder.read(&event) else {
             break;
         };
+        let mut deltas = chunk.deltas.iter();
+        let is_early = deltas.any(|delta| delta.finish_reason.is_some());
+        assert!(!is_early, "an end is told before the last words");
         for writer in &mut writers {
             must_be_events(&writer.chunk(&chunk));
         }
     }
+    let end = decoder.finish();
     for writer in &mut writers {
+        must_be_events(&writer.chunk(&end));
         must_be_events(&writer.finish(&Usage::default()));
     }
 }

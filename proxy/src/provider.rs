@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tollgate_common::provider::{BaseUrl, ProviderKind};
 use tollgate_common::secret::Secret;
 
+use self::ending::Progress;
 use crate::chat::{Chunk, Completion, Untranslatable};
 use crate::conversation::Conversation;
 use crate::request::{CallRequest, Prompt};
@@ -13,9 +14,14 @@ use crate::sse;
 use crate::steps::forward::UpstreamFailure;
 
 pub(crate) mod anthropic;
+pub(crate) mod ending;
 pub(crate) mod failure;
 pub(crate) mod gemini;
+pub(crate) mod members;
 pub(crate) mod openai;
+#[cfg(test)]
+mod tests;
+mod usage;
 
 /// What a provider is asked for beside the caller's words.
 #[derive(Debug, Clone, Copy)]
@@ -146,18 +152,26 @@ impl StreamDecoder {
     pub(crate) const fn is_done(&self) -> bool {
         match self {
             Self::OpenAi(decoder) => decoder.is_done(),
-            Self::Anthropic(decoder) => decoder.is_complete(),
-            // There is no last event; the body just ends.
-            Self::Gemini(_) => false,
+            Self::Anthropic(decoder) => decoder.is_done(),
+            Self::Gemini(decoder) => decoder.is_done(),
         }
     }
 
-    /// Whether the provider has said that this was all. A stream that ends before was cut.
-    pub(crate) fn is_complete(&self) -> bool {
+    /// How far the answer has come. A stream that ends while it is open was cut.
+    pub(crate) fn progress(&self) -> Progress {
         match self {
-            Self::OpenAi(decoder) => decoder.is_complete(),
-            Self::Anthropic(decoder) => decoder.is_complete(),
-            Self::Gemini(decoder) => decoder.is_complete(),
+            Self::OpenAi(decoder) => decoder.progress(),
+            Self::Anthropic(decoder) => decoder.progress(),
+            Self::Gemini(decoder) => decoder.progress(),
+        }
+    }
+
+    /// Why the answers ended. It is told once the stream has ended, after all words.
+    pub(crate) fn finish(&mut self) -> Chunk<'static> {
+        match self {
+            Self::OpenAi(decoder) => decoder.finish(),
+            Self::Anthropic(decoder) => decoder.finish(),
+            Self::Gemini(decoder) => decoder.finish(),
         }
     }
 }

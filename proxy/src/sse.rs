@@ -7,7 +7,7 @@
 use std::mem;
 
 /// May stand at the beginning of a stream and means nothing.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A larger buffer is given back when it is empty: thousands of quiet streams keep theirs.
 const IDLE_BUFFER_BYTES_MAX: usize = 16 * 1024;
@@ -19,6 +19,18 @@ pub(crate) struct Event {
     pub(crate) name: Option<String>,
     /// The `data` lines, joined by line feeds.
     pub(crate) data: String,
+}
+
+/// Ends most providers' streams. Some write it as JSON.
+pub(crate) fn is_done(data: &str) -> bool {
+    matches!(data.trim(), "[DONE]" | "\"[DONE]\"" | "[done]" | "DONE")
+}
+
+impl Event {
+    /// Whether it is the mark of a stream's end.
+    pub(crate) fn is_done(&self) -> bool {
+        is_done(&self.data)
+    }
 }
 
 /// Data are parts of answers, so they are not shown.

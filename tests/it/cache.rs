@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tollgate_common::command::{Command, ModelSettings, TeamSettings};
-use tollgate_tests::client::prompt_body;
+use tollgate_tests::client::{heavy, prompt_body};
 use tollgate_tests::fixture::{CLAUDE, EMBED, FAST, GEM, MINI, TOK, Team};
 use tollgate_tests::{Answer, Client, Store, World, wait};
 
@@ -190,7 +190,7 @@ async fn a_hit_costs_the_least_that_a_job_costs(store: Store) {
     let world = World::on(store).await;
     let proxy = world.start().await;
     let tok = proxy.client(TOK);
-    let body = chat(FAST, "do:usage=20000:5000");
+    let body = chat(FAST, &heavy("do:usage=20000:5000", 20_000));
     assert_eq!(word(&tok, &body, "on").await, "miss");
     assert_eq!(tok.credits_remaining().await, 75);
     assert_eq!(word(&tok, &body, "on").await, "hit");
@@ -289,7 +289,7 @@ async fn what_only_the_lack_of_credits_cut_short_is_not_kept() {
     let world = world_with_plenty().await;
     let proxy = world.start().await;
     let tok = proxy.client(TOK);
-    let spend = chat(FAST, "do:usage=90000:0");
+    let spend = chat(FAST, &heavy("do:usage=90000:0", 90_000));
     let _ = tok.post(COMPLETIONS, &spend).await.expect(200);
     let poor = chat(FAST, "do:length");
     for _ in 0..2 {

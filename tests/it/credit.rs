@@ -7,7 +7,7 @@ use tollgate_common::job::BudgetMode;
 use tollgate_common::money::{Credits, PicoUsd};
 use tollgate_common::price::RateCard;
 use tollgate_tests::World;
-use tollgate_tests::client::{job_id, prompt_body};
+use tollgate_tests::client::{heavy, job_id, prompt_body};
 use tollgate_tests::fixture::{ALPHA, FAST, TEAM_B, TOK, Team, UNPRICED, create_team, import_key};
 
 use crate::contract::{check, get};
@@ -218,7 +218,13 @@ async fn dollars_become_credits_rounded_down_but_at_least_one() {
         let before = rich.credits_remaining().await;
         let job = rich.create_job().await;
         let _ = rich
-            .call(&job, &format!("do:tok={tokens}"))
+            .call(
+                &job,
+                &heavy(
+                    &format!("do:tok={tokens}"),
+                    usize::try_from(tokens).unwrap(),
+                ),
+            )
             .await
             .expect(200);
         let done = rich.complete(&job).await.expect(200).json;
@@ -240,7 +246,10 @@ async fn a_markup_is_in_the_charge_but_not_in_sight() {
     let proxy = world.start().await;
     let rich = proxy.client(RICH);
     let job = rich.create_job().await;
-    let _ = rich.call(&job, "do:tok=400000").await.expect(200);
+    let _ = rich
+        .call(&job, &heavy("do:tok=400000", 400_000))
+        .await
+        .expect(200);
     let done = rich.complete(&job).await.expect(200).json;
     assert_eq!(done["costs"]["total_cost_usd"], 1.5);
     assert_eq!(done["costs"]["credits_remaining"], RICH.credits - 15);
@@ -296,7 +305,7 @@ async fn what_no_hold_foresaw_is_an_overrun_and_never_below_zero() {
     let proxy = world.start().await;
     let b = proxy.client(TEAM_B);
     let job = b.create_job().await;
-    let _ = b.call(&job, "do:tok=1000000").await.expect(200);
+    let _ = b.call(&job, "do:tok=9000").await.expect(200);
     let done = b.complete(&job).await.expect(200).json;
     assert_eq!(done["costs"]["credits_remaining"], 0);
     let account = world.account(TEAM_B.id).await;
@@ -307,7 +316,7 @@ async fn what_no_hold_foresaw_is_an_overrun_and_never_below_zero() {
         .iter()
         .map(|e| e.shortfall.0)
         .sum();
-    assert_eq!(missing, 2_500 - 5, "what could not be taken is on record");
+    assert_eq!(missing, 22 - 5, "what could not be taken is on record");
     world.verify().await;
 }
 

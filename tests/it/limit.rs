@@ -177,7 +177,7 @@ async fn tokens_are_held_by_an_estimate_and_reconciled() {
         (8_900..9_000).contains(&left),
         "the estimate is held: {left}"
     );
-    let second = ask(&few("do:usage=2000:1850", 1)).await.expect(200);
+    let second = ask(&few("do:usage=3850:0", 1)).await.expect(200);
     let left = remaining_tokens(&second);
     assert!((9_750..9_850).contains(&left), "150 were used: {left}");
     let third = ask(&few("do:usage=5900:0", 1)).await.expect(200);

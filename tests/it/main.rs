@@ -9,6 +9,7 @@
 mod contract;
 mod setup;
 
+mod answer_reading;
 mod auth;
 mod bad_input;
 mod budget;

@@ -337,6 +337,7 @@ fn hot_statements() -> Vec<Hot> {
         list(call::COUNT_IN_FLIGHT, "calls_by_job"),
         list(call::LATEST_START, "calls_by_job"),
         rows(call::UPDATE_CALLS, "ttnnnnnnnntttnnn", CALLS),
+        rows(call::UPDATE_USAGE_NOTES, "tt", CALLS),
         rows(call::UPDATE_SERVED_BY, "ttttnnnn", CALLS),
         single(call::SELECT_ATTEMPTS, &["'a'"], ATTEMPTS),
         list(call::MODELS_USED, "calls_by_job"),

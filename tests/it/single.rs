@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 use tollgate_common::command::TeamSettings;
 use tollgate_common::job::{CallState, JobState};
 use tollgate_common::team::DisconnectPolicy;
-use tollgate_tests::client::prompt_body;
+use tollgate_tests::client::{heavy, prompt_body};
 use tollgate_tests::fixture::{ALPHA, FAST, GROUP, TEAM_B, TOK, Team};
 use tollgate_tests::{Answer, Client, Store, World, wait};
 
@@ -109,7 +109,7 @@ async fn each_budget_mode_charges_what_the_call_used() {
         (TOK, "do:usage=2000:500", 2),
         (TOK, "do:usage=10:5", 1),
         (TEAM_B, "do:usage=400:200", 3),
-        (RICH, "do:usage=1000000:0", 2_500),
+        (RICH, &heavy("do:usage=1000000:0", 1_000_000), 2_500),
     ] {
         let client = proxy.client(team);
         let before = client.credits_remaining().await;

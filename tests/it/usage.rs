@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::Row as _;
 use tollgate_common::job::CallState;
-use tollgate_tests::client::{job_id, prompt_body};
+use tollgate_tests::client::{heavy, job_id, prompt_body};
 use tollgate_tests::fixture::{ALPHA, FAST, MINI, TEAM_B, TOK};
 use tollgate_tests::{Client, Store, World, wait};
 
@@ -51,7 +51,10 @@ async fn a_period_is_added_up(store: Store) {
     let tok = proxy.client(TOK);
     let chat = create_of_type(&tok, "chat").await;
     // 50,000 prompt tokens at $2.50 a million are $0.125.
-    let _ = tok.call(&chat, "do:tok=50000").await.expect(200);
+    let _ = tok
+        .call(&chat, &heavy("do:tok=50000", 50_000))
+        .await
+        .expect(200);
     let _ = tok.call(&chat, "do:status=500").await.expect(503);
     let _ = tok.complete(&chat).await.expect(200);
     let failed = create_of_type(&tok, "report").await;

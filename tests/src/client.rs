@@ -234,6 +234,12 @@ pub fn prompt_body(prompt: &str) -> Value {
     json!({ "messages": [{ "role": "user", "content": prompt }] })
 }
 
+/// A script for the provider, in a prompt of so many tokens at least: a provider's count of many
+/// more than the prompt can have is not believed.
+pub fn heavy(script: &str, tokens: usize) -> String {
+    format!("{script} {}", "ab".repeat(tokens))
+}
+
 /// The id in the answer to a creation.
 pub fn job_id(created: &Answer) -> String {
     created.json["job_id"]

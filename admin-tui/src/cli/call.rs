@@ -9,6 +9,7 @@ use tollgate_common::clock::Timestamp;
 use tollgate_common::db::call::list::{self as calls, CallEntry, VOCABULARY};
 use tollgate_common::filter::Filter;
 use tollgate_common::id::{CallId, JobId, KeyId, NodeId, TeamId};
+use tollgate_common::usage_note::UsageNote;
 
 use super::charge::{PriceView, UsageView};
 use super::error::Failure;
@@ -69,6 +70,7 @@ struct TailView {
     input_tokens: i64,
     output_tokens: i64,
     usage_estimated: bool,
+    usage_note: Option<&'static str>,
     provider_cost_usd: f64,
     client_cost_usd: f64,
     service_tier: &'static str,
@@ -103,6 +105,7 @@ impl From<CallEntry> for TailView {
             input_tokens: call.input_tokens,
             output_tokens: call.output_tokens,
             usage_estimated: call.usage_estimated,
+            usage_note: call.usage_note.map(UsageNote::as_str),
             provider_cost_usd: call.provider_cost.dollars(DOLLAR_DECIMALS),
             client_cost_usd: call.client_cost.dollars(DOLLAR_DECIMALS),
             service_tier: call.service_tier.as_str(),

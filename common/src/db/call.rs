@@ -16,6 +16,7 @@ use crate::job::{CallState, Spend};
 use crate::ledger::Admission;
 use crate::money::NanoUsd;
 use crate::price::{AppliedPrice, FeeCounts, PriceId, ServiceTier, Usage};
+use crate::usage_note::UsageNote;
 
 const INSERT_CALLS: &str = "
     INSERT INTO calls
@@ -130,8 +131,31 @@ pub(crate) async fn update_calls(
     execute_tuples(connection, UPDATE_CALLS, 16, calls, bind).await?;
     update_rare_usage(connection, calls).await?;
     update_prices(connection, calls).await?;
+    update_usage_notes(connection, calls).await?;
     update_served_by(connection, calls).await?;
     insert_attempts(connection, calls).await
+}
+
+/// What is to be known about the usage of calls, around the rows.
+pub const UPDATE_USAGE_NOTES: (&str, &str) = (
+    "UPDATE calls
+     SET usage_note = v.column2
+     FROM (VALUES ",
+    ") AS v WHERE calls.id = v.column1",
+);
+
+async fn update_usage_notes(
+    connection: &mut AnyConnection,
+    calls: &[&SettleCall],
+) -> Result<(), StoreError> {
+    let noted = |call: &&SettleCall| Some((call.id, call.result.usage_note?));
+    let noted: Vec<(CallId, UsageNote)> = calls.iter().filter_map(noted).collect();
+    let bind = |values: &mut Values, (id, note): &(CallId, UsageNote)| {
+        values.push_text(id);
+        values.push(note.as_str());
+    };
+    execute_tuples(connection, UPDATE_USAGE_NOTES, 2, &noted, bind).await?;
+    Ok(())
 }
 
 /// Buckets that most calls do not have, around the rows.
@@ -418,6 +442,8 @@ pub struct CallRow {
     pub output_tokens: i64,
     /// Whether the tokens were counted by us.
     pub usage_estimated: bool,
+    /// Why the usage is not simply what the provider counted. Not for teams.
+    pub usage_note: Option<UsageNote>,
     /// What the provider asks. Not for teams.
     pub provider_cost: NanoUsd,
     /// What the customer is asked.
@@ -452,9 +478,10 @@ macro_rules! call_columns {
          input_uncached, input_cache_read, input_cache_write, input_cache_write_1h, input_audio, \
          input_audio_cache_read, input_image, output_text, output_reasoning, output_audio, \
          output_image, web_searches, file_searches, code_executions, billed_requests, \
-         usage_estimated, provider_cost, client_cost, service_tier, price_id, price_version, \
-         input_price, cache_read_price, cache_write_price, output_price, finish_reason, \
-         error_kind, error, latency_ms, started_at, ended_at, streamed, cached, first_token_ms"
+         usage_estimated, usage_note, provider_cost, client_cost, service_tier, price_id, \
+         price_version, input_price, cache_read_price, cache_write_price, output_price, \
+         finish_reason, error_kind, error, latency_ms, started_at, ended_at, streamed, cached, \
+         first_token_ms"
     };
 }
 
@@ -485,6 +512,12 @@ pub async fn list_calls(pool: &AnyPool, job_id: JobId) -> Result<Vec<CallRow>, S
     let mut connection = pool.acquire().await?;
     price::attach(&mut connection, calls.iter_mut()).await?;
     Ok(calls)
+}
+
+/// Words of later releases are notes that this one does not know.
+fn read_note(columns: &mut Columns<'_>) -> Result<Option<UsageNote>, StoreError> {
+    let word: Option<String> = columns.take()?;
+    Ok(word.and_then(|word| word.parse().ok()))
 }
 
 fn read_usage(columns: &mut Columns<'_>) -> Result<Usage, StoreError> {
@@ -530,6 +563,7 @@ fn read_call(columns: &mut Columns<'_>) -> Result<CallRow, StoreError> {
         output_tokens: usage.output(),
         usage,
         usage_estimated: columns.flag()?,
+        usage_note: read_note(columns)?,
         provider_cost: NanoUsd(columns.take()?),
         client_cost: NanoUsd(columns.take()?),
         service_tier: columns.parse()?,

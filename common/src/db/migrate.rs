@@ -67,6 +67,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "model_timeout",
         include_str!("../../../migrations/20260101000012_model_timeout.sql"),
     ),
+    (
+        20_260_101_000_014,
+        "usage_note",
+        include_str!("../../../migrations/20260101000014_usage_note.sql"),
+    ),
 ];
 
 /// How the schema of a database compares with what this binary knows.

@@ -13,6 +13,7 @@ use crate::job::{CallState, Job, JobState, Spend, Terms};
 use crate::ledger::{Admission, CallEstimate, Entry, Refusal};
 use crate::money::{Credits, NanoUsd};
 use crate::price::{AppliedPrice, PriceId, ServiceTier, Usage};
+use crate::usage_note::UsageNote;
 
 /// A JSON object.
 pub type Object = Map<String, Value>;
@@ -114,6 +115,8 @@ pub struct CallResult {
     pub service_tier: ServiceTier,
     /// What it was priced by; `None` if nothing was used, or nobody knows a price.
     pub price: Option<Arc<AppliedPrice>>,
+    /// Why it is not simply what the provider counted.
+    pub usage_note: Option<UsageNote>,
     /// What the provider asks.
     pub provider_cost: NanoUsd,
     /// What the customer is asked.

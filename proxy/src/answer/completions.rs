@@ -6,8 +6,8 @@ use std::io::Write as _;
 use bytes::Bytes;
 use tollgate_common::price::Usage;
 
-use super::{Answer, write_text};
-use crate::chat::{Completion, Said};
+use super::{Answer, write_on_one_line, write_text};
+use crate::chat::{Completion, Named, Said};
 
 mod stream;
 #[cfg(test)]
@@ -34,8 +34,19 @@ pub(crate) fn write(answer: &Answer<'_>, completion: &Completion<'_>) -> Bytes {
     write_fields(&mut json, answer, completion);
     json.extend_from_slice(b",\"usage\":");
     write_usage(&mut json, &answer.usage);
+    write_others(&mut json, &completion.others);
     json.push(b'}');
     json.into()
+}
+
+/// Writes a provider's own members behind others.
+fn write_others(json: &mut Vec<u8>, others: &Named<'_>) {
+    for (name, value) in others {
+        json.push(b',');
+        write_text(json, name);
+        json.push(b':');
+        write_on_one_line(json, value);
+    }
 }
 
 /// Writes the fields of a `chat.completion` up to its usage.
@@ -57,6 +68,7 @@ pub(super) fn write_fields(json: &mut Vec<u8>, answer: &Answer<'_>, completion: 
         if let Some(logprobs) = &choice.logprobs {
             let _ = write!(json, ",\"logprobs\":{logprobs}");
         }
+        write_others(json, &choice.others);
         let word = choice.finish_reason.word();
         let _ = write!(json, ",\"finish_reason\":\"{word}\"}}");
     }
@@ -77,9 +89,7 @@ pub(super) fn write_said(json: &mut Vec<u8>, said: &Said<'_>) {
             let _ = write!(json, ",\"{name}\":{text}");
         }
     }
-    for (name, value) in &said.others {
-        let _ = write!(json, ",\"{name}\":{value}");
-    }
+    write_others(json, &said.others);
 }
 
 /// Writes the sums of a call's tokens.

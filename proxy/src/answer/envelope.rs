@@ -57,7 +57,7 @@ mod tests {
             call_id: CallId::new(Timestamp::from_micros(0), &SystemRandom),
             alias: "fast",
             requested_model: "my-group",
-            usage: completion.usage.unwrap(),
+            usage: completion.counted.unwrap().usage,
             latency_ms: 12,
             created_at: Timestamp::from_micros(5_000_000),
             is_cached: false,

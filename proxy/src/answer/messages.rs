@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tollgate_common::price::Usage;
 
 use super::{Answer, write_text};
-use crate::chat::{Choice, Completion, FinishReason, Said};
+use crate::chat::{Choice, Completion, FinishReason, Said, Vocabulary};
 
 mod stream;
 #[cfg(test)]
@@ -47,14 +47,14 @@ pub(crate) fn write(answer: &Answer<'_>, completion: &Completion<'_>) -> Bytes {
     json.into()
 }
 
-fn choice_stop_reason(choice: &Choice<'_>) -> &'static str {
+fn choice_stop_reason<'c>(choice: &'c Choice<'_>) -> &'c str {
     let is_refused = choice
         .said
         .refusal
         .as_deref()
         .is_some_and(|text| text != NOTHING);
     let has_stop_sequence = choice.stop_sequence.is_some();
-    stop_reason(choice.finish_reason, is_refused, has_stop_sequence)
+    stop_reason(&choice.finish_reason, is_refused, has_stop_sequence)
 }
 
 /// Writes the content, in the order in which the API has it. An empty text is no block: the API
@@ -106,12 +106,11 @@ fn write_call_name(json: &mut Vec<u8>, call: &tool_call::Call<'_>, id: &str, pos
 }
 
 /// Why an answer ended, in the API's words.
-const fn stop_reason(
-    reason: FinishReason,
-    is_refused: bool,
-    has_stop_sequence: bool,
-) -> &'static str {
+fn stop_reason(reason: &FinishReason, is_refused: bool, has_stop_sequence: bool) -> &str {
     match reason {
+        FinishReason::Foreign(foreign) => foreign
+            .word_in(Vocabulary::Anthropic)
+            .unwrap_or("max_tokens"),
         FinishReason::ContentFilter => "refusal",
         FinishReason::Length => "max_tokens",
         FinishReason::ToolCalls => "tool_use",

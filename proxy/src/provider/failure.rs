@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use super::members::Members;
 use crate::breaker::Outcome;
 use crate::chat::Untranslatable;
 use crate::steps::forward::UpstreamReply;
@@ -330,4 +331,29 @@ pub(crate) fn in_body(body: &[u8], scrub: Scrub<'_>) -> Option<UpstreamFailure> 
     report
         .is_error
         .then(|| classify::classify(classify::status_of(&report), None, &report, &scrub))
+}
+
+/// Whether an answer, or an event of one, tells an error. Some servers have an empty member for it
+/// in every answer; `is_bare` says that nothing else is told.
+pub(super) fn is_error(answer: &Members<'_>, is_bare: bool) -> bool {
+    let error = answer.said("error");
+    error.is_some_and(|json| is_bare || json.starts_with(['{', '"']))
+}
+
+/// What an answer means that cannot be read. `lacking` is the member that should be there.
+pub(crate) fn no_answer(lacking: &str) -> UpstreamFailure {
+    UpstreamFailure::Invalid {
+        reason: format!("nothing that can be read in {lacking}"),
+    }
+}
+
+/// What it means that a provider gives a fault of its own as the reason why an answer ended.
+pub(super) fn broken_off(word: &str) -> UpstreamFailure {
+    let plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    let word: String = word.chars().filter(plain).take(40).collect();
+    UpstreamFailure::ServerError {
+        status: 200,
+        message: format!("the provider broke the answer off: {word}"),
+        retry_after: None,
+    }
 }

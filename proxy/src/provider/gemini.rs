@@ -1,13 +1,12 @@
 //! Google's Gemini API (`POST /models/{model}:generateContent`):
 //! <https://ai.google.dev/api/generate-content>.
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
-use tollgate_common::price::Usage;
-
-use self::parts::{Heard, Naming, WirePart};
-use crate::chat::{Choice, Completion, FinishReason, Said};
+use self::parts::{Heard, Naming};
+use super::ending::{self, asked};
+use super::failure;
+use super::members::{Count, Members, list};
+use super::usage::{Beside, Counts, service_tier};
+use crate::chat::{Choice, Completion, Counted, FinishReason, Vocabulary};
 use crate::steps::forward::UpstreamFailure;
 
 mod contents;
@@ -21,177 +20,142 @@ mod tests;
 
 pub(crate) use request::encode;
 
-/// No answer of any model comes near this; a larger count is a fault, and is estimated instead.
-const PLAUSIBLE_TOKENS_MAX: i64 = 1_000_000_000;
+/// The prompt's count has the cached tokens inside, the answer's is without the thoughts.
+const BESIDE: Beside = Beside {
+    caches: false,
+    reasoning: true,
+};
 
-/// An answer, or a piece of one.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireAnswer<'a> {
-    #[serde(borrow)]
-    candidates: Option<Vec<WireCandidate<'a>>>,
-    prompt_feedback: Option<WireFeedback>,
-    usage_metadata: Option<WireUsage>,
-    response_id: Option<String>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
+/// Whether the provider would not answer at all.
+fn is_blocked(answer: &Members<'_>) -> bool {
+    answer
+        .object("promptFeedback")
+        .said("blockReason")
+        .is_some()
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireFeedback {
-    block_reason: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct WireCandidate<'a> {
-    #[serde(default)]
-    index: u32,
-    #[serde(borrow)]
-    content: Option<WireContent<'a>>,
-    finish_reason: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-struct WireContent<'a> {
-    #[serde(borrow)]
-    parts: Option<Vec<WirePart<'a>>>,
-}
-
-impl WireAnswer<'_> {
-    /// Whether the provider would not answer at all.
-    fn is_blocked(&self) -> bool {
-        let feedback = self.prompt_feedback.as_ref();
-        feedback.is_some_and(|feedback| feedback.block_reason.is_some())
-    }
-}
-
-impl<'a> WireCandidate<'a> {
-    fn take_parts(&mut self) -> Vec<WirePart<'a>> {
-        let content = self.content.take().unwrap_or_default();
-        content.parts.unwrap_or_default()
+/// The parts of a candidate.
+fn parts_of<'a>(candidate: &Members<'a>) -> Vec<&'a str> {
+    match candidate.raw("content") {
+        // Some servers have a text, or a list of parts, in the place of the object.
+        Some(json) if json.starts_with('"') => vec![json],
+        Some(json) if json.starts_with('[') => list(json),
+        Some(json) => match Members::of(json).raw("parts") {
+            Some(parts) if parts.starts_with('{') => vec![parts],
+            Some(parts) => list(parts),
+            None => Vec::new(),
+        },
+        None => Vec::new(),
     }
 }
 
 /// What was counted, in tokens. Counts that are zero are left out.
-#[derive(Deserialize, Debug, Clone, Copy, Default)]
-struct WireUsage {
-    #[serde(rename = "promptTokenCount")]
-    prompt: Option<i64>,
-    #[serde(rename = "cachedContentTokenCount")]
-    cached: Option<i64>,
-    #[serde(rename = "toolUsePromptTokenCount")]
-    tool_results: Option<i64>,
-    #[serde(rename = "candidatesTokenCount")]
-    candidates: Option<i64>,
-    #[serde(rename = "thoughtsTokenCount")]
-    thoughts: Option<i64>,
+fn counts_of(answer: &Members<'_>) -> Counts {
+    let usage = answer.object("usageMetadata");
+    let of_modality = |name: &str, modality: &str| {
+        let details = usage.list(name).into_iter().map(Members::of);
+        let mut of_it =
+            details.filter(|detail| detail.word("modality").as_deref() == Some(modality));
+        of_it
+            .next()
+            .map_or(Count::Absent, |detail| detail.count("tokenCount"))
+    };
+    Counts {
+        prompt: usage.count("promptTokenCount"),
+        completion: usage.count("candidatesTokenCount"),
+        total: usage.count("totalTokenCount"),
+        cache_read: usage.count("cachedContentTokenCount"),
+        added_prompt: usage.count("toolUsePromptTokenCount"),
+        reasoning: usage.count("thoughtsTokenCount"),
+        input_audio: of_modality("promptTokensDetails", "AUDIO"),
+        input_image: of_modality("promptTokensDetails", "IMAGE"),
+        cached_audio: of_modality("cacheTokensDetails", "AUDIO"),
+        cached_image: of_modality("cacheTokensDetails", "IMAGE"),
+        output_audio: of_modality("candidatesTokensDetails", "AUDIO"),
+        output_image: of_modality("candidatesTokensDetails", "IMAGE"),
+        service_tier: service_tier(usage.word("serviceTier"))
+            .or_else(|| service_tier(answer.word("serviceTier")))
+            .or_else(|| service_tier(usage.word("trafficType"))),
+        ..Counts::default()
+    }
 }
 
-impl WireUsage {
-    /// Takes over a later count of the same answer. What it leaves out has not changed: not every
-    /// piece of a stream tells everything.
-    fn update(&mut self, later: &Self) {
-        *self = Self {
-            prompt: later.prompt.or(self.prompt),
-            cached: later.cached.or(self.cached),
-            tool_results: later.tool_results.or(self.tool_results),
-            candidates: later.candidates.or(self.candidates),
-            thoughts: later.thoughts.or(self.thoughts),
+/// Disjoint buckets of what was counted. The API leaves out a completion of no tokens, as in the
+/// first pieces of a stream and in answers that are held back.
+fn counted(counts: &Counts) -> Option<Counted> {
+    let mut counts = *counts;
+    if counts.prompt.get().is_some() && counts.completion == Count::Absent {
+        let is_all_told = counts.total.get().is_none();
+        counts.completion = if is_all_told {
+            Count::Of(0)
+        } else {
+            Count::Absent
         };
     }
-
-    /// Disjoint buckets: the prompt's count has the cached tokens inside, the answer's is without
-    /// the thoughts.
-    fn buckets(&self) -> Usage {
-        let count = |tokens: Option<i64>| tokens.unwrap_or(0).max(0);
-        let prompt = count(self.prompt);
-        let cached = count(self.cached).min(prompt);
-        Usage {
-            input_uncached: (prompt - cached).saturating_add(count(self.tool_results)),
-            input_cache_read: cached,
-            output_text: count(self.candidates),
-            output_reasoning: count(self.thoughts),
-            ..Usage::default()
-        }
-    }
-
-    fn read(&self) -> Option<Usage> {
-        let usage = self.buckets();
-        (1..=PLAUSIBLE_TOKENS_MAX)
-            .contains(&usage.total())
-            .then_some(usage)
-    }
+    counts.resolve(BESIDE)
 }
 
 /// Why an answer ended.
-fn finish_reason(word: Option<&str>, has_tool_calls: bool) -> FinishReason {
-    match word {
-        Some("MAX_TOKENS") => FinishReason::Length,
-        None | Some("STOP" | "FINISH_REASON_UNSPECIFIED") if has_tool_calls => {
-            FinishReason::ToolCalls
-        }
-        None | Some("STOP" | "FINISH_REASON_UNSPECIFIED") => FinishReason::Stop,
-        // All other words say that the answer, or the rest of it, is held back: for what it says
-        // (SAFETY, RECITATION, BLOCKLIST, PROHIBITED_CONTENT, SPII, LANGUAGE, IMAGE_SAFETY) or
-        // because nobody could use it (MALFORMED_FUNCTION_CALL, UNEXPECTED_TOOL_CALL, OTHER).
-        // Taken for a regular end, an empty answer would pass for a success.
-        Some(_) => FinishReason::ContentFilter,
-    }
-}
-
-fn invalid(reason: impl Into<String>) -> UpstreamFailure {
-    UpstreamFailure::Invalid {
-        reason: reason.into(),
-    }
+fn reason(candidate: &Members<'_>) -> Result<Option<FinishReason>, UpstreamFailure> {
+    ending::reason(Vocabulary::Gemini, candidate, "finishReason")
 }
 
 /// Reads a successful answer.
 pub(crate) fn decode(body: &[u8]) -> Result<Completion<'_>, UpstreamFailure> {
-    let mut wire: WireAnswer<'_> = serde_json::from_slice(body)
-        .map_err(|error| invalid(format!("line {} column {}", error.line(), error.column())))?;
-    let usage = wire.usage_metadata.as_ref().and_then(WireUsage::read);
-    let mut candidates = wire.candidates.take().unwrap_or_default();
-    if candidates.is_empty() {
-        if !wire.is_blocked() {
-            return Err(invalid("no candidates"));
-        }
-        let choices = vec![Choice {
-            said: Said::default(),
-            finish_reason: FinishReason::ContentFilter,
-            stop_sequence: None,
-            logprobs: None,
-        }];
-        return Ok(Completion { choices, usage });
-    }
-    candidates.sort_by_key(|candidate| candidate.index);
-    let response_id = wire.response_id.as_deref().unwrap_or_default();
-    let choices = candidates
+    let wire = Members::of_body(body)?;
+    let candidates = wire
+        .list("candidates")
         .into_iter()
-        .map(|candidate| read_choice(candidate, response_id))
-        .collect::<Result<_, _>>()
-        .map_err(invalid)?;
-    Ok(Completion { choices, usage })
+        .filter(|json| json.starts_with('{'));
+    let mut candidates: Vec<(u32, Members<'_>)> = candidates
+        .map(Members::of)
+        .zip(0..)
+        .map(|(candidate, place)| (candidate.index("index").unwrap_or(place), candidate))
+        .collect();
+    candidates.sort_by_key(|(index, _)| *index);
+    let response_id = wire.word("responseId").unwrap_or_default();
+    let choices = candidates
+        .iter()
+        .map(|(index, candidate)| read_choice(candidate, *index, &response_id))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut choices: Vec<Choice<'_>> = choices.into_iter().flatten().collect();
+    if choices.is_empty() {
+        if !is_blocked(&wire) {
+            return Err(failure::no_answer("candidates"));
+        }
+        choices.push(Choice {
+            finish_reason: FinishReason::ContentFilter,
+            ..Choice::default()
+        });
+    }
+    Ok(Completion {
+        choices,
+        counted: counted(&counts_of(&wire)),
+        ..Completion::default()
+    })
 }
 
+/// A candidate; nothing if all that it has cannot be read.
 fn read_choice<'a>(
-    mut wire: WireCandidate<'a>,
+    wire: &Members<'a>,
+    index: u32,
     response_id: &str,
-) -> Result<Choice<'a>, &'static str> {
+) -> Result<Option<Choice<'a>>, UpstreamFailure> {
+    let reason = reason(wire)?.unwrap_or(FinishReason::Stop);
     let naming = Naming {
         response_id,
-        candidate: wire.index,
+        candidate: index,
         calls_before: None,
     };
-    let heard = Heard::read(wire.take_parts(), naming)?;
-    let has_tool_calls = heard.calls > 0;
+    let heard = Heard::read(&parts_of(wire), naming);
     let mut said = heard.said;
+    if heard.has_unreadable && !said.says_something() {
+        return Ok(None);
+    }
     said.reasoning_signature = heard.call_signature.or(heard.text_signature);
-    Ok(Choice {
+    Ok(Some(Choice {
+        finish_reason: asked(reason, heard.calls > 0),
         said,
-        finish_reason: finish_reason(wire.finish_reason.as_deref(), has_tool_calls),
-        stop_sequence: None,
-        logprobs: None,
-    })
+        ..Choice::default()
+    }))
 }

@@ -286,6 +286,8 @@ fn request_header(target: Target<'_>) -> pingora::Result<RequestHeader> {
     header.insert_header(header::HOST, target.base_url.authority())?;
     header.insert_header(header::CONTENT_TYPE, "application/json")?;
     header.insert_header(header::ACCEPT, accept)?;
+    // Answers are read as they come; servers that compress must be told not to.
+    header.insert_header(header::ACCEPT_ENCODING, "identity")?;
     header.insert_header(
         header::USER_AGENT,
         concat!("tollgate/", env!("CARGO_PKG_VERSION")),

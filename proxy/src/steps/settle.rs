@@ -62,9 +62,10 @@ pub(crate) async fn abandon(
 ) -> i64 {
     let mut result = CallResult::default();
     if let Some(attempt) = &attempt {
-        let usage = meter::StreamMeter::default().partial_usage(underway.request);
+        let bounds = underway.usage_bounds(attempt, &call);
+        let usage = meter::StreamMeter::default().partial_usage(&bounds);
         let price = (attempt.route.price(), underway.untold_tier());
-        result = meter::result_of(usage, price, call.terms(), underway.latency_ms());
+        result = meter::result_of(&usage, price, call.terms(), underway.latency_ms());
         note_service(&mut result, underway, attempt, &mut plan);
     }
     describe(&mut result, &UpstreamFailure::CallerGone);

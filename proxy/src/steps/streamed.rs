@@ -23,6 +23,7 @@ use super::underway::{Underway, note_service};
 use crate::answer::{Answer, StreamWriter};
 use crate::chat::Chunk;
 use crate::error::ApiError;
+use crate::provider::ending::Progress;
 use crate::provider::failure::Phase;
 use crate::provider::{self, Encoded, StreamDecoder};
 use crate::reply::Reply;
@@ -43,6 +44,8 @@ struct Upstream<'f> {
     decoder: StreamDecoder,
     /// The answer of a provider that was asked for a stream and gave a whole.
     whole: Option<Bytes>,
+    /// Whether all has been handed on.
+    has_ended: bool,
 }
 
 impl Upstream<'_> {
@@ -51,7 +54,11 @@ impl Upstream<'_> {
         &mut self,
         kind: ProviderKind,
     ) -> Result<Option<Chunk<'static>>, UpstreamFailure> {
+        if self.has_ended {
+            return Ok(None);
+        }
         if !self.exchange.is_event_stream {
+            self.has_ended = true;
             let Some(body) = self.whole.take() else {
                 return Ok(None);
             };
@@ -63,13 +70,28 @@ impl Upstream<'_> {
                 }
             };
         }
-        if !self.decoder.is_complete() {
+        if let Some(chunk) = self.next_piece().await? {
+            return Ok(Some(chunk));
+        }
+        self.has_ended = true;
+        let end = self.decoder.finish();
+        Ok((!end.is_empty()).then_some(end))
+    }
+
+    /// The next piece of a stream of events; nothing once no more is to come.
+    async fn next_piece(&mut self) -> Result<Option<Chunk<'static>>, UpstreamFailure> {
+        let progress = self.decoder.progress();
+        if matches!(progress, Progress::Open | Progress::Doubtful) {
             return self.next_event().await;
         }
-        // Everything has been said. What is missing is the usage at most, which can be estimated,
-        // so that nothing that goes wrong from here on spoils the answer.
-        let last_words = tokio::time::timeout(LAST_WORDS_MAX, self.next_event()).await;
-        Ok(last_words.ok().and_then(Result::ok).flatten())
+        // Everything seems to have been said. What is missing is the usage at most, which can be
+        // estimated, so that nothing that goes wrong from here on spoils the answer; but if it is
+        // only likely that this was the end, a connection that breaks says that it was not.
+        match tokio::time::timeout(LAST_WORDS_MAX, self.next_event()).await {
+            Ok(Err(failure)) if progress == Progress::Likely => Err(failure),
+            Ok(Ok(piece)) => Ok(piece),
+            Ok(Err(_)) | Err(_) => Ok(None),
+        }
     }
 
     async fn next_event(&mut self) -> Result<Option<Chunk<'static>>, UpstreamFailure> {
@@ -89,6 +111,8 @@ impl Upstream<'_> {
                 return Ok(None);
             } else if let Some(piece) = self.exchange.next_piece().await? {
                 self.parser.push(&piece);
+            } else if self.decoder.progress().may_end() && !self.parser.is_mid_event() {
+                return Ok(None);
             } else {
                 let place = if self.parser.is_mid_event() {
                     "within"
@@ -226,6 +250,7 @@ async fn begin<'f>(
         parser: Parser::new(bytes_max),
         decoder: StreamDecoder::new(kind, choices),
         whole,
+        has_ended: false,
     };
     let mut counted = None;
     loop {
@@ -237,10 +262,9 @@ async fn begin<'f>(
                 return Err(underway.failure_in(attempt, &body, failure));
             }
         };
-        counted = chunk.usage.or(counted);
+        counted = chunk.counted.or(counted);
         if !chunk.deltas.is_empty() {
-            let usage = counted;
-            return Ok((upstream, Chunk { usage, ..chunk }));
+            return Ok((upstream, Chunk { counted, ..chunk }));
         }
     }
     Err(UpstreamFailure::Cut {
@@ -266,7 +290,9 @@ async fn relay(
 ) -> (Option<Reply>, i64) {
     let mut meter = StreamMeter::began(underway.latency_ms());
     meter.add(&first);
-    downstream.write(writer.begin(first.usage.as_ref())).await;
+    let bounds = underway.usage_bounds(&served.attempt, &call);
+    let counted = meter.counted(&bounds);
+    downstream.write(writer.begin(counted.as_ref())).await;
     downstream.write(writer.chunk(&first)).await;
     underway.figures.has_shown(underway.services.clock.now());
     drop(first);
@@ -279,7 +305,7 @@ async fn relay(
     )
     .await;
 
-    let last = last_words(underway, &end, &meter, &mut writer);
+    let last = last_words(&end, &meter.usage(&bounds).usage, &mut writer);
     let recorded = downstream.take_recorded().map(|mut pieces| {
         pieces.extend_from_slice(&last);
         Bytes::from(pieces)
@@ -289,7 +315,7 @@ async fn relay(
         attempt,
         upstream,
     } = served;
-    let mut result = result_of(underway, &end, &meter, &attempt, call.terms());
+    let mut result = result_of(underway, &end, (&meter, &bounds), &attempt, call.terms());
     if downstream.is_gone() {
         result
             .error_kind
@@ -325,15 +351,10 @@ async fn relay(
 }
 
 /// What the caller is told after the last piece.
-fn last_words(
-    underway: &Underway<'_>,
-    end: &End,
-    meter: &StreamMeter,
-    writer: &mut StreamWriter,
-) -> Bytes {
+fn last_words(end: &End, usage: &Usage, writer: &mut StreamWriter) -> Bytes {
     match end {
         End::Complete => {
-            let last = writer.finish(&meter.usage(underway.request).0);
+            let last = writer.finish(usage);
             [last, writer.done()].concat().into()
         }
         End::Failed(failure) => writer.failure(&ApiError::Upstream(failure.clone())),
@@ -381,16 +402,17 @@ async fn pump(
 fn result_of(
     underway: &Underway<'_>,
     end: &End,
-    meter: &StreamMeter,
+    (meter, bounds): (&StreamMeter, &meter::Bounds),
     attempt: &Try<'_>,
     terms: &Terms,
 ) -> CallResult {
-    let usage = match end {
-        End::Complete => meter.usage(underway.request),
-        End::Abandoned | End::Failed(_) => meter.partial_usage(underway.request),
+    let metered = match end {
+        End::Complete => meter.usage(bounds),
+        End::Abandoned | End::Failed(_) => meter.partial_usage(bounds),
     };
+    metered.report(underway.call_id);
     let price = (attempt.route.price(), underway.untold_tier());
-    let mut result = meter::result_of(usage, price, terms, underway.latency_ms());
+    let mut result = meter::result_of(&metered, price, terms, underway.latency_ms());
     result.first_token_ms = Some(meter.first_token_ms);
     result.finish_reason = meter.finish_reason.map(|reason| reason.word().to_owned());
     match end {

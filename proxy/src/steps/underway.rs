@@ -16,6 +16,7 @@ use tollgate_common::team::DisconnectPolicy;
 use super::authenticate::Caller;
 use super::downstream::Manners;
 use super::forward::{Exchange, Target, UpstreamFailure, UpstreamReply};
+use super::meter;
 use super::plan::{Bounds, Plan, Try};
 use super::reserve::OpenCall;
 use super::wasted;
@@ -231,6 +232,22 @@ impl<'c> Underway<'c> {
         let is_meant = self.request.max_tokens.is_some() && model.alias == *self.alias;
         let own = attempt.route.output_tokens_max().filter(|_| !is_meant);
         Some(own.map_or(asked, |own| asked.min(own)))
+    }
+
+    /// What the provider of a try can count for this request.
+    pub(crate) fn usage_bounds(&self, attempt: &Try<'_>, call: &OpenCall) -> meter::Bounds {
+        let model = attempt.route.model;
+        let output_held = call
+            .output_tokens_max()
+            .unwrap_or_else(|| self.output_tokens_max());
+        meter::Bounds {
+            prompt: self.request.weight,
+            fees_held: self.request.fees_max,
+            output_held,
+            output_limit: self.output_tokens_of(model, call),
+            model_output_max: model.output_tokens_max(),
+            choices: self.request.choices,
+        }
     }
 
     /// Whether credits limit the answer more than the caller does.

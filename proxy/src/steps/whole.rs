@@ -6,11 +6,12 @@ use bytes::Bytes;
 use pingora::proxy::Session;
 use tollgate_common::db::work::CallResult;
 use tollgate_common::job::{CallState, Job};
-use tollgate_common::price::{ServiceTier, Usage};
+use tollgate_common::price::ServiceTier;
 use tollgate_common::provider::ProviderKind;
 
 use super::downstream::{Gone, while_there};
 use super::forward::UpstreamFailure;
+use super::meter::Metered;
 use super::plan::{Plan, Try};
 use super::reserve::OpenCall;
 use super::underway::{Underway, note_service};
@@ -48,7 +49,12 @@ impl<'a> Decoded<'a> {
 impl Decoded<'_> {
     /// Whether an answer ends at the limit of its length.
     fn is_cut(&self) -> bool {
-        let is_cut = |choice: &Choice<'_>| choice.finish_reason == FinishReason::Length;
+        let is_cut = |choice: &Choice<'_>| {
+            matches!(
+                choice.finish_reason,
+                FinishReason::Length | FinishReason::Foreign(_)
+            )
+        };
         match self {
             Self::Completion(completion) => completion.choices.iter().any(is_cut),
             Self::Embeddings(_) => false,
@@ -154,18 +160,23 @@ async fn answer(
     attempt: Try<'_>,
     decoded: &Decoded<'_>,
 ) -> (Reply, i64) {
-    let (usage, finish_reason) = match decoded {
+    let bounds = underway.usage_bounds(&attempt, &call);
+    let (metered, finish_reason) = match decoded {
         Decoded::Completion(completion) => (
-            meter::usage_of(completion, underway.request),
+            meter::usage_of(completion, &bounds),
             completion
                 .choices
                 .first()
                 .map(|choice| choice.finish_reason.word().to_owned()),
         ),
-        Decoded::Embeddings(vectors) => (vectors.usage(underway.request), None),
+        Decoded::Embeddings(vectors) => {
+            let counted = vectors.counted();
+            (meter::usage_of_embeddings(counted, &bounds), None)
+        }
     };
+    metered.report(underway.call_id);
     let price = (attempt.route.price(), underway.untold_tier());
-    let mut result = meter::result_of(usage, price, call.terms(), underway.latency_ms());
+    let mut result = meter::result_of(&metered, price, call.terms(), underway.latency_ms());
     result.finish_reason = finish_reason;
     note_service(&mut result, underway, &attempt, &mut plan);
     attempt.succeeded();
@@ -204,9 +215,9 @@ pub(crate) async fn answer_cached(
         let error = ApiError::Internal("a cached answer cannot be read".to_owned());
         return underway.with_headers(Reply::error(&error, underway.operation.dialect()));
     };
-    let usage = (Usage::default(), false);
+    let usage = Metered::nothing();
     let price = (underway.candidates[0].price(), ServiceTier::Standard);
-    let result = meter::result_of(usage, price, call.terms(), underway.latency_ms());
+    let result = meter::result_of(&usage, price, call.terms(), underway.latency_ms());
     let shown = Answer {
         call_id: underway.call_id,
         alias: underway.alias.as_str(),

@@ -8,6 +8,7 @@ use tollgate_common::db::job::JobTotals;
 use tollgate_common::id::{CallId, JobId, OrgId, TeamId};
 use tollgate_common::job::Job;
 use tollgate_common::money::{Credits, NanoUsd};
+use tollgate_common::usage_note::UsageNote;
 
 use crate::cli::charge::{PriceView, UsageView};
 use crate::cli::output::{
@@ -98,6 +99,7 @@ pub(super) struct CallView {
     input_tokens: i64,
     output_tokens: i64,
     usage_estimated: bool,
+    usage_note: Option<&'static str>,
     provider_cost_usd: f64,
     client_cost_usd: f64,
     price_version: Option<String>,
@@ -125,6 +127,7 @@ impl From<CallRow> for CallView {
             input_tokens: call.input_tokens,
             output_tokens: call.output_tokens,
             usage_estimated: call.usage_estimated,
+            usage_note: call.usage_note.map(UsageNote::as_str),
             provider_cost_usd: call.provider_cost.dollars(DOLLAR_DECIMALS),
             client_cost_usd: call.client_cost.dollars(DOLLAR_DECIMALS),
             price_version: call.price.as_ref().map(|price| price.version.clone()),

@@ -10,11 +10,14 @@ use tollgate_common::id::CallId;
 use tollgate_common::price::Usage;
 
 use super::super::{write_on_one_line, write_text};
-use super::{Style, write_totals, write_usage};
-use crate::chat::{Chunk, Delta, FinishReason, Said};
+use super::{Style, write_others, write_totals, write_usage};
+use crate::chat::{Chunk, Delta, FinishReason, Named, Said};
 
 /// Ends every stream. Whoever ends a stream may have more to say after the answer.
 pub(crate) const DONE: &str = "data: [DONE]\n\n";
+
+/// Members that providers repeat with each piece: they are no reason for an event of their own.
+const ROUTINE: [&str; 1] = ["obfuscation"];
 
 /// Writes a streamed answer.
 #[derive(Debug)]
@@ -67,22 +70,40 @@ impl StreamWriter {
     /// A piece of the answer; empty if it says nothing to the caller.
     pub(crate) fn chunk(&mut self, chunk: &Chunk<'_>) -> Bytes {
         let mut out = Vec::new();
+        // The job API has no members of others.
+        let nothing = Named::new();
+        let others = if self.style == Style::Job {
+            &nothing
+        } else {
+            &chunk.others
+        };
         for delta in &chunk.deltas {
-            self.write_delta(&mut out, delta);
+            self.write_delta(&mut out, delta, others);
+        }
+        let says_something = others.iter().any(|(name, _)| !ROUTINE.contains(&&**name));
+        if chunk.deltas.is_empty() && says_something {
+            out.extend_from_slice(&self.head);
+            out.push(b']');
+            write_others(&mut out, others);
+            self.end_event(&mut out);
         }
         out.into()
     }
 
-    fn write_delta(&mut self, out: &mut Vec<u8>, delta: &Delta<'_>) {
+    fn write_delta(&mut self, out: &mut Vec<u8>, delta: &Delta<'_>, others: &Named<'_>) {
         let index = delta.index;
         if !self.told.contains_key(&index) {
             self.introduce(out, index);
         }
-        if delta.logprobs.is_some() || words(&delta.said).next().is_some() {
+        let has_others = self.style != Style::Job && !delta.others.is_empty();
+        if delta.logprobs.is_some() || has_others || words(&delta.said).next().is_some() {
             self.open(out, index);
             for (place, (name, json)) in words(&delta.said).enumerate() {
-                let separator = if place == 0 { "" } else { "," };
-                let _ = write!(out, "{separator}\"{name}\":");
+                if place > 0 {
+                    out.push(b',');
+                }
+                write_text(out, name);
+                out.push(b':');
                 write_on_one_line(out, json);
             }
             out.push(b'}');
@@ -90,7 +111,10 @@ impl StreamWriter {
                 out.extend_from_slice(b",\"logprobs\":");
                 write_on_one_line(out, logprobs);
             }
-            self.close(out, None);
+            if has_others {
+                write_others(out, &delta.others);
+            }
+            self.close_with(out, None, others);
         }
         let told = self.told.entry(index).or_default();
         told.has_tool_calls |= delta.said.tool_calls.is_some();
@@ -152,12 +176,22 @@ impl StreamWriter {
     }
 
     fn close(&self, out: &mut Vec<u8>, reason: Option<FinishReason>) {
+        self.close_with(out, reason, &Named::new());
+    }
+
+    /// Ends a choice and its event, with members of the provider's own behind the choices.
+    fn close_with(&self, out: &mut Vec<u8>, reason: Option<FinishReason>, others: &Named<'_>) {
         match reason {
             Some(reason) => {
                 let _ = write!(out, ",\"finish_reason\":\"{}\"}}]", reason.word());
             }
             None => out.extend_from_slice(b",\"finish_reason\":null}]"),
         }
+        write_others(out, others);
+        self.end_event(out);
+    }
+
+    fn end_event(&self, out: &mut Vec<u8>) {
         // The API's readers tell by it that the usage is still to come.
         if self.tells_usage() {
             out.extend_from_slice(b",\"usage\":null");
@@ -203,7 +237,7 @@ impl StreamWriter {
 }
 
 /// What a piece says, by name. Nothing is said in many ways.
-fn words<'s>(said: &'s Said<'_>) -> impl Iterator<Item = (&'static str, &'s str)> {
+fn words<'s>(said: &'s Said<'_>) -> impl Iterator<Item = (&'s str, &'s str)> {
     let texts = [
         ("content", &said.content),
         ("refusal", &said.refusal),
@@ -213,7 +247,7 @@ fn words<'s>(said: &'s Said<'_>) -> impl Iterator<Item = (&'static str, &'s str)
     let texts = texts
         .into_iter()
         .filter_map(|(name, text)| Some((name, text.as_deref()?)));
-    let others = said.others.iter().map(|(name, value)| (*name, &**value));
+    let others = said.others.iter().map(|(name, value)| (&**name, &**value));
     texts
         .chain(others)
         .filter(|(_, json)| !matches!(*json, "\"\"" | "null" | "[]" | "{}"))

@@ -65,7 +65,7 @@ fn end(reason: FinishReason) -> Delta<'static> {
 fn chunk<'a>(deltas: impl IntoIterator<Item = Delta<'a>>) -> Chunk<'a> {
     Chunk {
         deltas: deltas.into_iter().collect(),
-        usage: None,
+        ..Chunk::default()
     }
 }
 
@@ -87,8 +87,8 @@ fn a_whole_answer_has_all_that_the_model_said_and_the_details_of_its_usage() {
     let choice = |said, finish_reason, logprobs| Choice {
         said,
         finish_reason,
-        stop_sequence: None,
         logprobs,
+        ..Choice::default()
     };
     let everything = Said {
         content: Some("\"H\\u00e9\"".into()),
@@ -96,7 +96,7 @@ fn a_whole_answer_has_all_that_the_model_said_and_the_details_of_its_usage() {
         reasoning_signature: Some("\"only for its own dialect\"".into()),
         refusal: Some("\"no\"".into()),
         tool_calls: Some("[{\"id\":\"t\"}]".into()),
-        others: vec![("annotations", "[1]".into())],
+        others: vec![("annotations".into(), "[1]".into())],
         ..Said::default()
     };
     let completion = Completion {
@@ -108,7 +108,8 @@ fn a_whole_answer_has_all_that_the_model_said_and_the_details_of_its_usage() {
             ),
             choice(Said::default(), FinishReason::Length, None),
         ],
-        usage: None,
+        counted: None,
+        others: vec![("citations".into(), "[\n1]".into())],
     };
     let answer = Answer {
         call_id: call_id(),
@@ -129,7 +130,7 @@ fn a_whole_answer_has_all_that_the_model_said_and_the_details_of_its_usage() {
         r#""content":null},"finish_reason":"length"}],"usage":{"prompt_tokens":10,"#,
         r#""completion_tokens":6,"total_tokens":16,"#,
         r#""prompt_tokens_details":{"cached_tokens":3},"#,
-        r#""completion_tokens_details":{"reasoning_tokens":2}}}"#,
+        r#""completion_tokens_details":{"reasoning_tokens":2}},"citations":[ 1]}"#,
     );
     assert_eq!(std::str::from_utf8(&json).unwrap(), expected);
 }
@@ -198,7 +199,7 @@ fn everything_that_a_piece_says_travels_on_one_line() {
         reasoning: Some("\"hm\"".into()),
         refusal: Some("\"no\"".into()),
         tool_calls: Some("[\n  {\"index\": 0}\r\n]".into()),
-        others: vec![("audio", "{\"id\":\"a\"}".into())],
+        others: vec![("audio".into(), "{\"id\":\"a\"}".into())],
         ..Said::default()
     };
     let told = told(OPEN_AI_WITHOUT_USAGE, &[chunk([delta(said)])]);

@@ -99,7 +99,8 @@ impl StreamWriter {
     /// A piece of the answer; empty if it says nothing to the caller.
     pub(crate) fn chunk(&mut self, chunk: &Chunk<'_>) -> Bytes {
         let mut out = Vec::new();
-        self.write_beginning(&mut out, chunk.usage.as_ref());
+        let counted = chunk.counted.map(|counted| counted.usage);
+        self.write_beginning(&mut out, counted.as_ref());
         for delta in chunk.deltas.iter().filter(|delta| delta.index == 0) {
             self.write_said(&mut out, &delta.said);
             self.finish_reason = self.finish_reason.or(delta.finish_reason);
@@ -230,11 +231,8 @@ impl StreamWriter {
         } else {
             FinishReason::ToolCalls
         };
-        let reason = stop_reason(
-            self.finish_reason.unwrap_or(likely),
-            self.has_refused,
-            self.stop_sequence.is_some(),
-        );
+        let reason = self.finish_reason.unwrap_or(likely);
+        let reason = stop_reason(&reason, self.has_refused, self.stop_sequence.is_some());
         begin_event(&mut out, "message_delta");
         let _ = write!(
             out,

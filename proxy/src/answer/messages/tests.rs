@@ -39,17 +39,16 @@ fn written(choice: Choice<'_>) -> Value {
     };
     let completion = Completion {
         choices: vec![choice],
-        usage: None,
+        ..Completion::default()
     };
     serde_json::from_slice(&write(&answer, &completion)).unwrap()
 }
 
-const fn choice(said: Said<'_>, finish_reason: FinishReason) -> Choice<'_> {
+fn choice(said: Said<'_>, finish_reason: FinishReason) -> Choice<'_> {
     Choice {
         said,
         finish_reason,
-        stop_sequence: None,
-        logprobs: None,
+        ..Choice::default()
     }
 }
 
@@ -177,7 +176,7 @@ fn chunk(said: Said<'_>) -> Chunk<'_> {
             said,
             ..Delta::default()
         }],
-        usage: None,
+        ..Chunk::default()
     }
 }
 
@@ -188,7 +187,7 @@ fn end(finish_reason: FinishReason, stop_sequence: Option<&str>) -> Chunk<'_> {
             stop_sequence: stop_sequence.map(Into::into),
             ..Delta::default()
         }],
-        usage: None,
+        ..Chunk::default()
     }
 }
 
@@ -330,7 +329,7 @@ fn other_answers_than_the_first_are_not_told() {
             finish_reason: Some(FinishReason::Length),
             ..Delta::default()
         }],
-        usage: None,
+        ..Chunk::default()
     };
     assert_eq!(middle(std::slice::from_ref(&second)), "");
     assert!(told(&[second]).contains("\"stop_reason\":\"end_turn\""));

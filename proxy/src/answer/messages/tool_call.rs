@@ -2,54 +2,51 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// A request for a tool, or a piece of one.
-#[derive(Deserialize)]
+use crate::provider::members::{Members, list};
+
+/// A request for a tool, or a piece of one. What is not as documented costs only itself.
 pub(super) struct Call<'a> {
     /// Which request a piece belongs to.
-    #[serde(default)]
     pub(super) index: u32,
-    #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    function: Option<Function<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Function<'a> {
-    #[serde(borrow)]
-    name: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
+    id: Option<String>,
+    name: Option<String>,
+    /// JSON.
+    arguments: Option<&'a str>,
 }
 
 /// Reads the list. What is no list of requests asks for nothing.
 pub(super) fn read(json: &str) -> Vec<Call<'_>> {
-    serde_json::from_str(json).unwrap_or_default()
+    let calls = list(json).into_iter().map(Members::of);
+    let calls = calls.filter(|call| !call.is_empty()).map(|call| {
+        let function = call.object("function");
+        Call {
+            index: call.index("index").unwrap_or(0),
+            id: call.word("id"),
+            name: function.word("name"),
+            arguments: function.raw("arguments"),
+        }
+    });
+    calls.collect()
 }
 
 impl Call<'_> {
     /// What the provider calls the request, if anything.
     pub(super) fn id(&self) -> Option<&str> {
-        self.id.as_deref().filter(|id| !id.is_empty())
+        self.id.as_deref()
     }
 
     /// The tool's name; empty in all pieces but the first.
     pub(super) fn name(&self) -> &str {
-        let name = self
-            .function
-            .as_ref()
-            .and_then(|function| function.name.as_deref());
-        name.unwrap_or_default()
+        self.name.as_deref().unwrap_or_default()
     }
 
     /// The arguments, or what a piece adds to them, as a JSON string. Some servers write the object
     /// itself.
     pub(super) fn arguments(&self) -> Option<Cow<'_, str>> {
-        let json = self.function.as_ref()?.arguments?.get();
+        let json = self.arguments?;
         if json.starts_with('"') {
             return Some(Cow::Borrowed(json)).filter(|json| json != "\"\"");
         }

@@ -1,52 +1,34 @@
-//! Answers.
+//! Answers. Whatever is not as documented costs only itself.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-use tollgate_common::price::Usage;
+use tollgate_common::price::ServiceTier;
 
+use super::super::ending;
+use super::super::failure;
+use super::super::members::{Members, list};
+use super::super::usage::{Beside, Counts, first, service_tier};
 use super::ANSWER_TOOL;
-use crate::chat::{Choice, Completion, FinishReason, Json, Said};
+use crate::chat::{Choice, Completion, Counted, FinishReason, Json, Said, Vocabulary, joined};
 use crate::steps::forward::UpstreamFailure;
 
-/// No answer of any model comes near this; a larger count is a fault, and is estimated instead.
-const PLAUSIBLE_TOKENS_MAX: i64 = 1_000_000_000;
+/// The API counts the prompt in parts, but thoughts inside the output.
+const BESIDE: Beside = Beside {
+    caches: true,
+    reasoning: false,
+};
 
-#[derive(Deserialize)]
-struct WireMessage<'a> {
-    #[serde(borrow)]
-    content: Vec<WireBlock<'a>>,
-    #[serde(borrow)]
-    stop_reason: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    stop_sequence: Option<&'a RawValue>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-}
-
-/// A block of content, or a piece of one.
-#[derive(Deserialize)]
-pub(super) struct WireBlock<'a> {
-    #[serde(rename = "type", borrow)]
-    pub(super) kind: Cow<'a, str>,
-    #[serde(borrow)]
-    pub(super) text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) thinking: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) signature: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) data: Option<&'a RawValue>,
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    name: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input: Option<&'a RawValue>,
-    #[serde(borrow)]
-    pub(super) partial_json: Option<&'a RawValue>,
+/// What a block of content is, or a piece of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BlockKind {
+    Text,
+    Thinking,
+    RedactedThinking,
+    ToolUse,
+    InputJson,
+    /// What says nothing to callers.
+    Other,
 }
 
 /// Who is asked to do something.
@@ -54,104 +36,103 @@ pub(super) enum Asked<'a> {
     /// Nobody: the input is the answer.
     Answer,
     /// A tool of the caller.
-    Tool { id: &'a str, name: &'a str },
+    Tool { id: Cow<'a, str>, name: &'a str },
 }
 
-impl<'a> WireBlock<'a> {
-    /// Whom a block of the type `tool_use` asks; `None` if it is not as documented.
-    pub(super) fn asked(&self) -> Option<Asked<'a>> {
-        let (id, name) = (string(self.id)?, string(self.name)?);
-        let is_answer = name.strip_prefix('"')?.strip_suffix('"')? == ANSWER_TOOL;
-        Some(if is_answer {
-            Asked::Answer
-        } else {
-            Asked::Tool { id, name }
-        })
-    }
-}
+/// A block of content, or a piece of one.
+pub(super) struct Block<'a>(pub(super) Members<'a>);
 
-/// A JSON string; `None` if there is none.
-pub(super) fn string(raw: Option<&RawValue>) -> Option<&str> {
-    raw.map(RawValue::get).filter(|json| json.starts_with('"'))
-}
-
-/// A JSON string that says something.
-pub(super) fn said(raw: Option<&RawValue>) -> Option<Json<'_>> {
-    let json = string(raw).filter(|json| *json != r#""""#);
-    json.map(Cow::Borrowed)
-}
-
-/// What the API counts. Of the counts in a stream, later ones include earlier ones.
-#[derive(Debug, Default, Deserialize)]
-pub(super) struct WireUsage {
-    input_tokens: Option<i64>,
-    cache_read_input_tokens: Option<i64>,
-    cache_creation_input_tokens: Option<i64>,
-    output_tokens: Option<i64>,
-    output_tokens_details: Option<WireOutputDetails>,
-}
-
-#[derive(Debug, Deserialize)]
-struct WireOutputDetails {
-    thinking_tokens: Option<i64>,
-}
-
-impl WireUsage {
-    /// Reads counts. What are none is left to estimates: the answer is paid for all the same.
-    pub(super) fn parse(raw: Option<&RawValue>) -> Self {
-        raw.and_then(|raw| serde_json::from_str(raw.get()).ok())
-            .unwrap_or_default()
-    }
-
-    /// Takes over later counts. Some servers count the prompt only at first and say 0 at the end.
-    pub(super) fn update(&mut self, later: Self) {
-        for (count, later) in [
-            (&mut self.input_tokens, later.input_tokens),
-            (
-                &mut self.cache_read_input_tokens,
-                later.cache_read_input_tokens,
-            ),
-            (
-                &mut self.cache_creation_input_tokens,
-                later.cache_creation_input_tokens,
-            ),
-        ] {
-            *count = later.filter(|tokens| *tokens != 0).or(*count);
+impl<'a> Block<'a> {
+    /// What it is, by its type; if that is missing or unknown, by what it has. Only what is called
+    /// so asks for a tool: the provider carries out requests of other types itself.
+    pub(super) fn kind(&self) -> BlockKind {
+        let kind = self.0.word("type");
+        match kind.as_deref() {
+            Some("text" | "text_delta") => BlockKind::Text,
+            Some("thinking" | "thinking_delta" | "signature_delta") => BlockKind::Thinking,
+            Some("redacted_thinking") => BlockKind::RedactedThinking,
+            Some("tool_use") => BlockKind::ToolUse,
+            Some("input_json_delta") => BlockKind::InputJson,
+            _ if self.0.string("text").is_some() => BlockKind::Text,
+            _ if self.0.string("thinking").is_some() => BlockKind::Thinking,
+            Some(_) => BlockKind::Other,
+            None if self.0.string("partial_json").is_some() => BlockKind::InputJson,
+            None if self.0.string("name").is_some() => BlockKind::ToolUse,
+            None => BlockKind::Other,
         }
-        self.output_tokens = later.output_tokens.or(self.output_tokens);
-        let details = self.output_tokens_details.take();
-        self.output_tokens_details = later.output_tokens_details.or(details);
     }
 
-    /// Disjoint buckets: the API counts the prompt in parts, but thoughts inside the output.
-    pub(super) fn read(&self) -> Option<Usage> {
-        let tokens = |count: Option<i64>| count.unwrap_or(0).max(0);
-        let output = tokens(self.output_tokens);
-        let details = self.output_tokens_details.as_ref();
-        let thinking = tokens(details.and_then(|details| details.thinking_tokens)).min(output);
-        let usage = Usage {
-            input_uncached: tokens(self.input_tokens),
-            input_cache_read: tokens(self.cache_read_input_tokens),
-            input_cache_write: tokens(self.cache_creation_input_tokens),
-            output_text: output - thinking,
-            output_reasoning: thinking,
-            ..Usage::default()
-        };
-        (1..=PLAUSIBLE_TOKENS_MAX)
-            .contains(&usage.total())
-            .then_some(usage)
+    /// Whom a block of the kind `ToolUse` asks; `None` if nobody can tell. A request without an id
+    /// gets one by its place, because its result refers to it.
+    pub(super) fn asked(&self, place: u32) -> Option<Asked<'a>> {
+        let name = self.0.string("name").filter(|name| *name != r#""""#)?;
+        if name.strip_prefix('"')?.strip_suffix('"')? == ANSWER_TOOL {
+            return Some(Asked::Answer);
+        }
+        let id = self.0.text("id");
+        let id = id.unwrap_or_else(|| Cow::Owned(format!("\"toolu_{place}\"")));
+        Some(Asked::Tool { id, name })
+    }
+
+    /// The input of a request for a tool, as a JSON string of its JSON; `None` if it has no fields.
+    /// What is no object is the model's fault: the caller sees what it wrote.
+    pub(super) fn input(&self) -> Option<String> {
+        let input = self.0.said("input")?;
+        let is_empty = input.starts_with('{') && Members::of(input).is_empty();
+        (!is_empty).then(|| serde_json::Value::from(input).to_string())
     }
 }
 
-/// Why an answer ended. `asks` says whether a tool of the caller is asked for: the answer tool is
-/// none.
-pub(super) fn finish_reason(word: Option<&str>, asks: bool) -> FinishReason {
-    match word {
-        Some("max_tokens" | "model_context_window_exceeded") => FinishReason::Length,
-        Some("refusal") => FinishReason::ContentFilter,
-        _ if asks => FinishReason::ToolCalls,
-        _ => FinishReason::Stop,
+/// Reads counts. What are none is left to estimates: the answer is paid for all the same.
+pub(super) fn counts_of(usage: &Members<'_>) -> Counts {
+    let written = usage.object("cache_creation");
+    let output = usage.object("output_tokens_details");
+    let tools = usage.object("server_tool_use");
+    Counts {
+        prompt: first(usage, &["input_tokens", "prompt_tokens"]),
+        completion: first(usage, &["output_tokens", "completion_tokens"]),
+        total: usage.count("total_tokens"),
+        cache_read: usage.count("cache_read_input_tokens"),
+        cache_write: usage.count("cache_creation_input_tokens"),
+        cache_write_5m: written.count("ephemeral_5m_input_tokens"),
+        cache_write_1h: written.count("ephemeral_1h_input_tokens"),
+        reasoning: first(&output, &["thinking_tokens", "reasoning_tokens"]),
+        web_searches: tools.count("web_search_requests"),
+        code_executions: tools.count("code_execution_requests"),
+        service_tier: service_tier(usage.word("speed"))
+            .filter(|tier| *tier == ServiceTier::Fast)
+            .or_else(|| service_tier(usage.word("service_tier"))),
+        ..Counts::default()
     }
+}
+
+/// Disjoint buckets of what was counted.
+pub(super) fn counted(counts: &Counts) -> Option<Counted> {
+    counts.resolve(BESIDE)
+}
+
+/// Which tools an answer asks for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Asks {
+    /// Tools of the caller.
+    pub(super) tools: bool,
+    /// The answer tool, which is none.
+    pub(super) answers: bool,
+}
+
+/// Why an answer ended. A provider that says so, but whose requests for tools nobody can read, has
+/// not said everything.
+pub(super) fn reason(
+    members: &Members<'_>,
+    asks: Asks,
+) -> Result<Option<FinishReason>, UpstreamFailure> {
+    let reason = ending::reason(Vocabulary::Anthropic, members, "stop_reason")?;
+    Ok(reason.map(|reason| match reason {
+        FinishReason::ToolCalls | FinishReason::Stop if asks.tools => FinishReason::ToolCalls,
+        FinishReason::ToolCalls if asks.answers => FinishReason::Stop,
+        FinishReason::ToolCalls => FinishReason::Length,
+        reason => reason,
+    }))
 }
 
 /// What the blocks say, piece by piece.
@@ -163,43 +144,61 @@ struct Pieces<'a> {
     redacted: Vec<Json<'a>>,
     /// Requests for tools, with commas between them.
     tool_calls: String,
+    calls: u32,
+    asks: Asks,
+    /// Whether any block could be read.
+    is_readable: bool,
 }
 
 impl<'a> Pieces<'a> {
-    /// `None` if a block is not as documented. Blocks of an unknown type say nothing to callers.
-    fn take(&mut self, block: &WireBlock<'a>) -> Option<()> {
-        match block.kind.as_ref() {
-            "text" => {
-                string(block.text)?;
-                self.content.extend(said(block.text));
-            }
-            "thinking" => {
-                self.reasoning.extend(said(block.thinking));
-                self.signatures.extend(said(block.signature));
-            }
-            "redacted_thinking" => self.redacted.extend(said(block.data)),
-            "tool_use" => {
-                let input = block.input.map(RawValue::get);
-                let input = input.filter(|json| json.starts_with('{'))?;
-                let input = serde_json::to_string(input).ok()?;
-                match block.asked()? {
-                    Asked::Answer => self.content.push(Cow::Owned(input)),
-                    Asked::Tool { id, name } => self.ask(id, name, &input),
-                }
-            }
-            _ => {}
+    /// Takes a block. Blocks of an unknown type say nothing to callers.
+    fn take(&mut self, json: &'a str) {
+        if json.starts_with('"') {
+            self.is_readable = true;
+            self.content.push(Cow::Borrowed(json));
+            return;
         }
-        Some(())
+        let block = Block(Members::of(json));
+        let kind = block.kind();
+        let members = &block.0;
+        self.is_readable |= match kind {
+            BlockKind::Text => members.string("text").is_some(),
+            BlockKind::ToolUse => block.asked(0).is_some(),
+            _ => !members.is_empty(),
+        };
+        match kind {
+            BlockKind::Text => self.content.extend(members.text("text")),
+            BlockKind::Thinking => {
+                self.reasoning.extend(members.text("thinking"));
+                self.signatures.extend(members.text("signature"));
+            }
+            BlockKind::RedactedThinking => self.redacted.extend(members.text("data")),
+            BlockKind::ToolUse => self.ask(&block),
+            BlockKind::InputJson | BlockKind::Other => {}
+        }
     }
 
-    fn ask(&mut self, id: &str, name: &str, arguments: &str) {
-        let separator = if self.tool_calls.is_empty() { "" } else { "," };
-        // Writing into memory does not fail.
-        let _ = write!(
-            self.tool_calls,
-            "{separator}{{\"id\":{id},\"type\":\"function\",\
-             \"function\":{{\"name\":{name},\"arguments\":{arguments}}}}}"
-        );
+    fn ask(&mut self, block: &Block<'a>) {
+        let input = block.input();
+        let input = input.unwrap_or_else(|| r#""{}""#.to_owned());
+        match block.asked(self.calls) {
+            None => {}
+            Some(Asked::Answer) => {
+                self.asks.answers = true;
+                self.content.push(Cow::Owned(input));
+            }
+            Some(Asked::Tool { id, name }) => {
+                let separator = if self.calls == 0 { "" } else { "," };
+                self.calls = self.calls.saturating_add(1);
+                self.asks.tools = true;
+                // Writing into memory does not fail.
+                let _ = write!(
+                    self.tool_calls,
+                    "{separator}{{\"id\":{id},\"type\":\"function\",\
+                     \"function\":{{\"name\":{name},\"arguments\":{input}}}}}"
+                );
+            }
+        }
     }
 
     fn put_together(self) -> Said<'a> {
@@ -217,21 +216,6 @@ impl<'a> Pieces<'a> {
     }
 }
 
-/// Makes one JSON string of several, without decoding them.
-fn joined(mut strings: Vec<Json<'_>>) -> Option<Json<'_>> {
-    if strings.len() < 2 {
-        return strings.pop();
-    }
-    let inner = strings.iter().map(|json| {
-        let inner = json
-            .strip_prefix('"')
-            .and_then(|json| json.strip_suffix('"'));
-        inner.unwrap_or_default()
-    });
-    let inner: String = inner.collect();
-    Some(Cow::Owned(format!("\"{inner}\"")))
-}
-
 /// The only one. Each of several signatures signs its own thoughts, and none of them all together.
 fn only(mut strings: Vec<Json<'_>>) -> Option<Json<'_>> {
     if strings.len() == 1 {
@@ -243,33 +227,40 @@ fn only(mut strings: Vec<Json<'_>>) -> Option<Json<'_>> {
 
 /// Reads a successful answer.
 pub(crate) fn decode(body: &[u8]) -> Result<Completion<'_>, UpstreamFailure> {
-    let invalid = |reason: String| UpstreamFailure::Invalid { reason };
-    let wire: WireMessage<'_> = serde_json::from_slice(body)
-        .map_err(|error| invalid(format!("line {} column {}", error.line(), error.column())))?;
+    let wire = Members::of_body(body)?;
     let mut pieces = Pieces::default();
-    for (index, block) in wire.content.iter().enumerate() {
-        pieces
-            .take(block)
-            .ok_or_else(|| invalid(format!("block {index} of the content")))?;
+    let content = wire.raw("content");
+    let is_list = content.is_some_and(|json| json.starts_with('['));
+    let blocks = content.map(list).unwrap_or_default();
+    match content {
+        Some(json) if json.starts_with(['"', '{']) => pieces.take(json),
+        _ => blocks.iter().for_each(|block| pieces.take(block)),
     }
-    let said = pieces.put_together();
-    let word = wire.stop_reason.as_deref();
+    // A list without blocks is an answer that says nothing.
+    if !pieces.is_readable && !(is_list && blocks.is_empty()) {
+        return Err(failure::no_answer("content"));
+    }
+    let asks = pieces.asks;
+    let reason = reason(&wire, asks)?.unwrap_or(if asks.tools {
+        FinishReason::ToolCalls
+    } else {
+        FinishReason::Stop
+    });
     let choice = Choice {
-        finish_reason: finish_reason(word, said.tool_calls.is_some()),
-        stop_sequence: said_stop_sequence(word, wire.stop_sequence),
-        said,
-        logprobs: None,
+        finish_reason: reason,
+        stop_sequence: stop_sequence(&wire),
+        said: pieces.put_together(),
+        ..Choice::default()
     };
     Ok(Completion {
         choices: vec![choice],
-        usage: WireUsage::parse(wire.usage).read(),
+        counted: counted(&counts_of(&wire.object("usage"))),
+        ..Completion::default()
     })
 }
 
 /// The stop sequence that ended the answer, if one did.
-pub(super) fn said_stop_sequence<'a>(
-    word: Option<&str>,
-    raw: Option<&'a RawValue>,
-) -> Option<Json<'a>> {
-    said(raw).filter(|_| word == Some("stop_sequence"))
+pub(super) fn stop_sequence<'a>(members: &Members<'a>) -> Option<Json<'a>> {
+    let ended_by_one = members.word("stop_reason").as_deref() == Some("stop_sequence");
+    members.text("stop_sequence").filter(|_| ended_by_one)
 }

@@ -3,85 +3,126 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
+use super::super::ending::{Endings, Progress};
 use super::super::failure;
-use super::answer::{Asked, WireBlock, WireUsage, finish_reason, said, said_stop_sequence};
-use crate::chat::{Chunk, Delta, Said};
+use super::super::members::Members;
+use super::super::usage::Counts;
+use super::answer::{Asked, Asks, Block, BlockKind, counted, counts_of, reason, stop_sequence};
+use crate::chat::{Chunk, Delta, Json, Said};
 use crate::sse::Event;
 use crate::steps::forward::UpstreamFailure;
-
-/// Ends the streams of some compatible servers, beside the documented last event.
-const DONE: &str = "[DONE]";
 
 /// Reads a streamed answer.
 #[derive(Debug, Default)]
 pub(crate) struct StreamDecoder {
-    is_complete: bool,
+    is_done: bool,
     /// How many tools have been asked for.
     tool_calls: u32,
+    asks: Asks,
     open: Open,
-    usage: WireUsage,
+    counts: Counts,
+    endings: Endings,
 }
 
 /// The block that is being told, as far as that matters.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Default)]
 enum Open {
     #[default]
     Other,
     /// The input of the answer tool is the answer.
-    Answer { block: u64, is_empty: bool },
+    Answer(Input),
     /// A request for a tool: which of them, from 0 on.
-    Call {
-        block: u64,
-        index: u32,
-        is_empty: bool,
-    },
+    Call { index: u32, input: Input },
 }
 
-#[derive(Deserialize)]
-struct WireEvent<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Option<Cow<'a, str>>,
-    #[serde(default)]
-    index: u64,
-    #[serde(borrow)]
-    message: Option<WireStart<'a>>,
-    #[serde(borrow)]
-    content_block: Option<WireBlock<'a>>,
-    /// A piece of a block, or of the message.
-    #[serde(borrow)]
-    delta: Option<&'a RawValue>,
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-    #[serde(borrow)]
-    error: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct WireStart<'a> {
-    #[serde(borrow)]
-    usage: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct WireEnd<'a> {
-    #[serde(borrow)]
-    stop_reason: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    stop_sequence: Option<&'a RawValue>,
-}
-
-fn invalid(reason: &str) -> UpstreamFailure {
-    UpstreamFailure::Invalid {
-        reason: format!("event: {reason}"),
+/// Inputs are parts of answers, so they are not shown.
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Other => "Other",
+            Self::Answer(_) => "Answer",
+            Self::Call { .. } => "Call",
+        })
     }
 }
 
-/// Reads the JSON of an event.
-fn parse<'e, T: Deserialize<'e>>(json: &'e str) -> Result<T, UpstreamFailure> {
-    serde_json::from_str(json).map_err(|error| invalid(&format!("column {}", error.column())))
+/// The input of a tool, as far as it has been told.
+struct Input {
+    /// The number of its block, if it has one.
+    block: Option<u32>,
+    /// Whether a piece of it has come.
+    has_grown: bool,
+    /// What came with the beginning of the block: a JSON string of JSON. It counts if no pieces
+    /// come.
+    initial: Option<String>,
+}
+
+impl Input {
+    /// Whether an event is about this block. Blocks come one after the other, so that one without a
+    /// usable number can only mean the one that is open.
+    fn is_of(&self, block: Option<u32>) -> bool {
+        match (self.block, block) {
+            (Some(own), Some(other)) => own == other,
+            _ => true,
+        }
+    }
+
+    /// What is still to be told when the block ends. An input without fields may have had no
+    /// pieces, but is an object.
+    fn rest(self) -> Option<String> {
+        let nothing = || r#""{}""#.to_owned();
+        (!self.has_grown).then(|| self.initial.unwrap_or_else(nothing))
+    }
+}
+
+/// What an event is about.
+enum EventKind {
+    Start,
+    BlockStart,
+    BlockDelta,
+    BlockStop,
+    MessageDelta,
+    Stop,
+    Error,
+    /// More kinds may come, by the documentation.
+    Other,
+}
+
+impl EventKind {
+    /// By the event's own word, else by its name, else by what it has.
+    fn of(wire: &Members<'_>, event: &Event) -> Self {
+        let own = wire.word("type");
+        let by_word = |word: Option<&str>| {
+            Some(match word? {
+                "message_start" => Self::Start,
+                "content_block_start" => Self::BlockStart,
+                "content_block_delta" => Self::BlockDelta,
+                "content_block_stop" => Self::BlockStop,
+                "message_delta" => Self::MessageDelta,
+                "message_stop" => Self::Stop,
+                "error" => Self::Error,
+                _ => return None,
+            })
+        };
+        by_word(own.as_deref())
+            .or_else(|| by_word(event.name.as_deref()))
+            .unwrap_or_else(|| Self::by_members(wire))
+    }
+
+    fn by_members(wire: &Members<'_>) -> Self {
+        let delta = wire.object("delta");
+        if !wire.object("message").is_empty() {
+            Self::Start
+        } else if !wire.object("content_block").is_empty() {
+            Self::BlockStart
+        } else if delta.said("stop_reason").is_some() {
+            Self::MessageDelta
+        } else if delta.is_empty() {
+            Self::Other
+        } else {
+            Self::BlockDelta
+        }
+    }
 }
 
 fn chunk(said: Said<'_>) -> Chunk<'_> {
@@ -91,176 +132,197 @@ fn chunk(said: Said<'_>) -> Chunk<'_> {
     };
     Chunk {
         deltas: vec![delta],
-        usage: None,
+        ..Chunk::default()
     }
 }
 
 impl StreamDecoder {
     /// What an event says.
     pub(crate) fn read<'e>(&mut self, event: &'e Event) -> Result<Chunk<'e>, UpstreamFailure> {
-        if event.data.trim() == DONE {
+        let Some(wire) = Members::of_stream(&event.data)? else {
+            self.is_done |= event.is_done();
             return Ok(Chunk::default());
-        }
-        let wire: WireEvent<'e> = parse(&event.data)?;
-        if wire.error.is_some() {
+        };
+        let kind = EventKind::of(&wire, event);
+        let is_error = matches!(kind, EventKind::Error);
+        if is_error || failure::is_error(&wire, matches!(kind, EventKind::Other)) {
             return Err(failure::in_stream(&event.data));
         }
-        match wire.kind.as_deref().or(event.name.as_deref()) {
-            Some("message_start") => {
-                self.usage = WireUsage::parse(wire.message.and_then(|message| message.usage));
-                Ok(Chunk {
-                    usage: self.usage.read(),
-                    ..Chunk::default()
-                })
+        let index = wire.index("index");
+        let chunk = match kind {
+            EventKind::Start => self.count(&wire.object("message").object("usage")),
+            EventKind::BlockStart => {
+                let begun = self.begin(index, &Block(wire.object("content_block")));
+                self.noted(begun)
             }
-            Some("content_block_start") => {
-                let block = wire.content_block.ok_or_else(|| invalid("no block"))?;
-                self.begin(wire.index, &block)
+            EventKind::BlockDelta => {
+                let grown = self.grow(index, &Block(wire.object("delta")));
+                self.noted(grown)
             }
-            Some("content_block_delta") => {
-                let delta = wire.delta.ok_or_else(|| invalid("no delta"))?;
-                Ok(self.grow(wire.index, &parse(delta.get())?))
+            EventKind::BlockStop => {
+                let ended = self.end(index);
+                self.noted(ended)
             }
-            Some("content_block_stop") => Ok(self.end(wire.index)),
-            Some("message_delta") => self.finish(&wire),
-            Some("message_stop") => {
-                self.is_complete = true;
-                Ok(Chunk::default())
+            EventKind::MessageDelta => self.finish_message(&wire)?,
+            EventKind::Stop => {
+                self.is_done = true;
+                Chunk::default()
             }
-            Some("error") => Err(failure::in_stream(&event.data)),
-            // More kinds may come, by the documentation.
-            _ => Ok(Chunk::default()),
+            EventKind::Error | EventKind::Other => Chunk::default(),
+        };
+        Ok(chunk)
+    }
+
+    /// Notes the words that a chunk has.
+    fn noted<'e>(&mut self, chunk: Chunk<'e>) -> Chunk<'e> {
+        for delta in &chunk.deltas {
+            self.endings.note(delta, None);
+        }
+        chunk
+    }
+
+    /// Takes over counts.
+    fn count<'e>(&mut self, usage: &Members<'_>) -> Chunk<'e> {
+        let later = counts_of(usage);
+        let is_news = later.resolves();
+        self.counts.update(&later);
+        Chunk {
+            counted: counted(&self.counts).filter(|_| is_news),
+            ..Chunk::default()
         }
     }
 
-    fn begin<'e>(
-        &mut self,
-        block: u64,
-        wire: &WireBlock<'e>,
-    ) -> Result<Chunk<'e>, UpstreamFailure> {
+    fn begin<'e>(&mut self, index: Option<u32>, block: &Block<'e>) -> Chunk<'e> {
         self.open = Open::Other;
-        if wire.kind != "tool_use" {
-            return Ok(grown(wire));
+        if block.kind() != BlockKind::ToolUse {
+            return grown(block);
         }
-        let is_empty = true;
-        match wire
-            .asked()
-            .ok_or_else(|| invalid("no id or name of a tool"))?
-        {
-            Asked::Answer => {
-                self.open = Open::Answer { block, is_empty };
-                Ok(Chunk::default())
+        let input = Input {
+            block: index,
+            has_grown: false,
+            initial: block.input(),
+        };
+        match block.asked(self.tool_calls) {
+            None => Chunk::default(),
+            Some(Asked::Answer) => {
+                self.asks.answers = true;
+                self.open = Open::Answer(input);
+                Chunk::default()
             }
-            Asked::Tool { id, name } => {
+            Some(Asked::Tool { id, name }) => {
                 let index = self.tool_calls;
                 self.tool_calls = index.saturating_add(1);
-                self.open = Open::Call {
-                    block,
-                    index,
-                    is_empty,
-                };
-                Ok(asks(format!(
+                self.asks.tools = true;
+                self.open = Open::Call { index, input };
+                asks(format!(
                     "[{{\"index\":{index},\"id\":{id},\"type\":\"function\",\
                      \"function\":{{\"name\":{name},\"arguments\":\"\"}}}}]"
-                )))
+                ))
             }
         }
     }
 
-    fn grow<'e>(&mut self, index: u64, delta: &WireBlock<'e>) -> Chunk<'e> {
-        if delta.kind != "input_json_delta" {
+    fn grow<'e>(&mut self, index: Option<u32>, delta: &Block<'e>) -> Chunk<'e> {
+        if delta.kind() != BlockKind::InputJson {
             return grown(delta);
         }
-        let Some(json) = said(delta.partial_json) else {
+        let Some(json) = delta.0.text("partial_json") else {
             return Chunk::default();
         };
         match &mut self.open {
-            Open::Answer { block, is_empty } if *block == index => {
-                *is_empty = false;
-                chunk(Said {
-                    content: Some(json),
-                    ..Said::default()
-                })
+            Open::Answer(input) if input.is_of(index) => {
+                input.has_grown = true;
+                says(json)
             }
-            Open::Call {
-                block,
-                index: call,
-                is_empty,
-            } if *block == index => {
-                *is_empty = false;
+            Open::Call { index: call, input } if input.is_of(index) => {
+                input.has_grown = true;
                 asks(arguments(*call, &json))
             }
             _ => Chunk::default(),
         }
     }
 
-    /// Ends a block. An input without fields may have had no pieces, but is an object.
-    fn end<'e>(&mut self, index: u64) -> Chunk<'e> {
+    fn end<'e>(&mut self, index: Option<u32>) -> Chunk<'e> {
         match std::mem::take(&mut self.open) {
-            Open::Answer {
-                block,
-                is_empty: true,
-            } if block == index => chunk(Said {
-                content: Some(r#""{}""#.into()),
-                ..Said::default()
-            }),
-            Open::Call {
-                block,
-                index: call,
-                is_empty: true,
-            } if block == index => asks(arguments(call, r#""{}""#)),
-            _ => Chunk::default(),
+            Open::Answer(input) if input.is_of(index) => {
+                let rest = input.rest();
+                rest.map_or_else(Chunk::default, |json| says(Cow::Owned(json)))
+            }
+            Open::Call { index: call, input } if input.is_of(index) => {
+                let rest = input.rest();
+                rest.map_or_else(Chunk::default, |json| asks(arguments(call, &json)))
+            }
+            other => {
+                self.open = other;
+                Chunk::default()
+            }
         }
     }
 
-    fn finish<'e>(&mut self, wire: &WireEvent<'e>) -> Result<Chunk<'e>, UpstreamFailure> {
-        self.usage.update(WireUsage::parse(wire.usage));
-        let usage = self.usage.read();
-        let Some(delta) = wire.delta else {
-            let deltas = Vec::new();
-            return Ok(Chunk { deltas, usage });
-        };
-        let end: WireEnd<'e> = parse(delta.get())?;
-        let word = end.stop_reason.as_deref();
-        let deltas = word.map(|word| Delta {
-            finish_reason: Some(finish_reason(Some(word), self.tool_calls > 0)),
-            stop_sequence: said_stop_sequence(Some(word), end.stop_sequence),
-            ..Delta::default()
-        });
+    fn finish_message<'e>(&mut self, wire: &Members<'e>) -> Result<Chunk<'e>, UpstreamFailure> {
+        // Some servers do not end their last block.
+        let rest = self.end(None);
+        let rest = self.noted(rest);
+        let counts = self.count(&wire.object("usage"));
+        let end = wire.object("delta");
+        let reason = reason(&end, self.asks)?;
+        self.endings.note(&Delta::default(), reason);
+        if let Some(sequence) = stop_sequence(&end) {
+            self.endings.note_stop_sequence(0, &sequence);
+        }
         Ok(Chunk {
-            deltas: deltas.into_iter().collect(),
-            usage,
+            deltas: rest.deltas,
+            ..counts
         })
     }
 
-    /// Whether the answer has ended as it should.
-    pub(crate) const fn is_complete(&self) -> bool {
-        self.is_complete
+    /// Whether the last event has come.
+    pub(crate) const fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    /// How far the answer has come. Some servers leave the last event out.
+    pub(crate) fn progress(&self) -> Progress {
+        if self.is_done {
+            Progress::Ended
+        } else if self.endings.progress(1) == Progress::Open {
+            Progress::Open
+        } else {
+            Progress::Likely
+        }
+    }
+
+    /// The end of the answer, once the stream has ended.
+    pub(crate) fn finish(&mut self) -> Chunk<'static> {
+        self.endings.finish()
     }
 }
 
 /// What a block that begins or grows adds, if it is not the input of a tool.
-fn grown<'e>(wire: &WireBlock<'e>) -> Chunk<'e> {
+fn grown<'e>(block: &Block<'e>) -> Chunk<'e> {
     let mut added = Said::default();
-    match wire.kind.as_ref() {
-        "text" | "text_delta" => added.content = said(wire.text),
-        "thinking" | "thinking_delta" | "signature_delta" => {
-            added.reasoning = said(wire.thinking);
-            added.reasoning_signature = said(wire.signature);
+    let members = &block.0;
+    match block.kind() {
+        BlockKind::Text => added.content = members.text("text"),
+        BlockKind::Thinking => {
+            added.reasoning = members.text("thinking");
+            added.reasoning_signature = members.text("signature");
         }
-        "redacted_thinking" => added.redacted_reasoning = said(wire.data),
-        _ => {}
+        BlockKind::RedactedThinking => added.redacted_reasoning = members.text("data"),
+        BlockKind::ToolUse | BlockKind::InputJson | BlockKind::Other => {}
     }
-    let parts = [
-        &added.content,
-        &added.reasoning,
-        &added.reasoning_signature,
-        &added.redacted_reasoning,
-    ];
-    if parts.iter().all(|part| part.is_none()) {
-        return Chunk::default();
+    if added.says_something() || added.reasoning_signature.is_some() {
+        chunk(added)
+    } else {
+        Chunk::default()
     }
-    chunk(added)
+}
+
+fn says(content: Json<'_>) -> Chunk<'_> {
+    chunk(Said {
+        content: Some(content),
+        ..Said::default()
+    })
 }
 
 fn asks<'e>(tool_calls: String) -> Chunk<'e> {

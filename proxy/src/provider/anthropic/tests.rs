@@ -83,8 +83,8 @@ fn chunk(chunk: &Chunk<'_>) -> Value {
     if !chunk.deltas.is_empty() {
         object["deltas"] = chunk.deltas.iter().map(delta).collect();
     }
-    if let Some(usage) = chunk.usage {
-        object["usage"] = buckets(usage);
+    if let Some(counted) = chunk.counted {
+        object["usage"] = buckets(counted.usage);
     }
     object
 }
@@ -128,7 +128,7 @@ fn answers_are_read() {
         let mut read = json!({
             "said": said(&choice.said),
             "finish_reason": choice.finish_reason.word(),
-            "usage": completion.usage.map(buckets),
+            "usage": completion.counted.map(|counted| buckets(counted.usage)),
         });
         if let Some(json) = &choice.stop_sequence {
             read["stop_sequence"] = value(json);
@@ -143,15 +143,17 @@ fn streams_are_read_event_by_event() {
         let mut decoder = StreamDecoder::default();
         let mut read = Vec::new();
         for data in fixture["events"].as_array().unwrap() {
-            assert!(
-                !decoder.is_complete(),
-                "{name}: only the last event ends it"
-            );
+            assert!(!decoder.is_done(), "{name}: only the last event ends it");
             let event = event(data.to_string());
             read.push(chunk(&decoder.read(&event).unwrap()));
         }
         assert_eq!(Value::Array(read), fixture["expected"], "{name}");
-        assert_eq!(json!(decoder.is_complete()), fixture["complete"], "{name}");
+        assert_eq!(json!(decoder.is_done()), fixture["complete"], "{name}");
+        let told = decoder.finish();
+        let end: Value = told.deltas.iter().map(delta).collect();
+        if decoder.is_done() {
+            assert_eq!(end, fixture["end"], "{name}");
+        }
     }
 }
 
@@ -161,12 +163,9 @@ fn what_is_not_an_answer_is_refused() {
         "",
         "<html>",
         "{}",
-        r#"{"type":"error","error":{"type":"api_error","message":"x"}}"#,
-        r#"{"content":"x"}"#,
-        r#"{"content":[{"text":"x"}]}"#,
+        r#"{"content":5}"#,
         r#"{"content":[{"type":"text","text":5}]}"#,
-        r#"{"content":[{"type":"tool_use","id":"a","name":"f","input":"x"}]}"#,
-        r#"{"content":[{"type":"tool_use","name":"f","input":{}}]}"#,
+        r#"{"content":[{"type":"tool_use","id":"a","input":{}}]}"#,
         r#"{"content":[{"type":"text","text":"x"}"#,
     ] {
         let failure = decode(bad.as_bytes());
@@ -186,21 +185,55 @@ fn errors_within_a_stream_end_it() {
         matches!(failure, Err(UpstreamFailure::ServerError { .. })),
         "{failure:?}"
     );
+    let bad = event("x".to_owned());
+    let failure = StreamDecoder::default().read(&bad);
+    assert!(
+        matches!(failure, Err(UpstreamFailure::Invalid { .. })),
+        "{failure:?}"
+    );
     let tool = r#"{"type":"content_block_start","index":0,"content_block":{"type":"tool_use"}}"#;
-    for bad in [
+    for nothing in [
         "",
-        "x",
         "[]",
+        "null",
         tool,
         r#"{"type":"content_block_delta","index":0}"#,
     ] {
-        let bad = event(bad.to_owned());
-        let failure = StreamDecoder::default().read(&bad);
-        assert!(
-            matches!(failure, Err(UpstreamFailure::Invalid { .. })),
-            "{failure:?}"
-        );
+        let nothing = event(nothing.to_owned());
+        let read = StreamDecoder::default().read(&nothing);
+        assert!(read.unwrap().is_empty());
     }
+}
+
+#[test]
+fn an_input_that_comes_with_its_block_is_told_once() {
+    let start = r#"{"type":"content_block_start","index":0,
+        "content_block":{"type":"tool_use","id":"t","name":"f","input":{"path":"/a \"x\""}}}"#;
+    let piece = r#"{"type":"content_block_delta","index":0,
+        "delta":{"type":"input_json_delta","partial_json":"{\"path\":1}"}}"#;
+    let stop = r#"{"type":"content_block_stop","index":0}"#;
+    let told = |events: &[&str]| {
+        let mut decoder = StreamDecoder::default();
+        let mut arguments = String::new();
+        for data in events {
+            let event = event((*data).to_owned());
+            for delta in decoder.read(&event).unwrap().deltas {
+                let calls = value(&delta.said.tool_calls.unwrap());
+                arguments += calls[0]["function"]["arguments"].as_str().unwrap();
+            }
+        }
+        value(&arguments)
+    };
+    assert_eq!(told(&[start, stop]), json!({"path": "/a \"x\""}));
+    assert_eq!(told(&[start, piece, stop]), json!({"path": 1}));
+    // A server that does not end its blocks.
+    let delta = r#"{"type":"message_delta","delta":{"stop_reason":"tool_use"}}"#;
+    assert_eq!(told(&[start, delta]), json!({"path": "/a \"x\""}));
+    let named_outside = r#"{"content":[{"type":"tool_use","name":"f","input":"x"}]}"#;
+    let whole = decode(named_outside.as_bytes()).unwrap();
+    let calls = value(whole.choices[0].said.tool_calls.as_ref().unwrap());
+    assert_eq!(calls[0]["function"]["arguments"], "\"x\"");
+    assert_eq!(calls[0]["id"], "toolu_0");
 }
 
 #[test]
@@ -211,7 +244,7 @@ fn an_event_may_be_named_outside_its_data() {
         data: "{}".to_owned(),
     };
     decoder.read(&stop).unwrap();
-    assert!(decoder.is_complete());
+    assert!(decoder.is_done());
 }
 
 #[test]

@@ -1,42 +1,15 @@
-//! Parts of answers.
+//! Parts of answers. Whatever is not as documented costs only itself.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use serde::Deserialize;
-use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
-
+use super::super::members::Members;
 use super::json::compact;
 use crate::chat::{Json, Said};
 
 /// How much of an answer's id the ids of its calls have, in characters: other providers take only
 /// ids of up to 40.
 const RESPONSE_ID_LENGTH_MAX: usize = 24;
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct WirePart<'a> {
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
-    thought: Option<bool>,
-    #[serde(borrow)]
-    thought_signature: Option<&'a RawValue>,
-    #[serde(borrow)]
-    function_call: Option<WireCall<'a>>,
-    inline_data: Option<IgnoredAny>,
-    file_data: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-struct WireCall<'a> {
-    #[serde(borrow)]
-    id: Option<&'a RawValue>,
-    #[serde(borrow)]
-    name: &'a RawValue,
-    #[serde(borrow)]
-    args: Option<&'a RawValue>,
-}
 
 /// What the calls of an answer are called where the provider gives them no ids.
 #[derive(Clone, Copy)]
@@ -58,54 +31,69 @@ pub(super) struct Heard<'a> {
     pub(super) call_signature: Option<Json<'a>>,
     /// The last signature of another part. It is welcome back.
     pub(super) text_signature: Option<Json<'a>>,
+    /// Whether a part was there of which nothing could be read.
+    pub(super) has_unreadable: bool,
+    /// JSON objects of the calls, and of the images.
+    calls_json: Vec<String>,
+    images_json: Vec<String>,
 }
 
 impl<'a> Heard<'a> {
-    pub(super) fn read(parts: Vec<WirePart<'a>>, naming: Naming<'_>) -> Result<Self, &'static str> {
+    pub(super) fn read(parts: &[&'a str], naming: Naming<'_>) -> Self {
         let mut heard = Self::default();
-        let mut calls = String::new();
         for part in parts {
-            if part.inline_data.is_some() || part.file_data.is_some() {
-                return Err("the answer has bytes beside text");
-            }
-            let signature = part.thought_signature.map(string).transpose()?;
-            let signature = signature.filter(|json| *json != "\"\"").map(Cow::Borrowed);
-            if let Some(call) = part.function_call {
-                calls.push(if heard.calls == 0 { '[' } else { ',' });
-                write_call(&mut calls, &call, naming, heard.calls)?;
-                heard.calls = heard.calls.saturating_add(1);
-                heard.call_signature = heard.call_signature.or(signature);
-                continue;
-            }
-            heard.text_signature = signature.or(heard.text_signature);
-            if let Some(text) = part.text {
-                let is_thought = part.thought == Some(true);
-                let said = &mut heard.said;
-                append(
-                    if is_thought {
-                        &mut said.reasoning
-                    } else {
-                        &mut said.content
-                    },
-                    string(text)?,
-                );
-            }
+            heard.take(part, naming);
         }
-        if heard.calls > 0 {
-            calls.push(']');
+        if !heard.calls_json.is_empty() {
+            let calls = format!("[{}]", heard.calls_json.join(","));
             heard.said.tool_calls = Some(Cow::Owned(calls));
         }
-        Ok(heard)
+        if !heard.images_json.is_empty() {
+            let images = format!("[{}]", heard.images_json.join(","));
+            heard.said.others = vec![("images".into(), Cow::Owned(images))];
+        }
+        heard
+    }
+
+    fn take(&mut self, json: &'a str, naming: Naming<'_>) {
+        if json.starts_with('"') {
+            append(&mut self.said.content, json);
+            return;
+        }
+        let part = Members::of(json);
+        let signature = part.text("thoughtSignature");
+        let call = part.object("functionCall");
+        if let Some(call) = write_call(&call, naming, self.calls) {
+            self.calls = self.calls.saturating_add(1);
+            self.calls_json.push(call);
+            self.call_signature = self.call_signature.take().or(signature);
+            return;
+        }
+        let is_signed = signature.is_some();
+        self.text_signature = signature.or_else(|| self.text_signature.take());
+        let image = image(&part.object("inlineData"));
+        match part.string("text") {
+            Some(text) if part.raw("thought") == Some("true") => {
+                append(&mut self.said.reasoning, text);
+            }
+            Some(text) => append(&mut self.said.content, text),
+            None => self.has_unreadable |= image.is_none() && !is_signed,
+        }
+        self.images_json.extend(image);
     }
 }
 
-fn string(raw: &RawValue) -> Result<&str, &'static str> {
-    let json = raw.get();
-    if json.starts_with('"') {
-        Ok(json)
-    } else {
-        Err("what should be a string is none")
-    }
+/// An image that the model made, as other servers tell it in OpenAI's dialect.
+fn image(data: &Members<'_>) -> Option<String> {
+    let media_type = data.word("mimeType")?;
+    let bytes = data.string("data")?.trim_matches('"');
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '+' | '-' | '.');
+    let is_image = media_type.starts_with("image/") && media_type.chars().all(is_plain);
+    is_image.then(|| {
+        format!(
+            "{{\"type\":\"image_url\",\"image_url\":{{\"url\":\"data:{media_type};base64,{bytes}\"}}}}"
+        )
+    })
 }
 
 /// Joins JSON strings without decoding them. An empty one says nothing.
@@ -123,25 +111,15 @@ fn append<'a>(joined: &mut Option<Json<'a>>, json: &'a str) {
     }
 }
 
-/// Writes a call in OpenAI's shape. `position` is its place in its piece of the answer.
-fn write_call(
-    json: &mut String,
-    call: &WireCall<'_>,
-    naming: Naming<'_>,
-    position: u32,
-) -> Result<(), &'static str> {
-    let name = string(call.name)?;
-    let arguments = match call.args.map(RawValue::get) {
-        None => "{}".to_owned(),
-        Some(args) if args.starts_with('{') => compact(args),
-        Some(_) => return Err("the arguments of a call are not an object"),
-    };
+/// A call in OpenAI's shape; `None` if it has no name. `position` is its place in its piece of the
+/// answer. Arguments that are no object are the model's fault: the caller sees what it wrote.
+fn write_call(call: &Members<'_>, naming: Naming<'_>, position: u32) -> Option<String> {
+    let name = call.string("name")?;
+    let arguments = call.raw("args").map_or_else(|| "{}".to_owned(), compact);
     let position = naming.calls_before.unwrap_or(0).saturating_add(position);
-    let id = match call.id {
-        Some(id) => Cow::Borrowed(string(id)?),
-        None => Cow::Owned(format!("\"{}\"", id_of(naming, position))),
-    };
-    json.push('{');
+    let id = call.text("id");
+    let id = id.unwrap_or_else(|| Cow::Owned(format!("\"{}\"", id_of(naming, position))));
+    let mut json = "{".to_owned();
     // Writing into memory does not fail.
     if naming.calls_before.is_some() {
         let _ = write!(json, "\"index\":{position},");
@@ -151,7 +129,7 @@ fn write_call(
         json,
         "\"id\":{id},\"type\":\"function\",\"function\":{{\"name\":{name},\"arguments\":{arguments}}}}}"
     );
-    Ok(())
+    Some(json)
 }
 
 /// An id that says where the call stands: the same answer gives the same ids.

@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::parts::{Heard, Naming};
-use super::{WireAnswer, WireCandidate, WireUsage, finish_reason, invalid};
+use super::{counted, counts_of, is_blocked, parts_of, reason};
 use crate::chat::{Chunk, Delta, FinishReason, Json, Said};
+use crate::provider::ending::{Endings, Progress};
 use crate::provider::failure;
+use crate::provider::members::Members;
+use crate::provider::usage::Counts;
 use crate::sse::Event;
 use crate::steps::forward::UpstreamFailure;
 
@@ -15,15 +18,15 @@ use crate::steps::forward::UpstreamFailure;
 #[derive(Debug, Default)]
 pub(crate) struct StreamDecoder {
     candidates: BTreeMap<u32, Candidate>,
-    usage: WireUsage,
-    is_complete: bool,
+    endings: Endings,
+    counts: Counts,
+    is_done: bool,
 }
 
 /// How far a candidate has come.
 #[derive(Default)]
 struct Candidate {
     calls: u32,
-    has_finished: bool,
     /// The signature of what is not a call, held back until it is sure that no call brings the one
     /// that is wanted back: only one can be told.
     held_signature: Option<String>,
@@ -35,7 +38,6 @@ impl fmt::Debug for Candidate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Candidate")
             .field("calls", &self.calls)
-            .field("has_finished", &self.has_finished)
             .finish_non_exhaustive()
     }
 }
@@ -43,107 +45,115 @@ impl fmt::Debug for Candidate {
 impl StreamDecoder {
     /// What an event says.
     pub(crate) fn read<'e>(&mut self, event: &'e Event) -> Result<Chunk<'e>, UpstreamFailure> {
-        if event.data.trim().is_empty() {
+        let Some(wire) = Members::of_stream(&event.data)? else {
+            // There is no last event by the documentation, but servers in between may add one.
+            self.is_done |= event.is_done() && self.endings.progress_of_begun().may_end();
             return Ok(Chunk::default());
-        }
-        let mut wire: WireAnswer<'e> = serde_json::from_str(&event.data)
-            .map_err(|error| invalid(format!("event: column {}", error.column())))?;
-        if wire.error.is_some() {
+        };
+        let candidates: Vec<_> = wire
+            .list("candidates")
+            .into_iter()
+            .map(Members::of)
+            .collect();
+        let is_called_error = event.name.as_deref() == Some("error");
+        if is_called_error || failure::is_error(&wire, candidates.is_empty()) {
             return Err(failure::in_stream(&event.data));
         }
         let mut deltas = Vec::new();
-        let candidates = wire.candidates.take().unwrap_or_default();
-        if candidates.is_empty() && wire.is_blocked() {
-            deltas.extend(self.blocked());
+        if candidates.is_empty() && is_blocked(&wire) {
+            let reason = Some(FinishReason::ContentFilter);
+            self.endings.note(&Delta::default(), reason);
         }
-        let response_id = wire.response_id.as_deref().unwrap_or_default();
-        for candidate in candidates {
-            let delta = self.read_delta(candidate, response_id).map_err(invalid)?;
-            deltas.extend(delta);
+        let response_id = wire.word("responseId").unwrap_or_default();
+        for (candidate, place) in candidates.iter().zip(0..) {
+            if !candidate.is_empty() {
+                deltas.extend(self.read_delta(candidate, place, &response_id)?);
+            }
         }
-        let mut begun = self.candidates.values();
-        self.is_complete = !self.candidates.is_empty() && begun.all(|c| c.has_finished);
-        let usage = wire.usage_metadata.and_then(|later| {
-            self.usage.update(&later);
-            self.usage.read()
-        });
-        Ok(Chunk { deltas, usage })
-    }
-
-    /// The end of an answer that the provider would not begin.
-    fn blocked<'e>(&mut self) -> Option<Delta<'e>> {
-        let candidate = self.candidates.entry(0).or_default();
-        let reason = candidate.finish(FinishReason::ContentFilter)?;
-        Some(Delta {
-            finish_reason: Some(reason),
-            ..Delta::default()
+        if !deltas.iter().any(|delta| delta.said.says_something()) {
+            self.endings.note_quiet_event();
+        }
+        let later = counts_of(&wire);
+        let is_news = later.resolves();
+        self.counts.update(&later);
+        Ok(Chunk {
+            deltas,
+            counted: counted(&self.counts).filter(|_| is_news),
+            ..Chunk::default()
         })
     }
 
     /// What a piece adds to a candidate, if anything.
     fn read_delta<'e>(
         &mut self,
-        mut wire: WireCandidate<'e>,
+        wire: &Members<'e>,
+        place: u32,
         response_id: &str,
-    ) -> Result<Option<Delta<'e>>, &'static str> {
-        let candidate = self.candidates.entry(wire.index).or_default();
+    ) -> Result<Option<Delta<'e>>, UpstreamFailure> {
+        let reason = reason(wire)?;
+        let index = wire.index("index").unwrap_or(place);
+        let candidate = self.candidates.entry(index).or_default();
         let naming = Naming {
             response_id,
-            candidate: wire.index,
+            candidate: index,
             calls_before: Some(candidate.calls),
         };
-        let mut heard = Heard::read(wire.take_parts(), naming)?;
+        let mut heard = Heard::read(&parts_of(wire), naming);
         candidate.calls = candidate.calls.saturating_add(heard.calls);
-        let word = wire.finish_reason.as_deref();
-        let word = word.filter(|word| *word != "FINISH_REASON_UNSPECIFIED");
-        let reason = word.map(|word| finish_reason(Some(word), candidate.calls > 0));
-        let signature = candidate.signature(&mut heard, reason.is_some());
+        let signature = candidate.signature(&mut heard);
         let said = Said {
             reasoning_signature: signature,
             ..heard.said
         };
         let delta = Delta {
-            index: wire.index,
-            finish_reason: reason.and_then(|reason| candidate.finish(reason)),
+            index,
             said,
             ..Delta::default()
         };
-        let says_something = delta.finish_reason.is_some()
-            || delta.said.reasoning_signature.is_some()
-            || delta.said.text_bytes() > 0;
+        self.endings.note(&delta, reason);
+        let says_something =
+            delta.said.reasoning_signature.is_some() || delta.said.says_something();
         Ok(says_something.then_some(delta))
     }
 
-    /// Whether the answer has ended as it should.
-    pub(crate) const fn is_complete(&self) -> bool {
-        self.is_complete
+    /// Whether the last event has come.
+    pub(crate) const fn is_done(&self) -> bool {
+        self.is_done
+    }
+
+    /// How far the answer has come.
+    pub(crate) fn progress(&self) -> Progress {
+        if self.is_done {
+            Progress::Ended
+        } else {
+            self.endings.progress_of_begun()
+        }
+    }
+
+    /// The ends of the answers, and the signatures that were held back, once the stream has ended.
+    pub(crate) fn finish(&mut self) -> Chunk<'static> {
+        let mut chunk = self.endings.finish();
+        for delta in &mut chunk.deltas {
+            let candidate = self.candidates.get_mut(&delta.index);
+            let held = candidate.and_then(|candidate| candidate.held_signature.take());
+            delta.said.reasoning_signature = held.map(Cow::Owned);
+        }
+        chunk
     }
 }
 
 impl Candidate {
-    /// Notes the end. Models that repeat it in each event are heard once.
-    fn finish(&mut self, reason: FinishReason) -> Option<FinishReason> {
-        let is_first = !self.has_finished;
-        self.has_finished = true;
-        is_first.then_some(reason)
-    }
-
     /// The signature that is told with a piece: a call's at once, another at the end.
-    fn signature<'e>(&mut self, heard: &mut Heard<'e>, is_last: bool) -> Option<Json<'e>> {
+    fn signature<'e>(&mut self, heard: &mut Heard<'e>) -> Option<Json<'e>> {
         if self.has_signature {
             return None;
         }
-        let held = self.held_signature.take().map(Cow::Owned);
-        let other = heard.text_signature.take().or(held);
-        let told = match heard.call_signature.take() {
-            None if is_last => other,
-            None => {
-                self.held_signature = other.map(Cow::into_owned);
-                None
-            }
-            signature => signature,
-        };
-        self.has_signature = told.is_some();
-        told
+        if let Some(other) = heard.text_signature.take() {
+            self.held_signature = Some(other.into_owned());
+        }
+        let told = heard.call_signature.take()?;
+        self.held_signature = None;
+        self.has_signature = true;
+        Some(told)
     }
 }

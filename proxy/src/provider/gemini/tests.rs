@@ -82,8 +82,8 @@ fn usage(usage: &Usage) -> Value {
 fn completion(completion: &Completion<'_>) -> Value {
     let choices: Vec<Value> = completion.choices.iter().map(choice).collect();
     let mut shown = json!({"choices": choices});
-    if let Some(counted) = &completion.usage {
-        shown["usage"] = usage(counted);
+    if let Some(counted) = &completion.counted {
+        shown["usage"] = usage(&counted.usage);
     }
     shown
 }
@@ -91,8 +91,8 @@ fn completion(completion: &Completion<'_>) -> Value {
 fn chunk(chunk: &Chunk<'_>) -> Value {
     let deltas: Vec<Value> = chunk.deltas.iter().map(delta).collect();
     let mut shown = json!({"deltas": deltas});
-    if let Some(counted) = &chunk.usage {
-        shown["usage"] = usage(counted);
+    if let Some(counted) = &chunk.counted {
+        shown["usage"] = usage(&counted.usage);
     }
     shown
 }
@@ -164,6 +164,8 @@ fn streams_are_read_as_the_examples_say() {
         #[serde(borrow)]
         events: Vec<&'a RawValue>,
         chunks: Vec<Value>,
+        /// What is told once the stream has ended.
+        end: Value,
         /// How many events it takes.
         complete_after: usize,
     }
@@ -177,18 +179,21 @@ fn streams_are_read_as_the_examples_say() {
             let read = decoder.read(&event).unwrap();
             assert_eq!(&chunk(&read), expected, "{name}: event {index}");
             let is_complete = index + 1 >= example.complete_after;
-            assert_eq!(decoder.is_complete(), is_complete, "{name}: event {index}");
+            let may_end = decoder.progress().may_end();
+            assert_eq!(may_end, is_complete, "{name}: event {index}");
         }
+        let end: Value = decoder.finish().deltas.iter().map(delta).collect();
+        assert_eq!(end, example.end, "{name}");
     }
 }
 
 #[test]
 fn every_end_is_understood() {
+    let body = |word: &str, parts: &str| {
+        format!(r#"{{"candidates":[{{"finishReason":{word},"content":{{"parts":[{parts}]}}}}]}}"#)
+    };
     let ended = |word: &str, parts: &str| {
-        let body = format!(
-            r#"{{"candidates":[{{"finishReason":{word},"content":{{"parts":[{parts}]}}}}]}}"#
-        );
-        decode(body.as_bytes()).unwrap().choices[0].finish_reason
+        decode(body(word, parts).as_bytes()).unwrap().choices[0].finish_reason
     };
     let call = r#"{"functionCall":{"name":"f"}}"#;
     for word in ["null", "\"STOP\"", "\"FINISH_REASON_UNSPECIFIED\""] {
@@ -204,15 +209,24 @@ fn every_end_is_understood() {
         "PROHIBITED_CONTENT",
         "SPII",
         "IMAGE_SAFETY",
-        "MALFORMED_FUNCTION_CALL",
-        "UNEXPECTED_TOOL_CALL",
-        "TOO_MANY_TOOL_CALLS",
-        "OTHER",
-        "A_WORD_OF_TOMORROW",
     ] {
         let word = format!("\"{word}\"");
         assert_eq!(ended(&word, ""), FinishReason::ContentFilter, "{word}");
     }
+    for word in [
+        "MALFORMED_FUNCTION_CALL",
+        "UNEXPECTED_TOOL_CALL",
+        "TOO_MANY_TOOL_CALLS",
+        "OTHER",
+    ] {
+        let body = body(&format!("\"{word}\""), r#"{"text":"half"}"#);
+        let broken = decode(body.as_bytes());
+        assert!(
+            matches!(broken, Err(UpstreamFailure::ServerError { .. })),
+            "{word}"
+        );
+    }
+    assert_eq!(ended("\"A_WORD_OF_TOMORROW\"", "").word(), "length");
 }
 
 #[test]
@@ -225,11 +239,8 @@ fn what_is_not_an_answer_is_refused() {
         r#"{"candidates":[]}"#,
         r#"{"candidates":[],"promptFeedback":{"safetyRatings":[]}}"#,
         r#"{"candidates":[{"content":{"parts":[{"text":5}]}}]}"#,
-        r#"{"candidates":[{"content":{"parts":[{"text":"a","thoughtSignature":5}]}}]}"#,
         r#"{"candidates":[{"content":{"parts":[{"functionCall":{}}]}}]}"#,
         r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":1}}]}}]}"#,
-        r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","args":[]}}]}}]}"#,
-        r#"{"candidates":[{"content":{"parts":[{"functionCall":{"name":"f","id":1}}]}}]}"#,
         r#"{"candidates":[{"content":{"parts":[{"inlineData":{"data":"AAAA"}}]}}]}"#,
         r#"{"candidates":[{"content":{"parts":[{"text":"a"}]}}"#,
     ] {
@@ -242,25 +253,26 @@ fn what_is_not_an_answer_is_refused() {
 }
 
 #[test]
-fn counts_that_no_model_reaches_are_not_believed() {
+fn counts_are_read_as_they_are() {
     let counted = |usage: &str| {
         let body = format!(r#"{{"candidates":[{{}}],"usageMetadata":{usage}}}"#);
-        decode(body.as_bytes()).unwrap().usage
+        let counted = decode(body.as_bytes()).unwrap().counted;
+        counted.map(|counted| counted.usage)
     };
     for usage in [
         "null",
         "{}",
-        r#"{"cachedContentTokenCount":5}"#,
         r#"{"promptTokenCount":-5,"candidatesTokenCount":-1}"#,
-        r#"{"promptTokenCount":9223372036854775807,"toolUsePromptTokenCount":5}"#,
-        r#"{"promptTokenCount":1,"thoughtsTokenCount":1000000000}"#,
     ] {
         assert_eq!(counted(usage), None, "{usage}");
     }
+    let absurd = r#"{"promptTokenCount":9223372036854775807,"toolUsePromptTokenCount":5}"#;
+    assert!(counted(absurd).unwrap().input() > 1_000_000_000);
     let more_cached = counted(r#"{"promptTokenCount":5,"cachedContentTokenCount":9}"#).unwrap();
     assert_eq!(
         (more_cached.input_uncached, more_cached.input_cache_read),
-        (0, 5)
+        (5, 9),
+        "no count is lowered"
     );
 }
 
@@ -269,17 +281,28 @@ fn an_error_within_a_stream_ends_it() {
     let mut decoder = StreamDecoder::default();
     let quiet = event(" ");
     assert!(decoder.read(&quiet).unwrap().deltas.is_empty());
-    assert!(!decoder.is_complete());
+    assert!(!decoder.progress().may_end());
     let error = event(r#"{"error":{"code":503,"message":"secret words","status":"UNAVAILABLE"}}"#);
     let failure = decoder.read(&error).unwrap_err();
     assert!(matches!(failure, UpstreamFailure::ServerError { .. }));
     assert!(!failure.for_operators().contains("secret"));
     let done = event("[DONE]");
-    assert!(matches!(
-        decoder.read(&done),
-        Err(UpstreamFailure::Invalid { .. })
-    ));
-    assert!(!decoder.is_complete());
+    assert!(decoder.read(&done).unwrap().is_empty());
+    assert!(!decoder.progress().may_end());
+}
+
+#[test]
+fn images_that_a_model_made_are_told() {
+    let body = r#"{"candidates":[{"finishReason":"STOP","content":{"parts":[{"text":"here"},
+        {"inlineData":{"mimeType":"image/png","data":"AAAA"}},
+        {"inlineData":{"mimeType":"x\"y","data":"AAAA"}}]}}]}"#;
+    let read = decode(body.as_bytes()).unwrap();
+    let said = &read.choices[0].said;
+    assert_eq!(said.content.as_deref(), Some("\"here\""));
+    let url = json!({"url": "data:image/png;base64,AAAA"});
+    let expected = json!([{"type": "image_url", "image_url": url}]);
+    assert_eq!(said.others[0].0, "images");
+    assert_eq!(value(&said.others[0].1), expected);
 }
 
 #[test]

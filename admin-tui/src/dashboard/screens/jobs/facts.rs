@@ -255,10 +255,10 @@ pub(super) fn usage_of_call(line: &CallLine) -> Vec<Fact> {
         )];
     }
     let mut facts = buckets(line);
-    let counted = if call.usage_estimated {
-        "estimated by us: the provider told nothing"
-    } else {
-        "by the provider"
+    let counted = match call.usage_note {
+        Some(note) => note.description(),
+        None if call.usage_estimated => "estimated by us: the provider told nothing",
+        None => "by the provider",
     };
     facts.extend([
         fact("counted", counted),

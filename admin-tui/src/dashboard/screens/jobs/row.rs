@@ -11,6 +11,7 @@ use tollgate_common::id::CallId;
 use tollgate_common::job::{CallState, JobState};
 use tollgate_common::live::LiveCall;
 use tollgate_common::money::NanoUsd;
+use tollgate_common::usage_note::UsageNote;
 
 use crate::dashboard::context::Context;
 use crate::dashboard::format;
@@ -268,6 +269,7 @@ impl Row for CallLine {
             "input_tokens": call.input_tokens,
             "output_tokens": call.output_tokens,
             "usage_estimated": call.usage_estimated,
+            "usage_note": call.usage_note.map(UsageNote::as_str),
             "provider_cost_usd": dollars_json(call.provider_cost),
             "client_cost_usd": dollars_json(call.client_cost),
             "price_version": call.price.as_ref().map(|price| &price.version),

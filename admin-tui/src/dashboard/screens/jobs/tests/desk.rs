@@ -137,6 +137,7 @@ pub(super) fn call_line(number: i64) -> CallLine {
         input_tokens: usage.input(),
         output_tokens: usage.output(),
         usage_estimated: false,
+        usage_note: None,
         provider_cost: NanoUsd(if is_good { 41_200_000 } else { 0 }),
         client_cost: NanoUsd(if is_good { 61_800_000 } else { 0 }),
         price: Some(Arc::clone(price.base())),
