@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use sqlx::{AnyConnection, AnyPool};
 
+pub use self::note::UPDATE_USAGE_NOTES;
+use self::note::{read_note, update_usage_notes};
 use super::StoreError;
 use super::job::JobTotals;
 use super::price;
@@ -134,28 +136,6 @@ pub(crate) async fn update_calls(
     update_usage_notes(connection, calls).await?;
     update_served_by(connection, calls).await?;
     insert_attempts(connection, calls).await
-}
-
-/// What is to be known about the usage of calls, around the rows.
-pub const UPDATE_USAGE_NOTES: (&str, &str) = (
-    "UPDATE calls
-     SET usage_note = v.column2
-     FROM (VALUES ",
-    ") AS v WHERE calls.id = v.column1",
-);
-
-async fn update_usage_notes(
-    connection: &mut AnyConnection,
-    calls: &[&SettleCall],
-) -> Result<(), StoreError> {
-    let noted = |call: &&SettleCall| Some((call.id, call.result.usage_note?));
-    let noted: Vec<(CallId, UsageNote)> = calls.iter().filter_map(noted).collect();
-    let bind = |values: &mut Values, (id, note): &(CallId, UsageNote)| {
-        values.push_text(id);
-        values.push(note.as_str());
-    };
-    execute_tuples(connection, UPDATE_USAGE_NOTES, 2, &noted, bind).await?;
-    Ok(())
 }
 
 /// Buckets that most calls do not have, around the rows.
@@ -486,6 +466,7 @@ macro_rules! call_columns {
 }
 
 pub mod list;
+mod note;
 
 /// The calls of a job in their order.
 pub const SELECT_CALLS_OF_JOB: &str = concat!(
@@ -512,12 +493,6 @@ pub async fn list_calls(pool: &AnyPool, job_id: JobId) -> Result<Vec<CallRow>, S
     let mut connection = pool.acquire().await?;
     price::attach(&mut connection, calls.iter_mut()).await?;
     Ok(calls)
-}
-
-/// Words of later releases are notes that this one does not know.
-fn read_note(columns: &mut Columns<'_>) -> Result<Option<UsageNote>, StoreError> {
-    let word: Option<String> = columns.take()?;
-    Ok(word.and_then(|word| word.parse().ok()))
 }
 
 fn read_usage(columns: &mut Columns<'_>) -> Result<Usage, StoreError> {
