@@ -75,7 +75,7 @@ async fn strange_members_of_a_whole_answer_do_not_lose_it() {
 
 #[tokio::test]
 async fn frames_without_words_do_not_spoil_a_stream() {
-    let word = r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":""}]}"#;
+    let piece = r#"{"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":""}]}"#;
     let end = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
     let usage = r#"{"choices":null,"usage":{"prompt_tokens":1000,"completion_tokens":1}}"#;
     for strange in [
@@ -85,7 +85,7 @@ async fn frames_without_words_do_not_spoil_a_stream() {
         r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":null}}"#,
         r#"{"choices":[null,5,{}],"usage":"x"}"#,
     ] {
-        let events = [strange, word, strange, end, usage, strange, "[DONE]"];
+        let events = [strange, piece, strange, end, usage, strange, "[DONE]"];
         let provider = Canned::events(&events).await;
         let (world, _proxy, alpha) = world_with(ProviderKind::OpenAi, &provider).await;
         let job = alpha.create_job().await;

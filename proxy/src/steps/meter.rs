@@ -40,8 +40,12 @@ const FEES_MAX: i64 = 1_000;
 /// What a request allows a provider to count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Bounds {
-    /// The prompt as it was held.
-    pub(crate) prompt: PromptWeight,
+    /// The most that the prompt can come to: it is held.
+    pub(crate) prompt_held: PromptWeight,
+    /// The same without regard to how much the model is said to take.
+    pub(crate) prompt_max: PromptWeight,
+    /// What the prompt probably comes to.
+    pub(crate) prompt_estimated: PromptWeight,
     /// The billed calls as they were held.
     pub(crate) fees_held: FeeCounts,
     /// The tokens of all answers as they were held.
@@ -61,17 +65,8 @@ impl Bounds {
         } else {
             FOUND_INPUT_TOKENS_MAX
         };
-        self.prompt.total().saturating_add(added)
-    }
-
-    /// The prompt as it was held, in its buckets.
-    fn input(&self) -> Usage {
-        Usage {
-            input_uncached: self.prompt.text,
-            input_image: self.prompt.image,
-            input_audio: self.prompt.audio,
-            ..Usage::default()
-        }
+        let prompt = self.prompt_max.total();
+        prompt.saturating_add(added)
     }
 
     fn output_max(&self) -> i64 {
@@ -85,6 +80,16 @@ impl Bounds {
         let longest = self.output_limit.max(self.model_output_max);
         let one = longest.unwrap_or(0).max(REASONING_TOKENS_MAX);
         one.saturating_mul(self.choices.max(1))
+    }
+}
+
+/// A prompt in its buckets.
+fn input_of(prompt: PromptWeight) -> Usage {
+    Usage {
+        input_uncached: prompt.text,
+        input_image: prompt.image,
+        input_audio: prompt.audio,
+        ..Usage::default()
     }
 }
 
@@ -141,8 +146,8 @@ impl Metered {
     /// Estimates what is missing.
     fn fill(&mut self, counted: &Counted, text_bytes: usize, bounds: &Bounds) {
         if counted.lacks_input {
-            let held = bounds.prompt.total();
-            let missing = held.saturating_sub(self.usage.input()).max(0);
+            let estimated = bounds.prompt_estimated.total();
+            let missing = estimated.saturating_sub(self.usage.input()).max(0);
             self.usage.input_uncached = self.usage.input_uncached.saturating_add(missing);
             self.mark(UsageNote::PartlyEstimated);
         }
@@ -171,7 +176,7 @@ impl Metered {
                 output_audio: used.output_audio,
                 output_image: used.output_image,
                 fees: used.fees,
-                ..bounds.input()
+                ..input_of(bounds.prompt_held)
             };
             self.mark(UsageNote::Implausible);
         }
@@ -246,7 +251,7 @@ pub(crate) fn usage_of_embeddings(counted: Option<Counted>, bounds: &Bounds) -> 
 fn estimate(bounds: &Bounds, text_bytes: usize) -> Usage {
     Usage {
         output_text: tokens_in(text_bytes),
-        ..bounds.input()
+        ..input_of(bounds.prompt_estimated)
     }
 }
 
@@ -283,8 +288,8 @@ impl StreamMeter {
     pub(crate) fn add(&mut self, chunk: &Chunk<'_>) {
         self.text_bytes += chunk.text_bytes();
         self.counted = chunk.counted.or(self.counted);
-        let first = chunk.deltas.iter().filter(|delta| delta.index == 0);
-        let reason = first.filter_map(|delta| delta.finish_reason).next();
+        let mut first = chunk.deltas.iter().filter(|delta| delta.index == 0);
+        let reason = first.find_map(|delta| delta.finish_reason);
         self.finish_reason = self.finish_reason.or(reason);
     }
 
@@ -351,7 +356,9 @@ mod tests {
     use super::*;
 
     const BOUNDS: Bounds = Bounds {
-        prompt: PromptWeight::of_text(40),
+        prompt_held: PromptWeight::of_text(60),
+        prompt_max: PromptWeight::of_text(60),
+        prompt_estimated: PromptWeight::of_text(40),
         fees_held: FeeCounts::NONE,
         output_held: 200,
         output_limit: Some(100),
@@ -391,7 +398,7 @@ mod tests {
     #[test]
     fn counts_that_the_request_makes_impossible_are_charged_as_held() {
         let absurd_prompt = metered(counted(900_000_000, 5, 3));
-        assert_eq!(absurd_prompt.usage, counted(40, 5, 3).usage);
+        assert_eq!(absurd_prompt.usage, counted(60, 5, 3).usage);
         let absurd_text = metered(counted(10, 100_000, 0));
         assert_eq!(absurd_text.usage, counted(10, 200, 0).usage);
         let absurd_thoughts = metered(counted(10, 5, 900_000));
@@ -414,7 +421,7 @@ mod tests {
         let absurd = with_searches(1_000_000);
         assert_eq!(absurd.note, Some(UsageNote::Implausible));
         assert!(absurd.usage.fees.is_none());
-        assert_eq!(absurd.usage.input(), 40);
+        assert_eq!(absurd.usage.input(), 60);
     }
 
     #[test]

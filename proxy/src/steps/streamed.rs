@@ -201,7 +201,8 @@ pub(crate) async fn carry_out(
                     attempt,
                     upstream,
                 };
-                return relay(underway, call, served, first, downstream, writer).await;
+                // Boxed, because it lives long and the tries before it need its memory, too.
+                return Box::pin(relay(underway, call, served, first, downstream, writer)).await;
             }
             Ok(Err(failure)) => plan.failed(attempt, failure),
             Err(Stop::Late) => plan.failed(

@@ -241,7 +241,14 @@ impl<'c> Underway<'c> {
             .output_tokens_max()
             .unwrap_or_else(|| self.output_tokens_max());
         meter::Bounds {
-            prompt: self.request.weight,
+            prompt_held: self.weight_for(&attempt.route),
+            prompt_max: self.request.ask.content.weight(ModelFacts {
+                kind: attempt.route.provider.kind,
+                upstream_model: &model.upstream_model,
+                // Catalogues may be older than the model.
+                context_tokens_max: None,
+            }),
+            prompt_estimated: self.request.weight,
             fees_held: self.request.fees_max,
             output_held,
             output_limit: self.output_tokens_of(model, call),

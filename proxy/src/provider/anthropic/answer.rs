@@ -55,10 +55,9 @@ impl<'a> Block<'a> {
             Some("input_json_delta") => BlockKind::InputJson,
             _ if self.0.string("text").is_some() => BlockKind::Text,
             _ if self.0.string("thinking").is_some() => BlockKind::Thinking,
-            Some(_) => BlockKind::Other,
             None if self.0.string("partial_json").is_some() => BlockKind::InputJson,
             None if self.0.string("name").is_some() => BlockKind::ToolUse,
-            None => BlockKind::Other,
+            _ => BlockKind::Other,
         }
     }
 
@@ -237,7 +236,8 @@ pub(crate) fn decode(body: &[u8]) -> Result<Completion<'_>, UpstreamFailure> {
         _ => blocks.iter().for_each(|block| pieces.take(block)),
     }
     // A list without blocks is an answer that says nothing.
-    if !pieces.is_readable && !(is_list && blocks.is_empty()) {
+    let is_empty = is_list && blocks.is_empty();
+    if !(pieces.is_readable || is_empty) {
         return Err(failure::no_answer("content"));
     }
     let asks = pieces.asks;

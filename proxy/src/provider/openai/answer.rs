@@ -70,7 +70,7 @@ fn passes(name: &str, own: &[&str]) -> bool {
         let mut windows = name.as_bytes().windows(part.len());
         windows.any(|window| window.eq_ignore_ascii_case(part.as_bytes()))
     };
-    !own.contains(&name) && !TELLING.iter().any(|part| has(part))
+    !own.contains(&name) && !TELLING.iter().any(has)
 }
 
 /// The members of an answer that travel as they are.
@@ -91,7 +91,9 @@ pub(super) fn read_said<'a>(message: &Members<'a>) -> Option<Said<'a>> {
     let content = match message.raw("content") {
         Some(json) if json.starts_with('"') => Some(Cow::Borrowed(json)),
         Some(json) if json.starts_with('[') => {
-            list(json).into_iter().for_each(|part| parts.take(part));
+            for part in list(json) {
+                parts.take(part);
+            }
             joined(std::mem::take(&mut parts.content))
         }
         Some(json) if json.starts_with('{') => {

@@ -141,9 +141,9 @@ fn the_buckets_of_every_providers_shape_add_up_to_its_total() {
         assert_eq!(counted.note, None, "{usage}");
         let total = usage["total_tokens"]
             .as_i64()
-            .or(usage["totalTokenCount"].as_i64());
+            .or_else(|| usage["totalTokenCount"].as_i64());
         assert_eq!(
-            total.unwrap_or(counted.usage.total()),
+            total.unwrap_or_else(|| counted.usage.total()),
             counted.usage.total(),
             "{usage}"
         );
