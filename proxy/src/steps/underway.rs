@@ -251,8 +251,8 @@ impl<'c> Underway<'c> {
             prompt_estimated: self.request.weight,
             fees_held: self.request.fees_max,
             output_held,
-            output_limit: self.output_tokens_of(model, call),
-            model_output_max: model.output_tokens_max(),
+            output_limit: self.output_tokens_of(attempt, call),
+            model_output_max: attempt.route.output_tokens_max(),
             choices: self.request.choices,
         }
     }
