@@ -223,7 +223,8 @@ const OPENAI_IMAGES: [(&str, i64, i64); 13] = [
 /// known rule.
 const IMAGE_TOKENS_UNKNOWN: i64 = 2_833 + 8 * 5_667;
 
-/// The most tokens of an image for Claude: <https://docs.claude.com/en/docs/build-with-claude/vision>.
+/// The most tokens of an image for Claude:
+/// <https://docs.claude.com/en/docs/build-with-claude/vision>.
 const CLAUDE_IMAGE_TOKENS: i64 = 4_784;
 
 /// The most tokens of an image for Gemini: it is scaled to 3,072 pixels and cut into tiles of at

@@ -140,7 +140,8 @@ impl Service {
                  say default"
             }
             Self::WebSearch => {
-                "asks for searches of the web, whose price is not known for this model; leave it out"
+                "asks for searches of the web, whose price is not known for this model; leave it \
+                 out"
             }
             Self::AudioInput => "is sound, whose price is not known for this model; leave it out",
             Self::AudioOutput => {

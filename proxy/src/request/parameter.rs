@@ -187,8 +187,9 @@ fn read_tools(fields: &mut Fields<'_>, raw: &RawValue, ask: &mut Ask) {
             Some("function") => &["name", "description", "parameters", "strict"],
             Some("custom") => &["name", "description", "format"],
             _ => {
-                let message = "must be function or custom: tools that the provider runs have prices \
-                               that are not held; declare a function and carry it out yourself";
+                let message = "must be function or custom: tools that the provider runs have \
+                               prices that are not held; declare a function and carry it out \
+                               yourself";
                 tool.problem("type", message, "enum");
                 fields.absorb(tool.into_problems());
                 continue;

@@ -150,6 +150,10 @@ fn fields_go_by_the_table() {
     ] {
         assert_eq!(of_completions(field), demanded, "{field}");
     }
+}
+
+#[test]
+fn fields_that_never_travel_are_refused_by_their_name() {
     for (field, problem) in [
         (r#""Model":"gpt-4-32k""#, "Model: must be written as model"),
         (
@@ -205,19 +209,21 @@ fn fields_go_by_the_table() {
     }
 }
 
+/// What is wrong with a part of a message, or which fields need a provider that passes them.
+fn of_part(part: &str) -> String {
+    let body = format!(r#"{{"messages":[{{"role":"user","content":[{part}]}}]}}"#);
+    match CallRequest::parse_completions(body.as_bytes()) {
+        Ok(request) => {
+            let demands = request.ask.demands.iter();
+            let fields: Vec<&str> = demands.map(|demand| demand.field.as_str()).collect();
+            fields.join(" ")
+        }
+        Err(error) => error.body()["detail"].as_str().unwrap().to_owned(),
+    }
+}
+
 #[test]
 fn parts_of_messages_are_what_they_are_said_to_be() {
-    let of_part = |part: &str| {
-        let body = format!(r#"{{"messages":[{{"role":"user","content":[{part}]}}]}}"#);
-        match CallRequest::parse_completions(body.as_bytes()) {
-            Ok(request) => {
-                let demands = request.ask.demands.iter();
-                let fields: Vec<&str> = demands.map(|demand| demand.field.as_str()).collect();
-                fields.join(" ")
-            }
-            Err(error) => error.body()["detail"].as_str().unwrap().to_owned(),
-        }
-    };
     for fine in [
         r#"{"type":"text","text":"hi","cache_control":{"type":"ephemeral","ttl":"5m"}}"#,
         r#"{"type":"image_url","image_url":"https://x.example/a.png"}"#,
@@ -270,6 +276,10 @@ fn parts_of_messages_are_what_they_are_said_to_be() {
         let said = of_part(part);
         assert!(said.starts_with(found), "{part}: {said}");
     }
+}
+
+#[test]
+fn fields_of_messages_are_known_or_noted() {
     let spoken = r#"{"messages":[{"role":"assistant","audio":{"id":"a"},"Content":"x"}]}"#;
     let error = CallRequest::parse_completions(spoken.as_bytes()).unwrap_err();
     let detail = error.body()["detail"].to_string();

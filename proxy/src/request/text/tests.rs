@@ -125,6 +125,10 @@ fn hostile_texts_have_no_more_tokens_than_the_bound() {
             check(&text.repeat(count));
         }
     }
+}
+
+#[test]
+fn random_texts_have_no_more_tokens_than_the_bound() {
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut byte = || {
         state ^= state << 13;
@@ -173,7 +177,10 @@ proptest! {
 
     #[test]
     fn no_words_have_more_tokens_than_the_bound(
-        words in prop::collection::vec(("[ .'(\n]{0,2}", "[a-z]{1,12}", "['’\u{301}A-Z0-9]?"), 0..60)
+        words in prop::collection::vec(
+            ("[ .'(\n]{0,2}", "[a-z]{1,12}", "['’\u{301}A-Z0-9]?"),
+            0..60,
+        )
     ) {
         let text: String = words.iter().map(|(a, b, c)| format!("{a}{b}{c}")).collect();
         check(&text);
