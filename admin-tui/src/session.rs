@@ -1,5 +1,6 @@
 //! What every administrative act needs: the configuration, the open database, who acts and when.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use tollgate_common::config::Config;
 use tollgate_common::db::admin::{self, Actor};
 use tollgate_common::db::audit::{self, Notice, NoticeKind, Recorded};
 use tollgate_common::db::team::list;
-use tollgate_common::db::{Access, Database, migrate};
+use tollgate_common::db::{Access, Database, file, migrate};
 use tollgate_common::id::TeamId;
 use tollgate_common::role::Role;
 use tollgate_common::secret::SealingKey;
@@ -17,6 +18,7 @@ use tollgate_common::secret::SealingKey;
 use crate::cli::Options;
 use crate::cli::error::Failure;
 use crate::rights::Rights;
+use crate::text::printable;
 
 /// Whom the audit log names if neither an option nor the system says who acts.
 const DEFAULT_ACTOR: &str = "admin";
@@ -115,6 +117,10 @@ impl Session {
             None => Access::Write,
         };
         let database = Database::connect_later(&config, access)?;
+        if let Some(warning) = file::exposure_warning(&config) {
+            // Nobody is left to tell if standard error is gone.
+            let _ = writeln!(std::io::stderr(), "warning: {}", printable(&warning));
+        }
         let actor = options.actor.clone().or_else(|| variable("USER"));
         let writer = rights
             .read_only

@@ -18,6 +18,7 @@ pub mod audit;
 pub mod batch;
 pub mod call;
 pub mod demo;
+pub mod file;
 pub mod idempotency;
 pub mod job;
 pub mod key;
@@ -35,6 +36,7 @@ pub mod policy;
 pub mod price;
 pub mod provider;
 mod rows;
+pub mod seal;
 pub mod search;
 pub mod team;
 pub mod usage;
@@ -333,8 +335,9 @@ impl Database {
     /// Prepares the way to the database, which is gone when something is first asked of it. Only a
     /// missing file is found out at once.
     pub fn connect_later(config: &Config, access: Access) -> Result<Self, StoreError> {
-        if access != Access::Create {
-            require_file(config)?;
+        match config.database.sqlite_file() {
+            Some(path) if access == Access::Create => create_file(path)?,
+            _ => require_file(config)?,
         }
         sqlx::any::install_default_drivers();
         let options = connect_options(config, access)?;
@@ -435,6 +438,13 @@ impl Database {
             }
         }
     }
+}
+
+/// Made before SQLite does, which would leave it to the umask who may read it.
+fn create_file(path: &str) -> Result<(), StoreError> {
+    let made = file::open_private(std::path::Path::new(path));
+    made.map(drop)
+        .map_err(|why| StoreError::Unavailable(format!("{path}: {why}")))
 }
 
 fn require_file(config: &Config) -> Result<(), StoreError> {

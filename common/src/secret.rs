@@ -6,11 +6,12 @@ use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use chacha20poly1305::aead::{Aead as _, KeyInit as _};
+use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use sha2::{Digest as _, Sha256};
 
 use crate::clock::Random;
+use crate::id::{CredentialId, KeyId};
 
 /// A text that must not be shown: it has no `Display`, no `Serialize`, and a `Debug` without
 /// content.
@@ -163,28 +164,44 @@ impl SealingKey {
         Ok(Self::from_bytes(bytes))
     }
 
-    /// Seals a text as `v1.<key id>.<nonce>.<ciphertext>`.
-    pub fn seal(&self, plain: &str, random: &dyn Random) -> String {
+    /// Seals a text for one place as `v2.<key id>.<nonce>.<ciphertext>`.
+    pub fn seal(&self, plain: &str, place: SealedAt<'_>, random: &dyn Random) -> String {
         let mut nonce = [0_u8; 24];
         random.fill(&mut nonce);
+        let payload = Payload {
+            msg: plain.as_bytes(),
+            aad: &place.associated_data(),
+        };
         // Encryption fails only above 256 GiB; an empty ciphertext cannot be opened, so it is safe.
-        let sealed = self
-            .cipher
-            .encrypt(XNonce::from_slice(&nonce), plain.as_bytes());
+        let sealed = self.cipher.encrypt(XNonce::from_slice(&nonce), payload);
         let sealed = sealed.unwrap_or_default();
         format!(
-            "v1.{}.{}.{}",
+            "{BOUND_FORM}.{}.{}.{}",
             self.key_id,
             BASE64.encode(nonce),
             BASE64.encode(sealed)
         )
     }
 
-    /// Opens what [`Self::seal`] made.
-    pub fn open(&self, sealed: &str) -> Result<Secret, SecretError> {
+    /// Opens what [`Self::seal`] made for this place.
+    pub fn open(&self, sealed: &str, place: SealedAt<'_>) -> Result<Secret, SecretError> {
+        self.open_form(BOUND_FORM, sealed, &place.associated_data())
+    }
+
+    /// Opens a text of the form without a place, which is only read to be sealed again.
+    pub(crate) fn open_unbound(&self, sealed: &str) -> Result<Secret, SecretError> {
+        self.open_form(UNBOUND_FORM, sealed, &[])
+    }
+
+    /// Whether a sealed text names this key.
+    pub(crate) fn is_named_by(&self, sealed: &str) -> bool {
+        sealed.split('.').nth(1) == Some(self.key_id.as_str())
+    }
+
+    fn open_form(&self, form: &str, sealed: &str, aad: &[u8]) -> Result<Secret, SecretError> {
         let parts: Vec<&str> = sealed.split('.').collect();
         let wanted = parts.get(1).copied().unwrap_or("unknown").to_owned();
-        self.open_parts(&parts)
+        self.open_parts(form, &parts, aad)
             .map(Secret::new)
             .ok_or_else(|| SecretError::CannotOpen {
                 wanted,
@@ -192,38 +209,146 @@ impl SealingKey {
             })
     }
 
-    fn open_parts(&self, parts: &[&str]) -> Option<String> {
-        let ["v1", _, nonce, ciphertext] = parts else {
+    fn open_parts(&self, form: &str, parts: &[&str], aad: &[u8]) -> Option<String> {
+        let [found, _, nonce, ciphertext] = parts else {
             return None;
         };
+        if *found != form {
+            return None;
+        }
         let nonce = <[u8; 24]>::try_from(BASE64.decode(nonce).ok()?).ok()?;
         let ciphertext = BASE64.decode(ciphertext).ok()?;
+        let payload = Payload {
+            msg: ciphertext.as_slice(),
+            aad,
+        };
         let plain = self
             .cipher
-            .decrypt(XNonce::from_slice(&nonce), ciphertext.as_slice())
+            .decrypt(XNonce::from_slice(&nonce), payload)
             .ok()?;
         String::from_utf8(plain).ok()
+    }
+}
+
+/// The form of texts that open only at the place that they were sealed for.
+const BOUND_FORM: &str = "v2";
+
+/// The earlier form of texts, which opened wherever they stood.
+const UNBOUND_FORM: &str = "v1";
+
+/// Where a sealed text is stored and what it is for: it opens nowhere else, so that nobody who can
+/// write to the database gets one shown by moving it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealedAt<'a> {
+    /// `provider_credentials.sealed_key` of a row: a provider's key.
+    ProviderKey(CredentialId),
+    /// `idempotency.sealed_body` of a row: an answer, for requests that repeat the first.
+    StoredAnswer {
+        /// The virtual key in whose scope it is.
+        key_id: &'a KeyId,
+        /// The caller's text.
+        idempotency_key: &'a str,
+    },
+}
+
+impl SealedAt<'_> {
+    /// Table, column and row, each after its length, so that no two places look the same.
+    fn associated_data(self) -> Vec<u8> {
+        let row = match self {
+            Self::ProviderKey(id) => vec![id.to_string()],
+            Self::StoredAnswer {
+                key_id,
+                idempotency_key,
+            } => vec![key_id.to_string(), idempotency_key.to_owned()],
+        };
+        let (table, column) = match self {
+            Self::ProviderKey(_) => ("provider_credentials", "sealed_key"),
+            Self::StoredAnswer { .. } => ("idempotency", "sealed_body"),
+        };
+        let parts = [table, column].into_iter();
+        let mut data = Vec::new();
+        for part in parts.chain(row.iter().map(String::as_str)) {
+            data.extend((part.len() as u64).to_be_bytes());
+            data.extend(part.as_bytes());
+        }
+        data
+    }
+}
+
+#[cfg(test)]
+impl SealingKey {
+    /// Seals a text in the earlier form, as databases from before hold it.
+    pub(crate) fn seal_unbound(&self, plain: &str, random: &dyn Random) -> String {
+        let mut nonce = [0_u8; 24];
+        random.fill(&mut nonce);
+        let sealed = self
+            .cipher
+            .encrypt(XNonce::from_slice(&nonce), plain.as_bytes())
+            .unwrap();
+        let (nonce, sealed) = (BASE64.encode(nonce), BASE64.encode(sealed));
+        format!("{UNBOUND_FORM}.{}.{nonce}.{sealed}", self.key_id)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::SystemRandom;
+    use crate::clock::{SystemRandom, Timestamp};
+
+    fn credential(millis: i64) -> SealedAt<'static> {
+        SealedAt::ProviderKey(CredentialId::least_at(Timestamp::from_micros(
+            millis * 1_000,
+        )))
+    }
+
+    #[test]
+    fn a_sealed_text_opens_only_in_its_row_and_for_its_purpose() {
+        let key = SealingKey::from_bytes([7; 32]);
+        let (one, other) = (KeyId::new("one"), KeyId::new("other"));
+        let answer = |key_id, idempotency_key| SealedAt::StoredAnswer {
+            key_id,
+            idempotency_key,
+        };
+        let places = [
+            credential(1),
+            credential(2),
+            answer(&one, "a"),
+            answer(&one, "b"),
+            answer(&other, "a"),
+            answer(&one, ""),
+        ];
+        for sealed_for in places {
+            let sealed = key.seal("sk-upstream", sealed_for, &SystemRandom);
+            for opened_at in places {
+                let opens = key.open(&sealed, opened_at).is_ok();
+                assert_eq!(
+                    opens,
+                    sealed_for == opened_at,
+                    "{sealed_for:?} {opened_at:?}"
+                );
+            }
+            assert!(key.open_unbound(&sealed).is_err());
+            let earlier = key.seal_unbound("sk-upstream", &SystemRandom);
+            assert!(key.open(&earlier, sealed_for).is_err());
+            let renamed = earlier.replacen("v1", "v2", 1);
+            assert!(key.open(&renamed, sealed_for).is_err());
+        }
+    }
 
     #[test]
     fn a_sealed_text_opens_with_its_key_only() {
         let key = SealingKey::from_bytes([7; 32]);
-        let sealed = key.seal("sk-upstream", &SystemRandom);
+        let place = credential(1);
+        let sealed = key.seal("sk-upstream", place, &SystemRandom);
         assert!(!sealed.contains("sk-upstream"));
-        assert_eq!(key.open(&sealed).unwrap().expose(), "sk-upstream");
+        assert_eq!(key.open(&sealed, place).unwrap().expose(), "sk-upstream");
         let other = SealingKey::from_bytes([8; 32]);
         assert!(matches!(
-            other.open(&sealed),
+            other.open(&sealed, place),
             Err(SecretError::CannotOpen { .. })
         ));
         for damaged in ["", "v1", "v1.a.b.c", &sealed[..sealed.len() - 4]] {
-            assert!(key.open(damaged).is_err(), "{damaged}");
+            assert!(key.open(damaged, place).is_err(), "{damaged}");
         }
     }
 

@@ -284,7 +284,7 @@ impl Gateway {
             .services
             .policy
             .sealing_key()
-            .open(&replay.sealed_answer);
+            .open(&replay.sealed_answer, replay.claim.sealed_at());
         let answer = answer.map_err(|error| ApiError::Internal(error.to_string()))?;
         let body = Bytes::copy_from_slice(answer.expose().as_bytes());
         let shown = if request.stream {

@@ -12,7 +12,7 @@ use tollgate_common::db::{Database, StoreError, policy};
 use tollgate_common::id::{CredentialId, OrgId, ProviderName};
 use tollgate_common::policy::Policy;
 use tollgate_common::provider::Provider;
-use tollgate_common::secret::{SealingKey, Secret};
+use tollgate_common::secret::{SealedAt, SealingKey, Secret};
 
 /// A node that could not confirm its snapshot for so long says that it is not ready.
 const CONFIRMATION_AGE_MAX: Duration = Duration::from_secs(30);
@@ -35,7 +35,8 @@ impl Snapshot {
         for (name, provider) in &mut policy.providers {
             let mut opened = Vec::with_capacity(provider.credentials.len());
             provider.credentials.retain(|credential| {
-                match sealing_key.open(&credential.sealed_key) {
+                let place = SealedAt::ProviderKey(credential.id);
+                match sealing_key.open(&credential.sealed_key, place) {
                     Ok(key) => opened.push((credential.id, key)),
                     Err(error) => {
                         tracing::error!(provider = %name.1, credential = %credential.id, %error, "a provider's key cannot be opened");
@@ -155,11 +156,16 @@ mod tests {
         SealingKey::parse(&text, "test").unwrap()
     }
 
-    fn provider(name: &str, sealed_keys: &[String]) -> Provider {
-        let credentials = sealed_keys.iter().map(|sealed_key| SealedCredential {
-            id: CredentialId::new(Timestamp::default(), &SystemRandom),
-            sealed_key: sealed_key.clone(),
-        });
+    fn sealed(key: &SealingKey, text: &str) -> SealedCredential {
+        let id = CredentialId::new(Timestamp::default(), &SystemRandom);
+        let place = SealedAt::ProviderKey(id);
+        SealedCredential {
+            id,
+            sealed_key: key.seal(text, place, &SystemRandom),
+        }
+    }
+
+    fn provider(name: &str, credentials: &[SealedCredential]) -> Provider {
         Provider {
             org_id: None,
             name: name.parse().unwrap(),
@@ -167,16 +173,22 @@ mod tests {
             base_url: "https://provider.example/v1".parse().unwrap(),
             pass_fields: tollgate_common::provider::PassFields::default(),
             enabled: true,
-            credentials: credentials.collect(),
+            credentials: credentials.to_vec(),
         }
     }
 
     #[test]
     fn keys_that_cannot_be_opened_are_left_out() {
         let (ours, other) = (sealing_key("AAAA"), sealing_key("EEEE"));
-        let sealed = |key: &SealingKey, text: &str| key.seal(text, &SystemRandom);
         let lost = sealed(&other, "lost");
-        let some = [sealed(&ours, "one"), lost.clone(), sealed(&ours, "two")];
+        let mut moved = sealed(&ours, "moved");
+        moved.id = CredentialId::new(Timestamp::default(), &SystemRandom);
+        let some = [
+            sealed(&ours, "one"),
+            lost.clone(),
+            moved,
+            sealed(&ours, "two"),
+        ];
         let mut policy = Policy::default();
         for provider in [provider("some", &some), provider("none", &[lost])] {
             let name = (None, provider.name.clone());

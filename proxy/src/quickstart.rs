@@ -11,14 +11,14 @@ use tollgate_common::command::{
 };
 use tollgate_common::config::Config;
 use tollgate_common::db::admin::{Actor, execute};
-use tollgate_common::db::{Access, Database, migrate, policy};
+use tollgate_common::db::{Access, Database, migrate, policy, seal};
 use tollgate_common::id::{CredentialId, GroupName, ModelAlias, OrgId, TeamId};
 use tollgate_common::key::PlainKey;
 use tollgate_common::limit::Limits;
 use tollgate_common::money::Credits;
 use tollgate_common::policy::Policy;
 use tollgate_common::provider::{BaseUrl, ProviderKind};
-use tollgate_common::secret::{SealingKey, Secret};
+use tollgate_common::secret::{SealedAt, SealingKey, Secret};
 
 use crate::{cli, demo_upstream, server};
 
@@ -106,6 +106,7 @@ async fn prepare(
     let database = Database::connect(config, Access::Create).await?;
     migrate::migrate(&database).await?;
     let sealing_key = server::sealing_key(config, &database, &SystemRandom).await?;
+    seal::bind_all(&database, &sealing_key, &SystemRandom).await?;
     let setup = Setup {
         database,
         sealing_key,
@@ -249,9 +250,11 @@ impl Setup {
             return Ok(());
         }
         let now = SystemClock.now();
+        let id = CredentialId::new(now, &SystemRandom);
+        let (key, place) = (found.key.expose(), SealedAt::ProviderKey(id));
         let credential = NewCredential {
-            id: CredentialId::new(now, &SystemRandom),
-            sealed_key: self.sealing_key.seal(found.key.expose(), &SystemRandom),
+            id,
+            sealed_key: self.sealing_key.seal(key, place, &SystemRandom),
             hint: "…".to_owned(),
         };
         self.run(Command::AddProvider {

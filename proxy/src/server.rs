@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tollgate_common::clock::{Clock, Random, SystemClock, SystemRandom};
 use tollgate_common::config::Config;
-use tollgate_common::db::{Access, Database, migrate, provider, writer};
+use tollgate_common::db::{Access, Database, file, migrate, provider, seal, writer};
 use tollgate_common::id::NodeId;
 use tollgate_common::secret::SealingKey;
 
@@ -118,8 +118,12 @@ impl Core {
         let (services, writer_task) = runtime.block_on(async {
             let database = Database::connect(&config, Access::Create).await?;
             migrate::migrate(&database).await?;
+            if let Some(warning) = file::exposure_warning(&config) {
+                tracing::warn!("{warning}");
+            }
             let random: Arc<dyn Random> = Arc::new(SystemRandom);
             let sealing_key = sealing_key(&config, &database, &*random).await?;
+            seal::bind_all(&database, &sealing_key, &*random).await?;
             let (writer, writer_task) = writer::writer(database.clone());
             let services = Services {
                 node_id: NodeId::new(started_at, &*random),
@@ -195,18 +199,14 @@ impl Core {
 
 /// Takes the lock beside a SQLite file, so that no second proxy serves it.
 fn lock_sqlite_file(config: &Config) -> anyhow::Result<Option<File>> {
-    let Some(file) = config.database.sqlite_file() else {
+    let Some(name) = config.database.sqlite_file() else {
         return Ok(None);
     };
-    let path = PathBuf::from(format!("{file}.lock"));
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
+    let path = PathBuf::from(format!("{name}.lock"));
+    let lock = file::open_private(&path)
         .with_context(|| format!("cannot write beside the database: {}", path.display()))?;
     if lock.try_lock().is_err() {
-        bail!("another proxy serves {file}: stop it first, or use PostgreSQL for several proxies");
+        bail!("another proxy serves {name}: stop it first, or use PostgreSQL for several proxies");
     }
     Ok(Some(lock))
 }

@@ -90,11 +90,7 @@ pub(crate) fn provider(text: &str) -> ProviderRef {
 
 /// A secret as it is stored.
 pub(crate) fn credential(world: &World, secret: &str) -> NewCredential {
-    NewCredential {
-        id: CredentialId::new(SystemClock.now(), &SystemRandom),
-        sealed_key: world.sealing_key().seal(secret, &SystemRandom),
-        hint: "…".to_owned(),
-    }
+    tollgate_tests::fixture::credential(secret, world.sealing_key())
 }
 
 /// A second key of a provider.

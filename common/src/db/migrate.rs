@@ -53,6 +53,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../../migrations/20260101000008_key_lists.sql"),
     ),
     (
+        20_260_101_000_009,
+        "seals_and_refunds",
+        include_str!("../../../migrations/20260101000009_seals_and_refunds.sql"),
+    ),
+    (
         20_260_101_000_010,
         "prices",
         include_str!("../../../migrations/20260101000010_prices.sql"),

@@ -13,6 +13,7 @@ use crate::job::{CallState, Job, JobState, Spend, Terms};
 use crate::ledger::{Admission, CallEstimate, Entry, Refusal};
 use crate::money::{Credits, NanoUsd};
 use crate::price::{AppliedPrice, PriceId, ServiceTier, Usage};
+use crate::secret::SealedAt;
 use crate::usage_note::UsageNote;
 
 /// A JSON object.
@@ -27,6 +28,16 @@ pub struct IdempotencyClaim {
     pub idempotency_key: String,
     /// A hash of the request: the same key must come with the same request.
     pub fingerprint: String,
+}
+
+impl IdempotencyClaim {
+    /// Where the answer to its request is stored, sealed.
+    pub fn sealed_at(&self) -> SealedAt<'_> {
+        SealedAt::StoredAnswer {
+            key_id: &self.key_id,
+            idempotency_key: &self.idempotency_key,
+        }
+    }
 }
 
 /// How long a claim is remembered.
@@ -316,6 +327,8 @@ pub enum Outcome {
 pub struct Replay {
     /// The answer, sealed.
     pub sealed_answer: String,
+    /// The claim that it was stored under.
+    pub claim: IdempotencyClaim,
     /// The call that it was the answer to.
     pub call_id: Option<CallId>,
     /// The call's job as it is now.

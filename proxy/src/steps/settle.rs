@@ -90,10 +90,10 @@ pub(crate) async fn settle(
     answer: Option<&Bytes>,
 ) -> Option<Box<Job>> {
     let services = underway.services;
-    let answer = answer.filter(|_| call.claim().is_some());
-    let sealed = answer.map(|answer| {
+    let sealed = answer.zip(call.claim()).map(|(answer, claim)| {
         let key = services.policy.sealing_key();
-        key.seal(&String::from_utf8_lossy(answer), &*services.random)
+        let answer = String::from_utf8_lossy(answer);
+        key.seal(&answer, claim.sealed_at(), &*services.random)
     });
     let ending = Ending::new(state, &result);
     let settlement = call.into_settlement(state, result, sealed, services.clock.now())?;

@@ -2,13 +2,15 @@
 
 use serde::Serialize;
 use serde_json::json;
-use tollgate_common::clock::{SystemClock, Timestamp};
+use tollgate_common::clock::{SystemClock, SystemRandom, Timestamp};
 use tollgate_common::command::{Command, ProviderRef, provider_target};
 use tollgate_common::db::audit::NoticeKind;
 use tollgate_common::db::provider::{self, CredentialRow};
+use tollgate_common::db::seal;
 use tollgate_common::id::CredentialId;
 use tollgate_common::provider::Provider;
 use tollgate_common::role::Role;
+use tollgate_common::secret::SealedAt;
 
 use super::key::KeySource;
 use super::probe::{self, Probe, Verdict};
@@ -235,11 +237,15 @@ pub(crate) async fn ask(
     let provider = require_provider(session, reference).await?;
     record_test(session, reference).await?;
     let sealing_key = session.sealing_key()?;
+    if session.rights().read_only.is_none() {
+        seal::bind_all(&session.database, &sealing_key, &SystemRandom).await?;
+    }
     let agent = probe::agent();
     let mut asked = Vec::new();
     for row in rows_of(session, reference).await? {
         if only.map_or(row.enabled, |id| row.sealed.id == id) {
-            let key = sealing_key.open(&row.sealed.sealed_key)?;
+            let key =
+                sealing_key.open(&row.sealed.sealed_key, SealedAt::ProviderKey(row.sealed.id))?;
             let (agent, kind, base_url) = (agent.clone(), provider.kind, provider.base_url.clone());
             let answer = tokio::task::spawn_blocking(move || {
                 probe::probe(&agent, kind, &base_url, &key, &SystemClock)

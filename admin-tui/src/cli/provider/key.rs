@@ -5,7 +5,7 @@ use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use tollgate_common::clock::SystemRandom;
 use tollgate_common::command::NewCredential;
 use tollgate_common::id::CredentialId;
-use tollgate_common::secret::Secret;
+use tollgate_common::secret::{SealedAt, Secret};
 
 use crate::cli::error::Failure;
 use crate::session::Session;
@@ -50,9 +50,10 @@ impl KeySource {
 pub(crate) fn sealed(session: &Session, text: &Secret) -> Result<NewCredential, Failure> {
     let sealing_key = session.sealing_key()?;
     let key = text.expose().trim();
+    let id = CredentialId::new(session.now(), &SystemRandom);
     Ok(NewCredential {
-        id: CredentialId::new(session.now(), &SystemRandom),
-        sealed_key: sealing_key.seal(key, &SystemRandom),
+        id,
+        sealed_key: sealing_key.seal(key, SealedAt::ProviderKey(id), &SystemRandom),
         hint: hint(key),
     })
 }

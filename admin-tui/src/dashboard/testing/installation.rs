@@ -25,7 +25,7 @@ pub(crate) async fn source(folder: &Path) -> Source {
     std::fs::write(&config, text).unwrap();
     let database = folder.join("t.db");
     // An administrator's tool makes no database; an empty file is one without tables.
-    std::fs::write(&database, "").unwrap();
+    tollgate_common::db::file::open_private(&database).unwrap();
     let options = Options {
         database_url: Some(format!("sqlite:{}", database.display())),
         config: Some(config),

@@ -9,7 +9,7 @@ use tollgate_common::model::{ALIAS_VERSION, Fallback};
 use tollgate_common::money::PicoUsd;
 use tollgate_common::price::{CATALOG, ListedPrice, Price, PriceSource, RateCard};
 use tollgate_common::provider::{BaseUrl, ProviderKind};
-use tollgate_common::secret::SealingKey;
+use tollgate_common::secret::{SealedAt, SealingKey};
 
 use super::{Casting, days};
 
@@ -106,9 +106,10 @@ impl Casting<'_> {
     fn credential(&self, at: Timestamp, sealing: &SealingKey) -> NewCredential {
         let number = self.dice.below(10_000);
         let secret = format!("sk-demo-opens-nothing-{number:04}");
+        let id = CredentialId::new(at, self.dice);
         NewCredential {
-            id: CredentialId::new(at, self.dice),
-            sealed_key: sealing.seal(&secret, self.secrets),
+            id,
+            sealed_key: sealing.seal(&secret, SealedAt::ProviderKey(id), self.secrets),
             hint: format!("…{number:04}"),
         }
     }
