@@ -217,6 +217,20 @@ pub enum Refusal {
         /// What was spent.
         used: Credits,
     },
+    /// More of a job would be given back than it was charged.
+    #[error(
+        "cannot refund {amount} credits for job {job_id}: it was charged {charged}, and {refunded} of that were given back already"
+    )]
+    RefundAboveCharge {
+        /// What was asked for.
+        amount: Credits,
+        /// Which job.
+        job_id: JobId,
+        /// What it was charged.
+        charged: Credits,
+        /// What was given back of it.
+        refunded: Credits,
+    },
     /// The correction would take credits that are spent or held.
     #[error("cannot take {amount} credits: only {available} are neither spent nor held")]
     AdjustmentAboveAvailable {
@@ -525,15 +539,37 @@ fn require_room(account: &Account, credits: Credits) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Gives spent credits back.
+/// What a job was charged, and what of it was given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobCharge {
+    /// The job.
+    pub job_id: JobId,
+    /// What its deduction and overrun took.
+    pub charged: Credits,
+    /// What its refunds gave back.
+    pub refunded: Credits,
+}
+
+/// Gives spent credits back: all that was spent, or of one job what it was charged and has not got
+/// back yet.
 pub fn refund(
     account: &mut Account,
     credits: Credits,
-    job_id: Option<JobId>,
+    job: Option<JobCharge>,
     cause: Cause<'_>,
 ) -> Result<Entry, Refusal> {
     if !credits.is_positive() {
         return Err(Refusal::NotPositive);
+    }
+    if let Some(job) = job
+        && credits > job.charged.minus(job.refunded)
+    {
+        return Err(Refusal::RefundAboveCharge {
+            amount: credits,
+            job_id: job.job_id,
+            charged: job.charged,
+            refunded: job.refunded,
+        });
     }
     if credits > account.used {
         return Err(Refusal::RefundAboveUse {
@@ -541,6 +577,7 @@ pub fn refund(
             used: account.used,
         });
     }
+    let job_id = job.map(|job| job.job_id);
     Ok(post(account, EntryKind::Refund, credits, job_id, cause))
 }
 

@@ -293,6 +293,7 @@ fn work_status(error: &WorkError) -> StatusCode {
             Refusal::BudgetExceeded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refusal::JobEnded { .. } | Refusal::CallsInFlight { .. } => StatusCode::CONFLICT,
             Refusal::RefundAboveUse { .. }
+            | Refusal::RefundAboveCharge { .. }
             | Refusal::AdjustmentAboveAvailable { .. }
             | Refusal::AllocatedAboveMaximum { .. }
             | Refusal::NotPositive => StatusCode::BAD_REQUEST,

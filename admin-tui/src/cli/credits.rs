@@ -13,6 +13,7 @@ use tollgate_common::money::Credits;
 
 use super::error::Failure;
 use super::every;
+use super::job;
 use super::output::Output;
 use super::team;
 use super::value;
@@ -44,7 +45,7 @@ pub(crate) enum Verb {
         /// How many
         #[arg(value_name = "N", allow_negative_numbers = true, value_parser = value::credits_given)]
         credits: Credits,
-        /// The job that they were spent on
+        /// The job that they were spent on: at most what it was charged and has not got back yet
         #[arg(long)]
         job: Option<JobId>,
         /// Why
@@ -170,10 +171,16 @@ async fn change_balance(
         let account = team::account(session, &team).await?;
         return output.one(&BalanceView::new(account, session.now()));
     };
-    let sentence = format!(
+    let mut sentence = format!(
         "Team {team}: {:+} credits, balance {} (was {}).",
         entry.amount.0, entry.after, entry.before
     );
+    if let BalanceChange::Refund(_, Some(id)) = change {
+        let charged = job::find(session, id).await?.charged.unwrap_or_default();
+        let refunded = job::refunded(session, id).await?;
+        let more = format!(" Job {id} was charged {charged}, of which {refunded} are given back.");
+        sentence.push_str(&more);
+    }
     output.done(&EntryView::from(*entry), &sentence)
 }
 

@@ -5,9 +5,11 @@ use tollgate_common::command::Command;
 use tollgate_common::db::call;
 use tollgate_common::db::job::list::{self as jobs, Place, Start, VOCABULARY};
 use tollgate_common::db::job::{self, JobFilter};
+use tollgate_common::db::ledger;
 use tollgate_common::filter::Filter;
 use tollgate_common::id::{JobId, TeamId};
 use tollgate_common::job::{Job, JobState};
+use tollgate_common::money::Credits;
 
 use super::error::Failure;
 use super::output::Output;
@@ -164,10 +166,19 @@ async fn list_filtered(
     output.page(&views, "No jobs.", next)
 }
 
+/// What was given back of a job.
+pub(super) async fn refunded(session: &Session, id: JobId) -> Result<Credits, Failure> {
+    let mut connection = session.database.dedicated_connection().await?;
+    let found = ledger::refunded(&mut connection, &[id]).await?;
+    let credits = found.into_iter().map(|(_, credits)| credits).next();
+    Ok(credits.unwrap_or_default())
+}
+
 async fn show(session: &Session, output: Output, id: JobId) -> Result<(), Failure> {
     let job = find(session, id).await?;
     let calls = call::list_calls(session.database.pool(), id).await?;
-    let detail = JobDetail::new(job, calls);
+    let refunded = refunded(session, id).await?;
+    let detail = JobDetail::new(job, refunded, calls);
     output.one_with(&detail, detail.calls())
 }
 
@@ -189,7 +200,8 @@ async fn fail(session: &Session, output: Output, id: JobId, reason: String) -> R
     output.done(&view, &sentence)
 }
 
-async fn find(session: &Session, id: JobId) -> Result<Job, Failure> {
+/// A job by its id.
+pub(super) async fn find(session: &Session, id: JobId) -> Result<Job, Failure> {
     job::find_job(session.database.pool(), id)
         .await?
         .ok_or_else(|| Failure::not_found("job", id))

@@ -10,7 +10,7 @@ use tollgate_common::db::demo::{Call, Day, Ending, Record, Rows, Totals};
 use tollgate_common::db::work::BalanceChange;
 use tollgate_common::id::{JobId, KeyId, NodeId};
 use tollgate_common::job::{Job, JobState, Spend};
-use tollgate_common::ledger::{self, Account, Admission, Cause};
+use tollgate_common::ledger::{self, Account, Admission, Cause, JobCharge};
 use tollgate_common::money::Credits;
 
 use super::Size;
@@ -179,7 +179,15 @@ impl<'a> History<'a> {
         let account = &mut self.accounts[team];
         let entry = match change {
             BalanceChange::Allocate(credits) => ledger::allocate(account, credits, cause),
-            BalanceChange::Refund(credits, job) => ledger::refund(account, credits, job, cause),
+            BalanceChange::Refund(credits, job) => {
+                // Jobs of the demonstration are refunded once, all that they were charged.
+                let all_of = |job_id| JobCharge {
+                    job_id,
+                    charged: credits,
+                    refunded: Credits(0),
+                };
+                ledger::refund(account, credits, job.map(all_of), cause)
+            }
             BalanceChange::Adjust(credits) => ledger::adjust(account, credits, cause),
         };
         let Ok(entry) = entry else {

@@ -9,13 +9,16 @@ use sqlx::{AnyConnection, Connection as _};
 use super::call::OpenCall;
 use super::idempotency::StoredClaim;
 use super::known::Known;
-use super::work::{BeginCall, IdempotencyClaim, Outcome, SettleCall, Work, WorkError};
+use super::work::{
+    BalanceChange, BeginCall, IdempotencyClaim, Outcome, SettleCall, Work, WorkError,
+};
 use super::{Database, Engine, StoreError};
 use super::{call, idempotency, job, ledger, price, usage};
 use crate::clock::Timestamp;
 use crate::id::{CallId, JobId, KeyId, TeamId};
 use crate::job::{CallState, Job};
 use crate::ledger::{Account, Admission, Entry};
+use crate::money::Credits;
 use crate::price::{AppliedPrice, PriceId};
 
 mod decide;
@@ -43,6 +46,8 @@ struct Batch<'w> {
     settled_calls: Vec<&'w SettleCall>,
     in_flight: HashMap<JobId, i64>,
     latest_starts: HashMap<JobId, Timestamp>,
+    /// What was given back of the jobs that are refunded.
+    refunded: HashMap<JobId, Credits>,
     claims: HashMap<ClaimKey, StoredClaim>,
     changed_claims: BTreeSet<ClaimKey>,
     dropped_claims: Vec<CallId>,
@@ -97,6 +102,7 @@ struct Wanted {
     calls: BTreeMap<CallId, TeamId>,
     in_flight: BTreeSet<JobId>,
     latest_starts: BTreeSet<JobId>,
+    refunded: BTreeSet<JobId>,
     claims: BTreeSet<(String, String)>,
 }
 
@@ -155,6 +161,10 @@ impl Wanted {
             }
             Work::ChangeBalance(work) => {
                 self.accounts.insert(work.team_id.clone());
+                if let BalanceChange::Refund(_, Some(id)) = work.change {
+                    self.jobs.insert(id, work.team_id.clone());
+                    self.refunded.insert(id);
+                }
             }
         }
     }
@@ -231,6 +241,8 @@ impl<'w> Batch<'w> {
             .extend(call::count_in_flight(connection, &in_flight).await?);
         let latest = call::latest_starts(connection, &list(wanted.latest_starts)).await?;
         batch.latest_starts.extend(latest);
+        let refunded = ledger::refunded(connection, &list(wanted.refunded)).await?;
+        batch.refunded.extend(refunded);
         Ok(batch)
     }
 

@@ -270,3 +270,21 @@ fn read_entry(columns: &mut Columns<'_>) -> Result<EntryRow, StoreError> {
         at: columns.time()?,
     })
 }
+
+/// What was given back of jobs, before the list of jobs.
+pub const SELECT_REFUNDED: (&str, &str) = (
+    "
+    SELECT job_id, CAST(SUM(amount) AS BIGINT)
+    FROM ledger_entries
+    WHERE kind = 'refund' AND job_id IN ",
+    " GROUP BY job_id",
+);
+
+/// What was given back of those of the jobs of which anything was.
+pub async fn refunded(
+    connection: &mut AnyConnection,
+    jobs: &[JobId],
+) -> Result<Vec<(JobId, Credits)>, StoreError> {
+    let read = |columns: &mut Columns<'_>| Ok((columns.parse()?, Credits(columns.take()?)));
+    select_in(connection, SELECT_REFUNDED, jobs, read).await
+}

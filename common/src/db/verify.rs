@@ -120,6 +120,18 @@ const CHECKS: &[(&str, &str)] = &[
             AND (SUM(u.entries) = 0 OR SUM(u.charged) <> SUM(u.taken))",
     ),
     (
+        "the refunds of a job are at most what it was charged",
+        "SELECT r.job_id, CAST(r.refunded AS BIGINT), COALESCE(j.charged, 0)
+         FROM (
+             SELECT job_id, SUM(amount) AS refunded
+             FROM ledger_entries
+             WHERE kind = 'refund' AND job_id IS NOT NULL
+             GROUP BY job_id
+         ) AS r
+         LEFT JOIN jobs AS j ON j.id = r.job_id
+         WHERE r.refunded > COALESCE(j.charged, 0)",
+    ),
+    (
         "a job that did not complete was not charged",
         "SELECT j.id, -e.amount, CAST(0 AS BIGINT)
          FROM ledger_entries AS e

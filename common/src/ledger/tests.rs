@@ -6,6 +6,8 @@
 
 use proptest::prelude::*;
 
+mod refunds;
+
 use super::*;
 use crate::clock::{SystemRandom, Timestamp};
 use crate::job::{BudgetMode, JobState};

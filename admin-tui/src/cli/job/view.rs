@@ -185,6 +185,7 @@ impl Row for CallView {
 pub(super) struct JobDetail {
     #[serde(flatten)]
     job: JobView,
+    refunded: Credits,
     total_calls: i64,
     succeeded_calls: i64,
     total_tokens: i64,
@@ -199,13 +200,14 @@ pub(super) struct JobDetail {
 
 impl JobDetail {
     /// Adds up the calls of a job.
-    pub(super) fn new(job: Job, calls: Vec<CallRow>) -> Self {
+    pub(super) fn new(job: Job, refunded: Credits, calls: Vec<CallRow>) -> Self {
         let totals = JobTotals::of(&calls);
         let provider_cost = calls
             .iter()
             .fold(NanoUsd::ZERO, |sum, call| sum.plus(call.provider_cost));
         Self {
             job: JobView::from(job),
+            refunded,
             total_calls: totals.calls,
             succeeded_calls: totals.succeeded,
             total_tokens: totals.tokens,
@@ -236,6 +238,7 @@ impl Show for JobDetail {
             ("budget mode", job.budget_mode.to_owned()),
             ("held", job.held.to_string()),
             ("charged", or_dash(job.charged)),
+            ("refunded", self.refunded.to_string()),
             ("max credits", or_dash(job.max_credits)),
             ("error", or_dash(job.error_message.as_ref())),
             ("metadata", job.metadata.to_string()),

@@ -12,7 +12,7 @@ use crate::db::work::{
 };
 use crate::id::{CallId, JobId, TeamId};
 use crate::job::{BudgetMode, CallState, Job, JobState, Spend};
-use crate::ledger::{self, Account, Cause, Refusal};
+use crate::ledger::{self, Account, Cause, JobCharge, Refusal};
 use crate::money::Credits;
 
 /// The longest error message of a job that is stored, in characters.
@@ -84,6 +84,7 @@ impl<'w> Batch<'w> {
             let job = job.ok_or(WorkError::JobNotFound)?;
             return Ok(Outcome::CallReplayed(Box::new(Replay {
                 sealed_answer,
+                claim: stored.claim.clone(),
                 call_id: stored.call_id,
                 job,
             })));
@@ -318,15 +319,33 @@ impl<'w> Batch<'w> {
             actor: &work.actor,
             at: work.now,
         };
+        let job = match work.change {
+            BalanceChange::Refund(_, Some(id)) => Some(self.charge_of(id, &work.team_id)?),
+            _ => None,
+        };
         let account = self.account_mut(&work.team_id)?;
         let entry = match work.change {
             BalanceChange::Allocate(credits) => ledger::allocate(account, credits, cause),
-            BalanceChange::Refund(credits, job) => ledger::refund(account, credits, job, cause),
+            BalanceChange::Refund(credits, _) => ledger::refund(account, credits, job, cause),
             BalanceChange::Adjust(credits) => ledger::adjust(account, credits, cause),
         }?;
+        if let Some(job) = job {
+            let refunded = job.refunded.plus(entry.amount);
+            self.refunded.insert(job.job_id, refunded);
+        }
         self.changed_accounts.insert(work.team_id.clone());
         self.entries.push(entry.clone());
         Ok(Outcome::BalanceChanged(Box::new(entry)))
+    }
+
+    /// What a job of the team was charged, and what of it was given back.
+    fn charge_of(&self, id: JobId, team_id: &TeamId) -> Result<JobCharge, WorkError> {
+        let job = self.own_job(id, team_id)?;
+        Ok(JobCharge {
+            job_id: id,
+            charged: job.charged.unwrap_or(Credits::ZERO),
+            refunded: self.refunded.get(&id).copied().unwrap_or(Credits::ZERO),
+        })
     }
 
     fn account_mut(&mut self, team_id: &TeamId) -> Result<&mut Account, WorkError> {
