@@ -43,7 +43,8 @@ pub(crate) struct Options {
         global = true, help_heading = EVERYWHERE,
         value_name = "URL",
         help = "sqlite:FILE or postgres://USER:PASSWORD@HOST/DATABASE; wins over DATABASE_URL and \
-                the configuration file"
+                the configuration file, where a password belongs: other users of the machine can \
+                see command lines"
     )]
     pub(crate) database_url: Option<String>,
     /// Configuration file [default: tollgate.toml if it is there]

@@ -363,7 +363,7 @@ const SETTINGS: &[Setting] = &[
         "86400",
         "After how long without a call an open job expires as failed and releases its credits.",
         job_expiry,
-        seconds
+        |t| number(t, 1, 31_536_000).map(Duration::from_secs)
     ),
     setting!(
         "jobs.metadata_bytes",

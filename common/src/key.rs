@@ -14,6 +14,9 @@ const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 const PREFIX: &str = "sk-";
 const PUBLIC_LENGTH: usize = 8;
 const SECRET_LENGTH: usize = 40;
+/// Characters after `sk-` from which on an imported key counts as hard to guess.
+pub const STRONG_SECRET_LENGTH: usize = 24;
+
 const IMPORTED_LENGTH: std::ops::RangeInclusive<usize> = 7..=200;
 
 /// SHA-256 of a whole key.
@@ -67,18 +70,24 @@ impl PlainKey {
         }
     }
 
-    /// Takes a key that callers use already. Its id is made from its hash, because nothing is known
-    /// about which of its characters are secret.
-    pub fn import(text: &str) -> Result<Self, NotAKey> {
+    /// Takes a key that callers use already. Its id is random: one that is made from the key would
+    /// let whoever sees ids try guesses without asking the proxy.
+    pub fn import(text: &str, random: &dyn Random) -> Result<Self, NotAKey> {
         let visible = text.bytes().all(|b| b.is_ascii_graphic());
         if !text.starts_with(PREFIX) || !visible || !IMPORTED_LENGTH.contains(&text.len()) {
             return Err(NotAKey);
         }
-        let id = KeyId::new(&KeyHash::of(text).to_hex()[..PUBLIC_LENGTH]);
+        let id = KeyId::new(&random_characters(PUBLIC_LENGTH, random));
         Ok(Self {
             text: Secret::new(text),
             id,
         })
+    }
+
+    /// Whether the key has fewer characters after `sk-` than keep it from being guessed.
+    pub fn is_weak(&self) -> bool {
+        let secret = self.text.expose().len().saturating_sub(PREFIX.len());
+        secret < STRONG_SECRET_LENGTH
     }
 
     /// The name under which the key is listed.
@@ -169,8 +178,19 @@ mod tests {
 
     #[test]
     fn importing_takes_visible_sk_keys_and_reveals_nothing_of_them() {
-        let key = PlainKey::import("sk-your-virtual-key-here").unwrap();
+        let import = |text: &str| PlainKey::import(text, &SystemRandom);
+        let key = import("sk-your-virtual-key-here").unwrap();
         assert!(!key.reveal().contains(key.id().as_str()));
+        let again = import("sk-your-virtual-key-here").unwrap();
+        assert_eq!(key.hash(), again.hash());
+        assert_ne!(
+            key.id(),
+            again.id(),
+            "nobody can compute an id from a guess"
+        );
+        assert!(key.is_weak());
+        assert!(import(&format!("sk-{}", "x".repeat(23))).unwrap().is_weak());
+        assert!(!import(&format!("sk-{}", "x".repeat(24))).unwrap().is_weak());
         for bad in [
             "",
             "sk-",
@@ -179,14 +199,14 @@ mod tests {
             "sk-with space",
             "sk-ümlaut",
         ] {
-            assert!(PlainKey::import(bad).is_err(), "{bad}");
+            assert!(import(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_key_lives_until_it_is_revoked_or_expires() {
         let now = Timestamp::from_micros(100);
-        let plain = PlainKey::import("sk-1234").unwrap();
+        let plain = PlainKey::import("sk-1234", &SystemRandom).unwrap();
         let mut key = VirtualKey {
             id: plain.id().clone(),
             team_id: "t".parse().unwrap(),

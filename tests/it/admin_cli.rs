@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tollgate_common::id::KeyId;
-use tollgate_common::key::PlainKey;
 use tollgate_tests::fixture::ALPHA;
 use tollgate_tests::process::Finished;
 use tollgate_tests::{Client, World, wait};
@@ -48,7 +47,7 @@ async fn until_status(client: &Client, status: u16) {
 }
 
 fn key_id(key: &str) -> KeyId {
-    PlainKey::import(key).unwrap().id().clone()
+    tollgate_tests::fixture::key_id(key)
 }
 
 #[tokio::test]

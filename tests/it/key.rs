@@ -20,7 +20,7 @@ async fn until_status(proxy: &Proxy, key: &str, status: u16) {
 }
 
 fn id_of(key: &str) -> tollgate_common::id::KeyId {
-    PlainKey::import(key).unwrap().id().clone()
+    tollgate_tests::fixture::key_id(key)
 }
 
 async fn a_revoked_key_is_refused_while_the_proxy_runs(store: Store) {

@@ -3,7 +3,6 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 use tollgate_common::command::{Command, KeySettings, TeamSettings};
-use tollgate_common::key::PlainKey;
 use tollgate_common::limit::LimitSettings;
 use tollgate_tests::client::prompt_body;
 use tollgate_tests::fixture::{CLAUDE, EMBED, FAST, Team, import_key};
@@ -39,7 +38,7 @@ async fn limit_team(world: &World, team: Team, limits: LimitSettings) {
 }
 
 async fn limit_key(world: &World, key: &str, limits: LimitSettings) {
-    let id = PlainKey::import(key).unwrap().id().clone();
+    let id = tollgate_tests::fixture::key_id(key);
     let settings = KeySettings {
         limits,
         ..KeySettings::default()

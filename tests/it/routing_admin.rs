@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tollgate_common::db::policy;
-use tollgate_common::key::PlainKey;
+use tollgate_common::key::KeyHash;
 use tollgate_common::policy::Policy;
 use tollgate_tests::fixture::{ALPHA, FAST, MINI, PROVIDER, UNGRANTED};
 use tollgate_tests::{Store, World, wait};
@@ -169,9 +169,9 @@ async fn a_successor_has_the_label_limits_and_expiry_of_its_key(store: Store) {
     let reason = format!("has a successor already ({})", new["id"].as_str().unwrap());
     refused(&world, &format!("key rotate {id}"), 4, &reason).await;
 
-    let key = PlainKey::import(new["key"].as_str().unwrap()).unwrap();
+    let hash = KeyHash::of(new["key"].as_str().unwrap());
     let policy = policy_of(&world).await;
-    let stored = &policy.keys[&key.hash()];
+    let stored = &policy.keys[&hash];
     assert_eq!(stored.limits.requests_per_minute, Some(7));
     assert_eq!(stored.limits.parallel_calls, Some(2));
 }

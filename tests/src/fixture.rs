@@ -4,13 +4,13 @@
 use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom};
 use tollgate_common::command::TeamSettings;
 use tollgate_common::command::{Command, ModelSettings, NewCredential, NewKey, ProviderRef};
-use tollgate_common::id::{CredentialId, ModelAlias};
+use tollgate_common::id::{CredentialId, KeyId, ModelAlias};
 use tollgate_common::job::BudgetMode;
-use tollgate_common::key::PlainKey;
+use tollgate_common::key::{KeyHash, PlainKey};
 use tollgate_common::limit::Limits;
 use tollgate_common::money::Credits;
 use tollgate_common::provider::ProviderKind;
-use tollgate_common::secret::SealingKey;
+use tollgate_common::secret::{SealedAt, SealingKey};
 
 use crate::upstream::Upstream;
 
@@ -171,14 +171,21 @@ pub fn create_team(team: Team, settings: TeamSettings) -> Command {
 
 /// A key of a team, given in clear.
 pub fn import_key(team: &str, key: &str) -> Command {
-    let key = PlainKey::import(key).expect("the fixture's keys are valid");
     Command::CreateKey {
         team_id: parsed(team),
-        key: new_key(&key),
+        key: NewKey {
+            id: key_id(key),
+            hash: KeyHash::of(key),
+        },
         label: Some("test".to_owned()),
         limits: Limits::default(),
         expires_at: None,
     }
+}
+
+/// The id of a key that [`import_key`] takes.
+pub fn key_id(key: &str) -> KeyId {
+    KeyId::new(&KeyHash::of(key).to_hex()[..8])
 }
 
 /// What is stored of a key.
@@ -209,11 +216,17 @@ pub fn add_provider_of(
         },
         kind,
         base_url: parsed(base_url),
-        credential: NewCredential {
-            id: CredentialId::new(SystemClock.now(), &SystemRandom),
-            sealed_key: sealing_key.seal(secret, &SystemRandom),
-            hint: "…".to_owned(),
-        },
+        credential: credential(secret, sealing_key),
+    }
+}
+
+/// A provider's key as it is stored.
+pub fn credential(secret: &str, sealing_key: &SealingKey) -> NewCredential {
+    let id = CredentialId::new(SystemClock.now(), &SystemRandom);
+    NewCredential {
+        id,
+        sealed_key: sealing_key.seal(secret, SealedAt::ProviderKey(id), &SystemRandom),
+        hint: "…".to_owned(),
     }
 }
 

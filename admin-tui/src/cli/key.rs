@@ -1,5 +1,6 @@
 //! `tollgate-admin key`. The only place that shows a virtual key, once, when it is made.
 
+use std::io::{BufRead as _, Read as _};
 use std::time::Duration;
 
 use clap::{ArgGroup, Subcommand};
@@ -8,8 +9,9 @@ use tollgate_common::clock::{SystemRandom, Timestamp};
 use tollgate_common::command::{Command, KeySettings, NewKey};
 use tollgate_common::db::key::{self, KEYS, KeyOrder, ListedKey};
 use tollgate_common::id::{KeyId, TeamId};
-use tollgate_common::key::PlainKey;
+use tollgate_common::key::{PlainKey, STRONG_SECRET_LENGTH};
 use tollgate_common::limit::Limits;
+use tollgate_common::secret::Secret;
 
 use super::error::Failure;
 use super::every;
@@ -35,9 +37,8 @@ pub(crate) enum Verb {
         expires: Option<Moment>,
         #[command(flatten)]
         limits: LimitOptions,
-        /// Take a key that callers use already, instead of making one
-        #[arg(long, value_name = "KEY")]
-        import: Option<String>,
+        #[command(flatten)]
+        import: Import,
     },
     /// List keys; what is secret of them is not stored
     List {
@@ -76,6 +77,69 @@ pub(crate) enum Verb {
         /// Which, by its id
         id: String,
     },
+}
+
+/// A key that callers use already.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Import {
+    #[arg(
+        long,
+        value_name = "KEY",
+        conflicts_with = "import_stdin",
+        help = "Take a key that callers use already, instead of making one; other users of the \
+                machine can see it in the list of processes, unlike with --import-stdin"
+    )]
+    import: Option<String>,
+    /// The same, read from the first line of standard input
+    #[arg(long)]
+    import_stdin: bool,
+    #[arg(
+        long,
+        help = "Take it even if it has fewer than 24 characters after sk-, or is published, so \
+                that others may guess it and spend the team's credits"
+    )]
+    weak: bool,
+}
+
+/// The longest line that can hold a key.
+const LINE_BYTES_MAX: u64 = 1_024;
+
+impl Import {
+    /// The key to be imported, if there is one.
+    fn text(&self) -> Result<Option<(&'static str, Secret)>, Failure> {
+        if let Some(text) = &self.import {
+            return Ok(Some(("--import", Secret::new(text.clone()))));
+        }
+        if !self.import_stdin {
+            return Ok(None);
+        }
+        let mut line = String::new();
+        std::io::stdin()
+            .lock()
+            .take(LINE_BYTES_MAX)
+            .read_line(&mut line)
+            .map_err(Failure::Input)?;
+        Ok(Some(("--import-stdin", Secret::new(line.trim()))))
+    }
+
+    /// The key to be imported, or a new one.
+    fn key(&self) -> Result<PlainKey, Failure> {
+        let Some((option, text)) = self.text()? else {
+            if self.weak {
+                let why = "--weak is for keys that are imported: add --import-stdin or --import";
+                return Err(Failure::Usage(why.to_owned()));
+            }
+            return Ok(PlainKey::generate(&SystemRandom));
+        };
+        let key = PlainKey::import(text.expose(), &SystemRandom)
+            .map_err(|why| Failure::Usage(format!("{option}: {why}")))?;
+        if key.is_weak() && !self.weak {
+            return Err(Failure::Usage(format!(
+                "{option}: the key has fewer than {STRONG_SECRET_LENGTH} characters after sk-, so that others may guess it: let a key be made, or add --weak to take it all the same"
+            )));
+        }
+        Ok(key)
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -185,7 +249,7 @@ pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result
             import,
         } => {
             let expires_at = expires.map(|moment| moment.after(session.now(), "--expires"));
-            let plain = new_key(import.as_deref())?;
+            let plain = import.key()?;
             let command = Command::CreateKey {
                 team_id: team,
                 key: stored(&plain),
@@ -206,15 +270,6 @@ fn key_id(text: &str) -> Result<KeyId, Failure> {
         return Err(Failure::Usage(message.to_owned()));
     }
     Ok(KeyId::new(text))
-}
-
-fn new_key(import: Option<&str>) -> Result<PlainKey, Failure> {
-    match import {
-        Some(text) => {
-            PlainKey::import(text).map_err(|why| Failure::Usage(format!("--import: {why}")))
-        }
-        None => Ok(PlainKey::generate(&SystemRandom)),
-    }
 }
 
 fn stored(plain: &PlainKey) -> NewKey {

@@ -1,5 +1,6 @@
 //! Exports of a real database.
 
+use tollgate_common::clock::SystemRandom;
 use tollgate_common::command::{Command, NewKey, TeamSettings};
 use tollgate_common::key::PlainKey;
 use tollgate_common::limit::Limits;
@@ -25,7 +26,7 @@ async fn filled(source: &Source, keys: usize) {
         source.session.execute(&team).await.unwrap();
     }
     for number in 0..keys {
-        let plain = PlainKey::import(&format!("sk-{number:08}")).unwrap();
+        let plain = PlainKey::import(&format!("sk-{number:08}"), &SystemRandom).unwrap();
         let key = Command::CreateKey {
             team_id: "search".parse().unwrap(),
             key: NewKey {
