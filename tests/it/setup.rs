@@ -1,7 +1,6 @@
 //! Administrative changes that many tests make, and the bodies that they send.
 
 use serde_json::{Value, json};
-use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom};
 use tollgate_common::command::{Command, ModelSettings, NewCredential, ProviderRef, TeamSettings};
 use tollgate_common::id::CredentialId;
 use tollgate_common::job::BudgetMode;
