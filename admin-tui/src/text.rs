@@ -1,5 +1,5 @@
-//! Stored texts on their way out: callers chose some of them, and none may steer a terminal, reorder
-//! a line, or break out of its cell.
+//! Stored texts on their way out: callers chose some of them, and none may steer a terminal,
+//! reorder a line, or break out of its cell.
 
 use std::fmt::Write as _;
 
@@ -102,7 +102,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn escaping_a_document_changes_no_value_and_leaves_nothing_unprintable(text in any::<String>()) {
+        fn escaping_a_document_keeps_its_values_and_prints_nothing_else(text in any::<String>()) {
             let value = serde_json::json!({ "text": text, "list": [text] });
             let document = serde_json::to_string_pretty(&value).unwrap();
             let shown = printable_json(&document);

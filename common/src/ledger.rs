@@ -17,8 +17,10 @@ use crate::money::{CREDITS_MAX, Credits};
 use crate::price::{FeeCounts, OutputKinds, UnitPrices};
 
 pub use budget::{Budget, Window};
+pub use refund::{JobCharge, refund};
 
 mod budget;
+mod refund;
 #[cfg(test)]
 mod tests;
 
@@ -537,48 +539,6 @@ fn require_room(account: &Account, credits: Credits) -> Result<(), Refusal> {
         return Err(Refusal::AllocatedAboveMaximum { allocated, limit });
     }
     Ok(())
-}
-
-/// What a job was charged, and what of it was given back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct JobCharge {
-    /// The job.
-    pub job_id: JobId,
-    /// What its deduction and overrun took.
-    pub charged: Credits,
-    /// What its refunds gave back.
-    pub refunded: Credits,
-}
-
-/// Gives spent credits back: all that was spent, or of one job what it was charged and has not got
-/// back yet.
-pub fn refund(
-    account: &mut Account,
-    credits: Credits,
-    job: Option<JobCharge>,
-    cause: Cause<'_>,
-) -> Result<Entry, Refusal> {
-    if !credits.is_positive() {
-        return Err(Refusal::NotPositive);
-    }
-    if let Some(job) = job
-        && credits > job.charged.minus(job.refunded)
-    {
-        return Err(Refusal::RefundAboveCharge {
-            amount: credits,
-            job_id: job.job_id,
-            charged: job.charged,
-            refunded: job.refunded,
-        });
-    }
-    if credits > account.used {
-        return Err(Refusal::RefundAboveUse {
-            amount: credits,
-            used: account.used,
-        });
-    }
-    let job_id = job.map(|job| job.job_id);
-    Ok(post(account, EntryKind::Refund, credits, job_id, cause))
 }
 
 /// Corrects a balance up or down; what is spent or held stays.

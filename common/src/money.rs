@@ -95,7 +95,8 @@ impl NanoUsd {
         narrow(steps) as f64 / 10_f64.powi(i32::try_from(decimals).unwrap_or(9))
     }
 
-    /// Reads dollars such as `2.50`, at least 0 and with at most 9 decimals.
+    /// Reads dollars such as `2.50`, at least 0 and with at most 9 decimals; the largest amount there
+    /// is for larger ones.
     pub fn parse_dollars(text: &str) -> Option<Self> {
         parse_decimal(text, 9).map(Self)
     }
@@ -159,7 +160,8 @@ fn parse_decimal(text: &str, decimals: usize) -> Option<i64> {
     {
         return None;
     }
-    format!("{whole}{fraction:0<decimals$}").parse().ok()
+    let wide: i128 = format!("{whole}{fraction:0<decimals$}").parse().ok()?;
+    Some(narrow(wide))
 }
 
 /// What the reseller adds to the provider's cost, in hundredths of a percent.

@@ -229,6 +229,7 @@ async fn the_key_may_come_in_other_headers_and_none_travels_on() {
     let known = [
         "accept",
         "anthropic-version",
+        "accept-encoding",
         "authorization",
         "content-length",
         "content-type",

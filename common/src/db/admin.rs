@@ -148,12 +148,17 @@ async fn apply(
             return do_work(connection, database, work).await;
         }
         Command::CancelJob { id, reason } => {
-            let ending = (JobState::Cancelled, reason.as_str());
-            return end_job(connection, database, *id, ending, now).await;
+            return end_job(
+                connection,
+                database,
+                *id,
+                (JobState::Cancelled, reason),
+                now,
+            )
+            .await;
         }
         Command::FailJob { id, reason } => {
-            let ending = (JobState::Failed, reason.as_str());
-            return end_job(connection, database, *id, ending, now).await;
+            return end_job(connection, database, *id, (JobState::Failed, reason), now).await;
         }
         Command::AddProvider { .. }
         | Command::SetProvider { .. }

@@ -165,7 +165,8 @@ const INSERT_CALLS: &str = "
         (id, job_id, team_id, key_id, node_id, alias, requested_model, provider_name,
          upstream_model, purpose, state, reserved_cost, reserved_tokens, input_uncached,
          input_cache_read, input_cache_write, output_text, output_reasoning, provider_cost,
-         client_cost, price_id, finish_reason, error_kind, error, latency_ms, first_token_ms, started_at,
+         client_cost, price_id, finish_reason, error_kind, error, latency_ms, first_token_ms,
+         started_at,
          ended_at, streamed, cached)
     VALUES ";
 

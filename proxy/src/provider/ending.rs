@@ -60,8 +60,8 @@ const OPENAI: Words = Words {
     ],
 };
 
-/// Words of Anthropic's API. `pause_turn` and `model_context_window_exceeded` are known, but have no
-/// counterpart: Anthropic's callers are told them as they are, others that the answer is cut.
+/// Words of Anthropic's API. `pause_turn` and `model_context_window_exceeded` are known, but have
+/// no counterpart: Anthropic's callers are told them as they are, others that the answer is cut.
 const ANTHROPIC: Words = Words {
     stop: &["end_turn", "stop_sequence", "stop"],
     length: &["max_tokens", "length"],
@@ -127,8 +127,8 @@ impl Words {
     }
 }
 
-/// Reads why an answer ended; `None` if the provider does not say. Words that mean that the provider
-/// broke the answer off are failures, and unknown words never pass for a good end.
+/// Reads why an answer ended; `None` if the provider does not say. Words that mean that the
+/// provider broke the answer off are failures, and unknown words never pass for a good end.
 pub(super) fn reason(
     vocabulary: Vocabulary,
     members: &Members<'_>,

@@ -224,7 +224,7 @@ impl Count {
         }
     }
 
-    /// Takes over a later count. One that is absent, unusable or zero does not erase an earlier one.
+    /// Takes over a later count. One that is absent, unusable or zero erases no earlier one.
     pub(crate) const fn update(&mut self, later: Self) {
         let is_news = match (later, *self) {
             (Self::Of(0) | Self::Unusable, earlier) => !matches!(earlier, Self::Of(_)),
@@ -339,7 +339,10 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         #[test]
         fn any_text_is_read_as_a_count_or_refused(text in ".*", whole in 0_i64..Count::MAX) {

@@ -30,8 +30,8 @@ const REASONING_TOKENS_MAX: i64 = 200_000;
 /// The longest answer that a model of unknown limits may give if none is asked of it, in tokens.
 const UNLIMITED_OUTPUT_TOKENS_MAX: i64 = 1_000_000;
 
-/// How many tokens of what it has found a provider may put into the prompt of a request that lets it
-/// search.
+/// How many tokens of what it has found a provider may put into the prompt of a request that lets
+/// it search.
 const FOUND_INPUT_TOKENS_MAX: i64 = 1_000_000;
 
 /// How many billed calls of a kind a provider may make for one request.
@@ -481,7 +481,10 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
 
         #[test]
         fn no_count_is_charged_beyond_what_the_request_allows(

@@ -205,12 +205,10 @@ pub(crate) async fn carry_out(
                 return Box::pin(relay(underway, call, served, first, downstream, writer)).await;
             }
             Ok(Err(failure)) => plan.failed(attempt, failure),
-            Err(Stop::Late) => plan.failed(
-                attempt,
-                UpstreamFailure::Timeout {
-                    phase: Phase::Total,
-                },
-            ),
+            Err(Stop::Late) => {
+                let phase = Phase::Total;
+                plan.failed(attempt, UpstreamFailure::Timeout { phase });
+            }
             Err(Stop::Gone) => {
                 return abandon(underway, call, plan, Some(attempt), &downstream).await;
             }

@@ -27,7 +27,7 @@ const SEPARATOR: char = '\u{1f}';
 const PATH: &str = "written.out";
 
 /// What else is put in the place of a value, until the grammar takes one; all nouns have a `t1`.
-const VALUES: [&str; 24] = [
+const VALUES: [&str; 26] = [
     "t1",
     "jobs",
     "1",
@@ -52,6 +52,8 @@ const VALUES: [&str; 24] = [
     "t1:1",
     "never",
     "active",
+    "200000:2.5:15",
+    "priority:2.5:15",
 ];
 
 /// How long a command may run that has no end of its own.
