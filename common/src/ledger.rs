@@ -17,10 +17,10 @@ use crate::money::{CREDITS_MAX, Credits};
 use crate::price::{FeeCounts, OutputKinds, UnitPrices};
 
 pub use budget::{Budget, Window};
-pub use refund::{JobCharge, refund};
+pub use correction::{JobCharge, adjust, refund};
 
 mod budget;
-mod refund;
+mod correction;
 #[cfg(test)]
 mod tests;
 
@@ -539,22 +539,6 @@ fn require_room(account: &Account, credits: Credits) -> Result<(), Refusal> {
         return Err(Refusal::AllocatedAboveMaximum { allocated, limit });
     }
     Ok(())
-}
-
-/// Corrects a balance up or down; what is spent or held stays.
-pub fn adjust(account: &mut Account, credits: Credits, cause: Cause<'_>) -> Result<Entry, Refusal> {
-    if credits == Credits::ZERO {
-        return Err(Refusal::NotPositive);
-    }
-    require_room(account, credits)?;
-    let available = account.available();
-    if negative(credits) > available {
-        return Err(Refusal::AdjustmentAboveAvailable {
-            amount: negative(credits),
-            available,
-        });
-    }
-    Ok(post(account, EntryKind::Adjustment, credits, None, cause))
 }
 
 const fn negative(credits: Credits) -> Credits {

@@ -1,7 +1,7 @@
-//! Refunds: spent credits that are given back, of a job never more than it was charged.
+//! Corrections: refunds, which give back of a job never more than it was charged, and adjustments.
 #![deny(clippy::arithmetic_side_effects)]
 
-use super::{Account, Cause, Entry, EntryKind, Refusal, post};
+use super::{Account, Cause, Entry, EntryKind, Refusal, negative, post, require_room};
 use crate::id::JobId;
 use crate::money::Credits;
 
@@ -45,4 +45,20 @@ pub fn refund(
     }
     let job_id = job.map(|job| job.job_id);
     Ok(post(account, EntryKind::Refund, credits, job_id, cause))
+}
+
+/// Corrects a balance up or down; what is spent or held stays.
+pub fn adjust(account: &mut Account, credits: Credits, cause: Cause<'_>) -> Result<Entry, Refusal> {
+    if credits == Credits::ZERO {
+        return Err(Refusal::NotPositive);
+    }
+    require_room(account, credits)?;
+    let available = account.available();
+    if negative(credits) > available {
+        return Err(Refusal::AdjustmentAboveAvailable {
+            amount: negative(credits),
+            available,
+        });
+    }
+    Ok(post(account, EntryKind::Adjustment, credits, None, cause))
 }
