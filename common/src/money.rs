@@ -95,8 +95,8 @@ impl NanoUsd {
         narrow(steps) as f64 / 10_f64.powi(i32::try_from(decimals).unwrap_or(9))
     }
 
-    /// Reads dollars such as `2.50`, at least 0 and with at most 9 decimals; the largest amount there
-    /// is for larger ones.
+    /// Reads dollars such as `2.50`, at least 0 and with at most 9 decimals; larger amounts than
+    /// there are become the largest.
     pub fn parse_dollars(text: &str) -> Option<Self> {
         parse_decimal(text, 9).map(Self)
     }

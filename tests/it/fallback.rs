@@ -369,7 +369,10 @@ async fn who_pays_by_cost_is_served_only_by_models_with_a_price() {
 #[tokio::test]
 async fn nobody_is_asked_for_a_longer_answer_than_it_can_give() {
     let world = tireless().await;
-    let settings = ModelSettings::default();
+    let settings = ModelSettings {
+        output_tokens_max: Some(4_096),
+        ..ModelSettings::default()
+    };
     add_account(&world, "spare", "sk-provider-spare-key").await;
     add_model(&world, "short", "spare", "claude-3-haiku", settings).await;
     set_fallbacks(&world, FAST, &[("short", 1)]).await;

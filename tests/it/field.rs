@@ -29,6 +29,16 @@ async fn ask_everywhere(client: &Client, body: &Value) -> [Answer; 3] {
     ]
 }
 
+/// Adds a model with a price of its own that knows nothing but texts at the standard service.
+async fn add_plain_model(world: &World) {
+    let card = RateCard::flat(PicoUsd(1_000_000), PicoUsd(2_000_000));
+    let settings = ModelSettings {
+        price: Some(Some(card)),
+        ..ModelSettings::default()
+    };
+    add_model(world, "plain", PROVIDER, "plain-model", settings).await;
+}
+
 fn with_part(model: &str, part: &Value) -> Value {
     json!({ "model": model, "messages": [{ "role": "user", "content": [part] }] })
 }
@@ -36,6 +46,7 @@ fn with_part(model: &str, part: &Value) -> Value {
 #[tokio::test]
 async fn fields_that_may_change_the_bill_are_refused_by_their_name() {
     let world = world_with_plenty().await;
+    add_plain_model(&world).await;
     let proxy = world.start().await;
     let plenty = proxy.client(PLENTY);
     let dear: [(&str, Value); 16] = [
@@ -57,7 +68,7 @@ async fn fields_that_may_change_the_bill_are_refused_by_their_name() {
         ("\u{17f}tream", json!(true)),
     ];
     for (field, value) in dear {
-        let body = chat_with(FAST, "Hi", json!({ field: value }));
+        let body = chat_with("plain", "Hi", json!({ field: value }));
         let refused = plenty.post(COMPLETIONS, &body).await.expect(400);
         assert_eq!(refused.json["error"]["param"], field, "{}", refused.text());
     }
@@ -267,6 +278,7 @@ async fn held(world: &World, client: &Client, path: &str, body: &Value) -> i64 {
 #[tokio::test]
 async fn a_service_travels_where_its_price_is_known() {
     let world = world_with_plenty().await;
+    add_plain_model(&world).await;
     let proxy = world.start().await;
     let plenty = proxy.client(PLENTY);
     let mut card = RateCard::flat(PicoUsd(1_000_000), PicoUsd(2_000_000));
@@ -299,7 +311,7 @@ async fn a_service_travels_where_its_price_is_known() {
         })
         .await;
         assert_eq!(world.upstream.last().json()[field], value);
-        let body = chat_with(FAST, "Hi", json!({ field: value }));
+        let body = chat_with("plain", "Hi", json!({ field: value }));
         let refused = plenty.post(COMPLETIONS, &body).await.expect(400);
         assert!(refused.text().contains(field), "{}", refused.text());
     }

@@ -74,7 +74,7 @@ async fn an_answer_is_finished_for_a_caller_that_has_left() {
     for door in Door::ALL {
         let others = ids_of_jobs(&world).await;
         let place = place(door, &tok).await;
-        let mut caller = ask(&proxy, door, &place, "do:gated,usage=10:1500").await;
+        let mut caller = ask(&proxy, door, &place, "do:gated,usage=10:990").await;
         for _ in 0..2 {
             world.upstream.release();
         }
@@ -86,7 +86,7 @@ async fn an_answer_is_finished_for_a_caller_that_has_left() {
         let (job, call) = ended_call(&world, &others).await;
         assert_eq!(call.state, CallState::Succeeded, "{door:?}");
         assert_eq!(call.error_kind.as_deref(), Some("caller_gone"), "{door:?}");
-        assert_eq!((call.input_tokens, call.output_tokens), (10, 1_500));
+        assert_eq!((call.input_tokens, call.output_tokens), (10, 990));
         assert!(!call.usage_estimated && call.client_cost.0 > 0);
         assert_eq!(call.finish_reason.as_deref(), Some("stop"));
         nothing_is_left(&world, &tok, &job, true).await;

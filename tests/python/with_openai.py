@@ -245,7 +245,7 @@ def check_parameters_reach_the_provider():
         logit_bias={"50256": -100},
         parallel_tool_calls=False,
         tools=TOOLS,
-        extra_body={"a_field_of_tomorrow": {"deep": [1]}},
+        extra_body={"repetition_penalty": 1.1},
     )
     for name, value in {
         "model": "gpt-4o",
@@ -259,7 +259,7 @@ def check_parameters_reach_the_provider():
         "logit_bias": {"50256": -100},
         "parallel_tool_calls": False,
         "tools": TOOLS,
-        "a_field_of_tomorrow": {"deep": [1]},
+        "repetition_penalty": 1.1,
     }.items():
         equal(sent.get(name), value, name)
     for name in ("max_tokens", "max_completion_tokens"):

@@ -38,7 +38,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         limits: LimitOptions,
         #[command(flatten)]
-        import: Import,
+        import: KeySource,
     },
     /// List keys; what is secret of them is not stored
     List {
@@ -79,9 +79,9 @@ pub(crate) enum Verb {
     },
 }
 
-/// A key that callers use already.
+/// Where the text of a key comes from: one that callers use already, or a new one.
 #[derive(Debug, clap::Args)]
-pub(crate) struct Import {
+pub(crate) struct KeySource {
     #[arg(
         long,
         value_name = "KEY",
@@ -104,7 +104,7 @@ pub(crate) struct Import {
 /// The longest line that can hold a key.
 const LINE_BYTES_MAX: u64 = 1_024;
 
-impl Import {
+impl KeySource {
     /// The key to be imported, if there is one.
     fn text(&self) -> Result<Option<(&'static str, Secret)>, Failure> {
         if let Some(text) = &self.import {

@@ -147,18 +147,8 @@ async fn apply(
             let work = balance_work(team_id.clone(), *change, reason, actor);
             return do_work(connection, database, work).await;
         }
-        Command::CancelJob { id, reason } => {
-            return end_job(
-                connection,
-                database,
-                *id,
-                (JobState::Cancelled, reason),
-                now,
-            )
-            .await;
-        }
-        Command::FailJob { id, reason } => {
-            return end_job(connection, database, *id, (JobState::Failed, reason), now).await;
+        Command::CancelJob { .. } | Command::FailJob { .. } => {
+            return end_job(connection, database, command, now).await;
         }
         Command::AddProvider { .. }
         | Command::SetProvider { .. }
@@ -223,10 +213,14 @@ async fn do_work(
 async fn end_job(
     connection: &mut AnyConnection,
     database: &Database,
-    id: JobId,
-    (state, message): (JobState, &str),
+    command: &Command,
     now: Timestamp,
 ) -> Result<Applied, CommandError> {
+    let (id, state, message) = match command {
+        Command::CancelJob { id, reason } => (*id, JobState::Cancelled, reason),
+        Command::FailJob { id, reason } => (*id, JobState::Failed, reason),
+        _ => return Ok(Applied::Done),
+    };
     let jobs = job::select_jobs(connection, &[id]).await?;
     let job = jobs
         .first()
@@ -235,7 +229,7 @@ async fn end_job(
         id,
         team_id: job.team_id.clone(),
         state,
-        message: message.to_owned(),
+        message: message.clone(),
         unless_active_since: None,
         now,
     }));

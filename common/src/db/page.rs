@@ -356,7 +356,12 @@ async fn count_rows(
     Ok((count, looked_through))
 }
 
-/// What follows the columns.
+/// What follows the columns, which may be statements of their own, in parentheses.
 fn from_of(rows: &'static str) -> &'static str {
-    rows.find("FROM ").map_or("", |place| &rows[place..])
+    let is_outside = |place: &usize| {
+        let before = &rows[..*place];
+        before.matches('(').count() == before.matches(')').count()
+    };
+    let mut places = rows.match_indices("FROM ").map(|(place, _)| place);
+    places.find(is_outside).map_or("", |place| &rows[place..])
 }

@@ -229,12 +229,15 @@ fn parts_of_messages_are_what_they_are_said_to_be() {
         r#"{"type":"image_url","image_url":"https://x.example/a.png"}"#,
         r#"{"type":"image_url","image_url":{"url":"https://x.example/a","detail":"high"}}"#,
         r#"{"type":"file","file":{"file_data":"data:application/pdf;base64,AA","filename":"a"}}"#,
-        r#"{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}"#,
         r#"{"type":"video_url","video_url":{"url":"https://x.example/v.mp4"}}"#,
     ] {
         assert_eq!(of_part(fine), "", "{fine}");
     }
     for (part, found) in [
+        (
+            r#"{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}"#,
+            "messages[0].content[0]",
+        ),
         (
             r#"{"type":"file","file":{"file_id":"f"}}"#,
             "messages[0].content[0].file.file_id",

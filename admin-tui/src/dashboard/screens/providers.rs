@@ -36,7 +36,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     bind(Action::AddCredential, &["a"], "add key"),
     bind(Action::Rotate, &["R"], "rotate"),
     bind(Action::Enable, &["p"], "enable, disable"),
-    bind(Action::Edit, &["e"], "base URL"),
+    bind(Action::Edit, &["e"], "settings"),
     bind(Action::Remove, &["D"], "remove"),
     bind(Action::ShowModels, &["o"], "models"),
     bind(Action::Sort, &["s"], "sort"),

@@ -170,7 +170,7 @@ fn buckets(line: &CallLine) -> Vec<Fact> {
         .map(|(_, (name, count, of))| {
             let price = unit.map_or_else(
                 || "no price".to_owned(),
-                |unit| format!("at ${}/1M", of(&unit).per_million()),
+                |unit| format!("at ${}/1M", of(&unit).per_million().trim_end_matches(".00")),
             );
             fact(name, format!("{:>11}  {price}", format::number(count)))
         })
