@@ -26,7 +26,7 @@ use crate::session::Session;
 /// What can be done for a trial.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Fill an empty database with a made-up business: for demonstrations and tests
+    /// Fill an empty database with seed data: for demonstrations and tests
     Seed(Seed),
 }
 
@@ -146,7 +146,7 @@ async fn run_seed(session: &Session, output: Output, seed: &Seed) -> Result<(), 
 async fn require_owner(session: &Session) -> Result<(), Failure> {
     let rights = session.rights();
     let why = if rights.is_forced {
-        "a made-up business is not made under a forced command of SSH".to_owned()
+        "seed data is not written under a forced command of SSH".to_owned()
     } else if let Some(why) = rights.read_only {
         why.to_owned()
     } else if rights.role < Role::Owner {
