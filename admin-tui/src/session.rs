@@ -277,7 +277,11 @@ impl Session {
         let mut cancelled = 0;
         for id in jobs {
             let reason = why.unwrap_or("the team is suspended").to_owned();
-            let command = Command::CancelJob { id, reason };
+            let command = Command::CancelJob {
+                id,
+                reason,
+                release: false,
+            };
             match self.execute_on(grounds, &command).await {
                 Ok(_) => cancelled += 1,
                 Err(Failure::Command(CommandError::Refused(_) | CommandError::NotFound { .. })) => {

@@ -7,12 +7,12 @@ use crate::clock::Timestamp;
 use crate::db::StoreError;
 use crate::db::work::{BalanceChange, WorkError};
 use crate::id::{CredentialId, GroupName, JobId, KeyId, ModelAlias, OrgId, ProviderName, TeamId};
-use crate::job::{BudgetMode, Job};
+use crate::job::{BudgetMode, ChargeFailed, Job};
 use crate::key::KeyHash;
 use crate::ledger::Entry;
 use crate::limit::{LimitSettings, Limits};
 use crate::model::Fallback;
-use crate::money::{CreditRate, Credits, Markup};
+use crate::money::{CreditRate, Credits, Markup, NanoUsd, Rounding};
 use crate::price::RateCard;
 use crate::provider::{BaseUrl, PassFields, ProviderKind};
 use crate::role::NotAllowed;
@@ -36,6 +36,12 @@ pub struct TeamSettings {
     pub tokens_per_credit: Option<i64>,
     /// The reseller's markup.
     pub markup: Option<Markup>,
+    /// What its jobs are charged that do not complete; an inner `None` is what the budget mode says.
+    pub charge_failed: Option<Option<ChargeFailed>>,
+    /// Which way a job's credits are made whole.
+    pub rounding: Option<Rounding>,
+    /// What a `job_based` job may cost the operator; an inner `None` takes the limit away.
+    pub job_cost_max: Option<Option<NanoUsd>>,
     /// The model of calls that name none; an inner `None` takes it away.
     pub default_model: Option<Option<ModelAlias>>,
     /// All groups that it is granted.
@@ -314,20 +320,24 @@ pub enum Command {
         /** What. */
         alias: ModelAlias,
     },
-    /// Ends an open job without a charge, as cancelled.
+    /// Ends an open job as cancelled, charged as its terms say.
     CancelJob {
         /** Which. */
         id: JobId,
         /** Why. */
         reason: String,
+        /** Whether it costs nothing, whatever its terms say. */
+        release: bool,
     },
-    /// Ends an open job without a charge, as failed: for one whose owner will not end it and whose
-    /// hold is stuck.
+    /// Ends an open job as failed, charged as its terms say: for one whose owner will not end it and
+    /// whose hold is stuck.
     FailJob {
         /** Which. */
         id: JobId,
         /** Why. */
         reason: String,
+        /** Whether it costs nothing, whatever its terms say. */
+        release: bool,
     },
 }
 

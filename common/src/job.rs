@@ -6,7 +6,7 @@ use std::str::FromStr;
 use crate::clock::Timestamp;
 use crate::id::{JobId, OrgId, TeamId};
 use crate::ledger::Account;
-use crate::money::{CreditRate, Credits, Markup, NanoUsd};
+use crate::money::{CreditRate, Credits, Markup, NanoUsd, Rounding};
 
 /// The state of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,9 +17,9 @@ pub enum JobState {
     InProgress,
     /// Ended well, and charged.
     Completed,
-    /// Ended badly, or expired; nothing was charged.
+    /// Ended badly, or expired; charged as its terms say.
     Failed,
-    /// Ended by an administrator; nothing was charged.
+    /// Ended by an administrator; charged as its terms say.
     Cancelled,
 }
 
@@ -107,10 +107,57 @@ impl FromStr for BudgetMode {
     }
 }
 
+/// What a job is charged that its owner ends as failed, that an administrator ends, or that expires.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChargeFailed {
+    /// Nothing.
+    Never,
+    /// The same as if it had completed, if any of its calls used something.
+    Used,
+    /// The same as if it had completed, with or without calls.
+    Always,
+}
+
+impl ChargeFailed {
+    /// The stored and shown word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::Used => "used",
+            Self::Always => "always",
+        }
+    }
+
+    /// What holds for a team of this mode unless it is set: the flat price of a job is for its
+    /// result, what was consumed is paid for.
+    pub const fn default_of(mode: BudgetMode) -> Self {
+        match mode {
+            BudgetMode::JobBased => Self::Never,
+            BudgetMode::ConsumptionUsd | BudgetMode::ConsumptionTokens => Self::Used,
+        }
+    }
+}
+
+impl FromStr for ChargeFailed {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Never, Self::Used, Self::Always]
+            .into_iter()
+            .find(|rule| rule.as_str() == text)
+            .ok_or_else(|| {
+                format!(
+                    "'{text}' does not say what a failed job is charged: use never, used or always"
+                )
+            })
+    }
+}
+
 /// What a job or call has used or may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Spend {
-    /// Cost to the customer, markup included.
+    /// Cost to the customer with the markup; under the flat price of `job_based`, cost to the
+    /// operator.
     pub cost: NanoUsd,
     /// Tokens of all buckets.
     pub tokens: i64,
@@ -147,27 +194,77 @@ pub struct Terms {
     pub tokens_per_credit: i64,
     /// The reseller's markup on the provider's cost.
     pub markup: Markup,
+    /// What it is charged if it does not complete.
+    pub charge_failed: ChargeFailed,
+    /// Which way its credits are made whole.
+    pub rounding: Rounding,
+    /// What a `job_based` job may cost the operator at most.
+    pub job_cost_max: Option<NanoUsd>,
 }
 
 impl Terms {
     /// Tokens per credit where nobody set another number.
     pub const TOKENS_PER_CREDIT_DEFAULT: i64 = 10_000;
 
-    /// What a job that spent this much costs: at least one credit, otherwise rounded down.
+    /// What a job that spent this much costs: at least one credit, otherwise rounded.
     pub fn credits_for(&self, spend: Spend) -> Credits {
         let credits = match self.mode {
             BudgetMode::JobBased => Credits(1),
-            BudgetMode::ConsumptionUsd => self.credits_per_dollar.credits(spend.cost),
+            BudgetMode::ConsumptionUsd => {
+                self.credits_per_dollar.credits(spend.cost, self.rounding)
+            }
             BudgetMode::ConsumptionTokens => {
-                Credits(spend.tokens.div_euclid(self.tokens_per_credit.max(1)))
+                let per_credit = i128::from(self.tokens_per_credit.max(1));
+                let credits = self.rounding.divide(i128::from(spend.tokens), per_credit);
+                Credits(i64::try_from(credits).unwrap_or(i64::MAX))
             }
         };
         credits.max(Credits(1))
     }
 
+    /// What a job costs that does not complete.
+    pub fn credits_for_failed(&self, spend: Spend) -> Credits {
+        // Under the flat price, calls that failed count as cost, but used nothing for the customer.
+        let has_used = spend.tokens > 0 || (self.is_metered() && spend.cost.is_positive());
+        match self.charge_failed {
+            ChargeFailed::Always => self.credits_for(spend),
+            ChargeFailed::Used if has_used => self.credits_for(spend),
+            ChargeFailed::Used | ChargeFailed::Never => Credits::ZERO,
+        }
+    }
+
     /// Whether what a job holds depends on what its calls use.
     pub const fn is_metered(&self) -> bool {
         !matches!(self.mode, BudgetMode::JobBased)
+    }
+
+    /// What the job may cost the operator at most, if that is limited.
+    pub const fn cost_bound(&self) -> Option<NanoUsd> {
+        match self.mode {
+            BudgetMode::JobBased => self.job_cost_max,
+            BudgetMode::ConsumptionUsd | BudgetMode::ConsumptionTokens => None,
+        }
+    }
+
+    /// Whether the job's row adds up what its calls use.
+    pub const fn tracks_spend(&self) -> bool {
+        self.is_metered()
+            || self.cost_bound().is_some()
+            || !matches!(self.charge_failed, ChargeFailed::Never)
+    }
+
+    /// Whether a call can only be made of a model whose price is known.
+    pub const fn needs_price(&self) -> bool {
+        matches!(self.mode, BudgetMode::ConsumptionUsd) || self.cost_bound().is_some()
+    }
+
+    /// What a provider's cost counts as: the customer's, or the operator's under a flat price.
+    pub fn cost_of(&self, provider_cost: NanoUsd) -> NanoUsd {
+        if self.is_metered() {
+            self.markup.apply(provider_cost)
+        } else {
+            provider_cost
+        }
     }
 }
 
@@ -184,13 +281,13 @@ pub struct Job {
     pub state: JobState,
     /// The terms fixed at its creation.
     pub terms: Terms,
-    /// Credits held for it; nothing once it has ended.
+    /// Credits held for it; once it has ended, for its calls in flight.
     pub hold: Credits,
     /// The most that it may cost, if its creator said so.
     pub credits_max: Option<Credits>,
-    /// What its ended calls used; kept only under metered terms.
+    /// What its ended calls used; kept only under terms that need it.
     pub spent: Spend,
-    /// The worst case of its calls in flight; kept only under metered terms.
+    /// The worst case of its calls in flight; kept only under terms that need it.
     pub reserved: Spend,
     /// Whether it consists of one call, and ends with it.
     pub single_call: bool,
@@ -202,7 +299,7 @@ pub struct Job {
     pub metadata: String,
     /// Why it failed.
     pub error_message: Option<String>,
-    /// What it was charged, once it has completed.
+    /// What it was charged, once it has ended.
     pub charged: Option<Credits>,
     /// The team's credits right after it ended.
     pub credits_remaining: Option<Credits>,
@@ -234,15 +331,8 @@ impl Job {
     }
 
     /// The job ends; the account's figures at that moment are kept for replays of the answer.
-    pub(crate) fn end(
-        &mut self,
-        state: JobState,
-        charged: Option<Credits>,
-        account: &Account,
-        now: Timestamp,
-    ) {
+    pub(crate) fn end(&mut self, state: JobState, account: &Account, now: Timestamp) {
         self.state = state;
-        self.charged = charged;
         self.credits_remaining = Some(account.balance);
         self.completed_at = Some(now);
         self.updated_at = now;
@@ -301,7 +391,50 @@ mod tests {
             credits_per_dollar,
             tokens_per_credit,
             markup: Markup::default(),
+            charge_failed: ChargeFailed::default_of(mode),
+            rounding: Rounding::Down,
+            job_cost_max: None,
         }
+    }
+
+    #[test]
+    fn a_job_that_fails_costs_what_its_terms_say() {
+        let used = Spend {
+            cost: NanoUsd(150_000_000),
+            tokens: 15_000,
+        };
+        let nothing = Spend::default();
+        for mode in [
+            BudgetMode::JobBased,
+            BudgetMode::ConsumptionUsd,
+            BudgetMode::ConsumptionTokens,
+        ] {
+            for (charge_failed, wanted) in [
+                (ChargeFailed::Never, [0, 0]),
+                (ChargeFailed::Used, [1, 0]),
+                (ChargeFailed::Always, [1, 1]),
+            ] {
+                let terms = Terms {
+                    charge_failed,
+                    ..terms(mode, 10_000)
+                };
+                let costs = [used, nothing].map(|spend| terms.credits_for_failed(spend).0);
+                assert_eq!(costs, wanted, "{mode:?} {charge_failed:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_part_of_a_credit_is_rounded_as_the_terms_say() {
+        let mut terms = terms(BudgetMode::ConsumptionTokens, 1_000);
+        let spend = |tokens| Spend {
+            cost: NanoUsd::ZERO,
+            tokens,
+        };
+        assert_eq!(terms.credits_for(spend(1_999)), Credits(1));
+        terms.rounding = Rounding::Up;
+        let credits = [0, 1, 1_000, 1_001].map(|tokens| terms.credits_for(spend(tokens)).0);
+        assert_eq!(credits, [1, 1, 1, 2]);
     }
 
     #[test]

@@ -3,24 +3,29 @@
 //! What always holds, checked by `ledger/tests.rs` after every step of random histories and by
 //! `tollgate-admin credits verify` on a live database:
 //! - the entries of an account add up to its balance, and each begins where the last one ended;
-//! - the holds of its open jobs add up to what it has held; an ended job holds nothing;
+//! - the holds of its jobs add up to what it has held; an ended job holds something only for its
+//!   calls in flight;
 //! - balance − held ≥ −overdraft: nobody spends what is not there;
-//! - nothing brings what is charged in a window and held above the window's budget.
+//! - what is owed is the sum of the entries' debts, and no work begins while something is owed;
+//! - no work begins that brings what is charged in a window and held above the window's budget.
 #![deny(clippy::arithmetic_side_effects)]
 
-use std::time::Duration;
-
 use crate::clock::Timestamp;
-use crate::id::{JobId, TeamId};
-use crate::job::{Job, JobState, Spend, Terms};
-use crate::money::{CREDITS_MAX, Credits};
-use crate::price::{FeeCounts, OutputKinds, UnitPrices};
+use crate::id::{CallId, JobId, TeamId};
+use crate::job::Job;
+use crate::money::{CREDITS_MAX, Credits, NanoUsd};
 
-pub use budget::{Budget, Window};
+pub use budget::{Budget, SKEW_MAX, Window};
+pub use charge::{CallEnd, complete_job, fail_job, pay_debt, release_job, settle_call};
 pub use correction::{JobCharge, adjust, refund};
+pub use estimate::{Admission, CallEstimate, LimitedBy, PromptWeight};
+pub use refusal::Refusal;
 
 mod budget;
+mod charge;
 mod correction;
+mod estimate;
+mod refusal;
 #[cfg(test)]
 mod tests;
 
@@ -34,8 +39,10 @@ pub struct Account {
     pub team_id: TeamId,
     /// What the team has: all entries added up.
     pub balance: Credits,
-    /// What of it is promised to open jobs.
+    /// What of it is promised to open jobs and to calls in flight.
     pub held: Credits,
+    /// What it could not pay for work already done.
+    pub owed: Credits,
     /// All that was ever put in, corrections included.
     pub allocated: Credits,
     /// All that was ever spent, refunds taken off.
@@ -59,6 +66,7 @@ impl Account {
             team_id,
             balance: Credits::ZERO,
             held: Credits::ZERO,
+            owed: Credits::ZERO,
             allocated: Credits::ZERO,
             used: Credits::ZERO,
             overdraft: Credits::ZERO,
@@ -92,13 +100,13 @@ impl Account {
 pub enum EntryKind {
     /// Credits were put in.
     Allocation,
-    /// A completed job was charged within its hold.
+    /// A job that has ended was charged within its hold.
     Deduction,
     /// Spent credits were given back.
     Refund,
     /// An administrator corrected the balance.
     Adjustment,
-    /// A completed job had used more than its hold foresaw.
+    /// A job had used more than its hold foresaw, or what was owed for one was paid.
     Overrun,
 }
 
@@ -130,201 +138,22 @@ pub struct Entry {
     pub before: Credits,
     /// The balance after.
     pub after: Credits,
-    /// What could not be taken because account, budgets or the job's limit had no more (only for
+    /// What could not be taken because the account or the job's limit had no more (only for
     /// overruns).
     pub shortfall: Credits,
+    /// By how much it changed what the account owes: what of the shortfall is owed, or, below zero,
+    /// what was paid of it.
+    pub debt: Credits,
     /// The job that was charged or refunded.
     pub job_id: Option<JobId>,
+    /// The call whose settlement was charged, if its job had ended before.
+    pub call_id: Option<CallId>,
     /// The reason in words.
     pub reason: String,
     /// Who did it: `proxy` or an administrator.
     pub actor: String,
     /// When.
     pub at: Timestamp,
-}
-
-/// A rule that said no. Nothing has changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The account does not have what the work may cost.
-    #[error(
-        "Insufficient credits. Team has {remaining} credits remaining, but {required} required. Allocated: {allocated}, Used: {used}"
-    )]
-    InsufficientCredits {
-        /// Balance less what is held.
-        remaining: Credits,
-        /// What would have to be held in addition.
-        required: Credits,
-        /// All that was ever put in.
-        allocated: Credits,
-        /// All that was ever spent.
-        used: Credits,
-    },
-    /// A budget leaves less than the work may cost.
-    #[error(
-        "{} budget reached. Of {limit} credits {used} are used, {held} held and {required} more required. It resets at {resets_at}",
-        .window.adjective()
-    )]
-    BudgetExceeded {
-        /// Which budget.
-        window: Window,
-        /// How much may be charged in a window.
-        limit: Credits,
-        /// What was charged in this one.
-        used: Credits,
-        /// What is held for open jobs.
-        held: Credits,
-        /// What would have to be held in addition.
-        required: Credits,
-        /// When the next window begins.
-        resets_at: Timestamp,
-        /// How long that is from now.
-        resets_in: Duration,
-    },
-    /// The job would cost more than its creator allowed.
-    #[error(
-        "This call may bring the job to {required} credits, but the job was created with max_credits {limit}. Lower max_tokens or create a job with a higher max_credits"
-    )]
-    JobLimit {
-        /// What the job would have to hold.
-        required: Credits,
-        /// Its limit.
-        limit: Credits,
-    },
-    /// The job has ended.
-    #[error("Job is already {state}. Create a new job for further calls")]
-    JobEnded {
-        /// How it ended.
-        state: JobState,
-    },
-    /// The job has calls that nobody knows the cost of yet.
-    #[error("Job has {count} call(s) in flight. Complete it once they have been answered")]
-    CallsInFlight {
-        /// How many.
-        count: i64,
-    },
-    /// The team pays by cost, and the model has no price.
-    #[error(
-        "Model '{alias}' has no price, and the team is charged by cost. Ask your administrator to set one"
-    )]
-    Unpriced {
-        /// The model's public name.
-        alias: String,
-    },
-    /// More would be given back than was spent.
-    #[error("cannot refund {amount} credits: only {used} were used")]
-    RefundAboveUse {
-        /// What was asked for.
-        amount: Credits,
-        /// What was spent.
-        used: Credits,
-    },
-    /// More of a job would be given back than it was charged.
-    #[error(
-        "cannot refund {amount} credits for job {job_id}: it was charged {charged}, and {refunded} of that were given back already"
-    )]
-    RefundAboveCharge {
-        /// What was asked for.
-        amount: Credits,
-        /// Which job.
-        job_id: JobId,
-        /// What it was charged.
-        charged: Credits,
-        /// What was given back of it.
-        refunded: Credits,
-    },
-    /// The correction would take credits that are spent or held.
-    #[error("cannot take {amount} credits: only {available} are neither spent nor held")]
-    AdjustmentAboveAvailable {
-        /// What was asked for.
-        amount: Credits,
-        /// What there is.
-        available: Credits,
-    },
-    /// The account would have been given more than any account may.
-    #[error(
-        "credits: at most {limit} may be allocated to a team in all, and it would be {allocated}"
-    )]
-    AllocatedAboveMaximum {
-        /// What would have been put in altogether.
-        allocated: Credits,
-        /// The most there may be.
-        limit: Credits,
-    },
-    /// An amount that must be above zero is not.
-    #[error("the number of credits must be a positive integer")]
-    NotPositive,
-}
-
-/// How heavy a prompt is: upper bounds in tokens, by kind.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PromptWeight {
-    /// Text.
-    pub text: i64,
-    /// Images.
-    pub image: i64,
-    /// Sound.
-    pub audio: i64,
-    /// Whether the request asks the provider to cache for one hour.
-    pub cache_write_1h: bool,
-}
-
-impl PromptWeight {
-    /// A prompt of text alone.
-    pub const fn of_text(tokens: i64) -> Self {
-        Self {
-            text: tokens,
-            image: 0,
-            audio: 0,
-            cache_write_1h: false,
-        }
-    }
-
-    /// Tokens of all kinds.
-    pub const fn total(&self) -> i64 {
-        self.text
-            .saturating_add(self.image)
-            .saturating_add(self.audio)
-    }
-}
-
-/// What a call may use at most, as far as anyone can tell beforehand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct CallEstimate {
-    /// The prompt.
-    pub prompt: PromptWeight,
-    /// Completion tokens that the caller or the model allows.
-    pub output_tokens_max: i64,
-    /// Kinds of output beside text that the caller asks for.
-    pub output_kinds: OutputKinds,
-    /// Billed calls of the provider's tools.
-    pub fees_max: FeeCounts,
-    /// What a token costs; `None` if nobody knows.
-    pub unit: Option<UnitPrices>,
-}
-
-impl CallEstimate {
-    /// The worst case if the answer has at most `output_tokens`.
-    fn worst(&self, output_tokens: i64, terms: &Terms) -> Spend {
-        let output = (output_tokens, self.output_kinds);
-        let cost = self
-            .unit
-            .map(|unit| unit.worst_cost(&self.prompt, output, &self.fees_max));
-        Spend {
-            cost: terms.markup.apply(cost.unwrap_or_default()),
-            tokens: self.prompt.total().saturating_add(output_tokens),
-        }
-    }
-}
-
-/// A call may go: what it holds and how long its answer may get.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Admission {
-    /// Its worst case, part of the job's hold until it is settled.
-    pub reserved: Spend,
-    /// The most completion tokens that are paid for; `None` if the job's price does not depend on
-    /// it.
-    pub output_tokens_max: Option<i64>,
 }
 
 /// Why and by whom a balance changes.
@@ -340,6 +169,7 @@ pub struct Cause<'a> {
 
 /// Holds the minimum for a new job.
 pub fn open_job(account: &mut Account, job: &mut Job, now: Timestamp) -> Result<(), Refusal> {
+    account.require_no_debt()?;
     account.require(JOB_MINIMUM, now)?;
     raise_hold(account, job, JOB_MINIMUM);
     Ok(())
@@ -358,8 +188,11 @@ pub fn begin_call(
     if !job.state.is_open() {
         return Err(Refusal::JobEnded { state: job.state });
     }
+    account.require_no_debt()?;
     let admission = if job.terms.is_metered() {
         reserve_worst_case(account, job, estimate, now)?
+    } else if let Some(bound) = job.terms.cost_bound() {
+        reserve_cost(job, estimate, bound)?
     } else {
         Admission::default()
     };
@@ -379,8 +212,8 @@ fn reserve_worst_case(
             .credits_for(committed.plus(estimate.worst(output_tokens, &job.terms)))
     };
     let payable = account.spendable(now).plus(job.hold);
-    let limit = job.credits_max.map_or(payable, |max| max.min(payable));
-    let least = needed(1);
+    let limit = payable.min(job.ceiling());
+    let least = needed(estimate.least());
     if let Some(max) = job.credits_max.filter(|max| least > *max) {
         return Err(Refusal::JobLimit {
             required: least,
@@ -390,7 +223,16 @@ fn reserve_worst_case(
     if least > limit {
         account.require(least.minus(job.hold), now)?;
     }
-    let output_tokens = largest_within(estimate.output_tokens_max, |n| needed(n) <= limit);
+    let output_tokens = estimate.largest_within(|n| needed(n) <= limit);
+    let limited_by = estimate.is_cut_to(output_tokens).then(|| {
+        if job.ceiling() <= payable {
+            LimitedBy::MaxCredits
+        } else if account.spendable(now) < account.available() {
+            LimitedBy::Budget
+        } else {
+            LimitedBy::Credits
+        }
+    });
     let reserved = estimate.worst(output_tokens, &job.terms);
     let hold = needed(output_tokens).max(job.hold);
     job.reserved = job.reserved.plus(reserved);
@@ -398,124 +240,36 @@ fn reserve_worst_case(
     Ok(Admission {
         reserved,
         output_tokens_max: Some(output_tokens),
+        limited_by,
     })
 }
 
-/// The largest number from 1 to `max` that fits, given that 1 does and that smaller ones fit if a
-/// larger one does.
-fn largest_within(max: i64, fits: impl Fn(i64) -> bool) -> i64 {
-    let (mut low, mut high) = (1_i64, max.max(1));
-    while low < high {
-        let middle = high.saturating_sub(high.saturating_sub(low).div_euclid(2));
-        if fits(middle) {
-            low = middle;
-        } else {
-            high = middle.saturating_sub(1);
-        }
-    }
-    low
-}
-
-/// A call has ended: its worst case gives way to what it used, and the hold follows.
-///
-/// A hold that turns out too small is raised as far as the account and its budgets go; the rest
-/// shows as an overrun when the job completes.
-pub fn settle_call(
-    account: &mut Account,
+/// Reserves a call's worst case within what its job may cost the operator. The job's flat price does
+/// not depend on it.
+fn reserve_cost(
     job: &mut Job,
-    reserved: Spend,
-    used: Spend,
-    now: Timestamp,
-) {
-    if !job.terms.is_metered() {
-        return;
-    }
-    job.reserved = job.reserved.minus(reserved);
-    job.spent = job.spent.plus(used);
-    if !job.state.is_open() {
-        return;
-    }
-    let wanted = job.terms.credits_for(job.spent.plus(job.reserved));
-    if wanted < job.hold {
-        lower_hold(account, job, wanted);
-    } else {
-        let affordable = wanted
-            .min(job.hold.plus(account.spendable(now)))
-            .min(job.ceiling());
-        raise_hold(account, job, affordable.max(job.hold));
-    }
-}
-
-/// Charges a job and ends it. The entries are at most two: what its hold covers, and an overrun.
-pub fn complete_job(
-    account: &mut Account,
-    job: &mut Job,
-    calls_in_flight: i64,
-    at: Timestamp,
-) -> Result<Vec<Entry>, Refusal> {
-    if !job.state.is_open() {
-        return Err(Refusal::JobEnded { state: job.state });
-    }
-    if calls_in_flight > 0 {
-        return Err(Refusal::CallsInFlight {
-            count: calls_in_flight,
-        });
-    }
-    let price = job.terms.credits_for(job.spent);
-    let covered = price.min(job.hold);
-    lower_hold(account, job, Credits::ZERO);
-    let reason = format!(
-        "Job {} completed ({} mode: {} credits)",
-        job.job_type,
-        job.terms.mode.word(),
-        price
-    );
-    let cause = Cause {
-        reason: &reason,
-        actor: "proxy",
-        at,
+    estimate: &CallEstimate,
+    bound: NanoUsd,
+) -> Result<Admission, Refusal> {
+    let committed = job.spent.plus(job.reserved);
+    let fits = |output_tokens| {
+        let worst = estimate.worst(output_tokens, &job.terms);
+        committed.plus(worst).cost <= bound
     };
-    let mut entries = vec![post(
-        account,
-        EntryKind::Deduction,
-        negative(covered),
-        Some(job.id),
-        cause,
-    )];
-    let uncovered = price.minus(covered);
-    if uncovered.is_positive() {
-        let within_ceiling = job.ceiling().minus(covered).max(Credits::ZERO);
-        let taken = uncovered.min(account.spendable(at)).min(within_ceiling);
-        let mut entry = post(
-            account,
-            EntryKind::Overrun,
-            negative(taken),
-            Some(job.id),
-            cause,
-        );
-        entry.shortfall = uncovered.minus(taken);
-        entries.push(entry);
+    if !fits(estimate.least()) {
+        return Err(Refusal::JobCost);
     }
-    let charged = entries
-        .iter()
-        .fold(Credits::ZERO, |sum, entry| sum.minus(entry.amount));
-    job.end(JobState::Completed, Some(charged), account, at);
-    Ok(entries)
-}
-
-/// Ends a job without a charge and gives its hold back.
-pub fn release_job(
-    account: &mut Account,
-    job: &mut Job,
-    state: JobState,
-    at: Timestamp,
-) -> Result<(), Refusal> {
-    if !job.state.is_open() {
-        return Err(Refusal::JobEnded { state: job.state });
-    }
-    lower_hold(account, job, Credits::ZERO);
-    job.end(state, None, account, at);
-    Ok(())
+    let output_tokens = estimate.largest_within(fits);
+    let reserved = estimate.worst(output_tokens, &job.terms);
+    let limited_by = estimate
+        .is_cut_to(output_tokens)
+        .then_some(LimitedBy::JobCost);
+    job.reserved = job.reserved.plus(reserved);
+    Ok(Admission {
+        reserved,
+        output_tokens_max: Some(output_tokens),
+        limited_by,
+    })
 }
 
 /// Puts credits in.
@@ -585,7 +339,9 @@ fn post(
         before,
         after: account.balance,
         shortfall: Credits::ZERO,
+        debt: Credits::ZERO,
         job_id,
+        call_id: None,
         reason: cause.reason.to_owned(),
         actor: cause.actor.to_owned(),
         at,

@@ -239,12 +239,49 @@ impl CreditRate {
         self.0 as f64 / 1_000_000.0
     }
 
-    /// Whole credits for a cost, rounded down.
-    pub fn credits(self, cost: NanoUsd) -> Credits {
+    /// Whole credits for a cost.
+    pub fn credits(self, cost: NanoUsd, rounding: Rounding) -> Credits {
         let scaled = i128::from(cost.0).saturating_mul(i128::from(self.0));
-        Credits(narrow(
-            scaled.div_euclid(NANOS_PER_DOLLAR.saturating_mul(MICROS_PER_CREDIT)),
-        ))
+        let nanos_per_credit = NANOS_PER_DOLLAR.saturating_mul(MICROS_PER_CREDIT);
+        Credits(narrow(rounding.divide(scaled, nanos_per_credit)))
+    }
+}
+
+/// Which way a job's credits are made whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Rounding {
+    /// A part of a credit costs nothing.
+    #[default]
+    Down,
+    /// A part of a credit costs a whole one.
+    Up,
+}
+
+impl Rounding {
+    /// The stored and shown word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Down => "down",
+            Self::Up => "up",
+        }
+    }
+
+    /// The quotient as a whole number; `divisor` is above zero.
+    pub fn divide(self, dividend: i128, divisor: i128) -> i128 {
+        let quotient = dividend.div_euclid(divisor);
+        let has_rest = dividend.rem_euclid(divisor) != 0;
+        quotient.saturating_add(i128::from(self == Self::Up && has_rest))
+    }
+}
+
+impl FromStr for Rounding {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Down, Self::Up]
+            .into_iter()
+            .find(|rounding| rounding.as_str() == text)
+            .ok_or_else(|| format!("'{text}' is no way to round credits: use down or up"))
     }
 }
 
@@ -311,10 +348,17 @@ mod tests {
     }
 
     #[test]
-    fn credits_for_a_cost_are_rounded_down() {
+    fn credits_for_a_cost_are_rounded_as_the_terms_say() {
         let rate = CreditRate::DEFAULT;
-        assert_eq!(rate.credits(NanoUsd(152_000_000)), Credits(1));
-        assert_eq!(rate.credits(NanoUsd(1_500_000_000)), Credits(15));
-        assert_eq!(rate.credits(NanoUsd(50_000_000)), Credits(0));
+        for (cost, down, up) in [
+            (152_000_000, 1, 2),
+            (1_500_000_000, 15, 15),
+            (50_000_000, 0, 1),
+            (0, 0, 0),
+            (1, 0, 1),
+        ] {
+            assert_eq!(rate.credits(NanoUsd(cost), Rounding::Down), Credits(down));
+            assert_eq!(rate.credits(NanoUsd(cost), Rounding::Up), Credits(up));
+        }
     }
 }

@@ -123,6 +123,9 @@ const fn of_team(settings: &TeamSettings) -> (Role, &'static str) {
         credits_per_dollar,
         tokens_per_credit,
         markup,
+        charge_failed,
+        rounding,
+        job_cost_max,
         default_model: _,
         groups: _,
         overdraft,
@@ -135,7 +138,10 @@ const fn of_team(settings: &TeamSettings) -> (Role, &'static str) {
     let terms = budget_mode.is_some()
         || credits_per_dollar.is_some()
         || tokens_per_credit.is_some()
-        || markup.is_some();
+        || markup.is_some()
+        || charge_failed.is_some()
+        || rounding.is_some()
+        || job_cost_max.is_some();
     if terms {
         (Role::Owner, "change what a team pays")
     } else if overdraft.is_some() || budget_day.is_some() || budget_month.is_some() {

@@ -4,7 +4,7 @@ use std::str::FromStr;
 
 use crate::clock::Timestamp;
 use crate::id::{GroupName, ModelAlias, OrgId, TeamId};
-use crate::job::Terms;
+use crate::job::{ChargeFailed, Terms};
 use crate::limit::Limits;
 use crate::standing::Standing;
 
@@ -52,6 +52,8 @@ pub struct Team {
     pub standing: Standing,
     /// How its jobs are charged from now on.
     pub terms: Terms,
+    /// What its jobs are charged that do not complete, if it was set; the terms have what holds.
+    pub charge_failed: Option<ChargeFailed>,
     /// The model of calls that name none.
     pub default_model: Option<ModelAlias>,
     /// The groups whose models it may use.

@@ -288,7 +288,9 @@ fn work_status(error: &WorkError) -> StatusCode {
         WorkError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         WorkError::Refused(refusal) => match refusal {
             Refusal::InsufficientCredits { .. }
+            | Refusal::Owing { .. }
             | Refusal::JobLimit { .. }
+            | Refusal::JobCost
             | Refusal::Unpriced { .. } => StatusCode::FORBIDDEN,
             Refusal::BudgetExceeded { .. } => StatusCode::TOO_MANY_REQUESTS,
             Refusal::JobEnded { .. } | Refusal::CallsInFlight { .. } => StatusCode::CONFLICT,

@@ -13,6 +13,7 @@ use pingora::upstreams::peer::HttpPeer;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::work::{OpenJob, Replay};
 use tollgate_common::id::{CallId, JobId};
+use tollgate_common::ledger::LimitedBy;
 use tollgate_common::policy::Routes;
 
 use crate::api;
@@ -197,6 +198,11 @@ impl Gateway {
                 .fold(reply, |reply, (name, value)| reply.with(name, value))
         };
         let cache_word = found.word();
+        let limited_by = call.limited_by().map(LimitedBy::as_str);
+        let with_limits = |reply: Reply| match limited_by {
+            Some(word) => with_limits(reply).with("x-tollgate-limited-by", word),
+            None => with_limits(reply),
+        };
         let (reply, tokens) = match found {
             Found::Hit(cached) => (Some(whole::answer_cached(underway, call, &cached).await), 0),
             _ if underway.request.stream => {

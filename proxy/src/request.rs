@@ -13,7 +13,7 @@ use tollgate_common::provider::Endpoint;
 use self::demand::Ask;
 use self::parameter::Parameters;
 use crate::chat::Untranslatable;
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Thinking};
 use crate::error::ApiError;
 use crate::fields::Fields;
 
@@ -27,7 +27,7 @@ pub(crate) mod messages;
 mod parameter;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 
 /// The most messages of one call.
 const MESSAGES_MAX: usize = 10_000;
@@ -101,6 +101,37 @@ pub(crate) struct Completions<'a> {
     /// All other fields that travel, by name. Those of the documentation are valid; `model`,
     /// `stream`, `stream_options`, `max_tokens` and `max_completion_tokens` are not among them.
     pub(crate) parameters: Vec<(Cow<'a, str>, &'a RawValue)>,
+}
+
+impl CallRequest<'_> {
+    /// The fewest tokens that its answers can have together: one each, after what it wants to be
+    /// thought.
+    pub(crate) fn output_tokens_min(&self) -> i64 {
+        let thoughts = match &self.prompt {
+            Prompt::Messages(conversation) => match conversation.thinking {
+                Some(Thinking::Budget(tokens)) => tokens,
+                _ => 0,
+            },
+            Prompt::Completions(completions) => completions.thinking_budget(),
+            Prompt::Embeddings(_) => 0,
+        };
+        thoughts.saturating_add(1).saturating_mul(self.choices)
+    }
+}
+
+impl Completions<'_> {
+    /// How many tokens of thoughts the caller asks for.
+    fn thinking_budget(&self) -> i64 {
+        #[derive(serde::Deserialize)]
+        struct Budget {
+            budget_tokens: Option<i64>,
+        }
+        let mut named = self.parameters.iter();
+        let thinking = named.find(|(name, _)| name == "thinking");
+        let budget = thinking.and_then(|(_, json)| serde_json::from_str(json.get()).ok());
+        let budget = budget.and_then(|budget: Budget| budget.budget_tokens);
+        budget.unwrap_or(0).max(0)
+    }
 }
 
 impl<'a> CallRequest<'a> {

@@ -1,5 +1,6 @@
 //! The steps of a request, in the order in which `gateway` takes them.
 
+mod abandoned;
 pub(crate) mod admit;
 pub(crate) mod authenticate;
 pub(crate) mod downstream;

@@ -13,7 +13,7 @@ use tollgate_common::db::work::{CallResult, EndJob, IDEMPOTENCY_WINDOW, SettleCa
 use tollgate_common::db::{Engine, StoreError, call, idempotency, job, live, node};
 use tollgate_common::id::NodeId;
 use tollgate_common::job::{CallState, JobState};
-use tollgate_common::ledger::Refusal;
+use tollgate_common::ledger::{Refusal, SKEW_MAX};
 
 use crate::breaker::{BreakerView, Condition, Subject};
 use crate::services::Services;
@@ -287,7 +287,7 @@ async fn close_orphaned_call(
         id: call.id,
         job_id: call.job_id,
         team_id: call.team_id.clone(),
-        metered: true,
+        tracked: true,
         single_call: true,
         state: CallState::Interrupted,
         planned_price: None,
@@ -314,13 +314,16 @@ async fn close_orphaned_call(
 async fn expire_jobs(services: Arc<Services>) -> Result<(), StoreError> {
     let now = services.clock.now();
     let cutoff = now.minus(services.config.job_expiry);
-    for (id, team_id) in job::list_stale(services.database.pool(), cutoff, ROUND_MAX).await? {
+    let latest = now.plus(SKEW_MAX);
+    let pool = services.database.pool();
+    for (id, team_id) in job::list_stale(pool, cutoff, latest, ROUND_MAX).await? {
         let work = EndJob {
             id,
             team_id,
             state: JobState::Failed,
             message: format!("expired: no activity for {:?}", services.config.job_expiry),
             unless_active_since: Some(cutoff),
+            release: false,
             now,
         };
         match services.writer.end_job(work).await {

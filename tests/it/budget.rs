@@ -158,19 +158,19 @@ async fn a_call_is_cut_to_the_budget_or_refused() {
     assert_eq!(account.held.0, 2, "a refusal holds nothing");
     assert!(world.calls(&other).await.is_empty());
 
-    // More than anyone foresaw: what the budget does not cover is on record, not charged.
+    // More than anyone foresaw is charged, whatever the budget leaves: the work is done.
     let _ = tok.call(&other, "do:tok=9000").await.expect(200);
     for job in [&job, &other] {
         let _ = tok.complete(job).await.expect(200);
     }
-    assert_eq!(budgets(&tok).await, json!([null, 3, 3, 3]));
+    assert_eq!(budgets(&tok).await, json!([null, 10, 3, 10]));
     let missing: i64 = world
         .entries(TOK.id)
         .await
         .iter()
         .map(|e| e.shortfall.0)
         .sum();
-    assert_eq!(missing, 9 - 2);
+    assert_eq!(missing, 0);
     world.verify().await;
 }
 

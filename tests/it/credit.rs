@@ -6,9 +6,9 @@ use tollgate_common::db::work::BalanceChange;
 use tollgate_common::job::BudgetMode;
 use tollgate_common::money::{Credits, PicoUsd};
 use tollgate_common::price::RateCard;
-use tollgate_tests::World;
 use tollgate_tests::client::{heavy, job_id, prompt_body};
 use tollgate_tests::fixture::{ALPHA, FAST, TEAM_B, TOK, Team, UNPRICED, create_team, import_key};
+use tollgate_tests::{Door, World};
 
 use crate::contract::{check, get};
 
@@ -317,6 +317,27 @@ async fn what_no_hold_foresaw_is_an_overrun_and_never_below_zero() {
         .map(|e| e.shortfall.0)
         .sum();
     assert_eq!(missing, 22 - 5, "what could not be taken is on record");
+    assert_eq!(account.owed.0, missing, "and owed");
+    assert_eq!(b.balance().await["credits_owed"], missing);
+    b.create().await.expect_error(403, "Team owes 17 credits");
+    let body = Door::OpenAi.body(&b, FAST, "Hi");
+    let refused = b.post("/v1/chat/completions", &body).await.expect(402);
+    assert_eq!(refused.json["error"]["code"], "insufficient_credits");
+    let check = "/api/credits/teams/team-b/check?credits_needed=1";
+    let check = b.post(check, &json!({})).await.expect(200).json;
+    assert_eq!(check["has_credits"], false);
+
+    world.allocate(TEAM_B.id, 10).await;
+    let account = world.account(TEAM_B.id).await;
+    assert_eq!((account.balance.0, account.owed.0), (0, 7));
+    let shown = world
+        .admin(&["credits", "balance", TEAM_B.id, "--json"])
+        .await;
+    assert!(shown.stdout.contains("\"owed\": 7"), "{}", shown.stdout);
+    world.allocate(TEAM_B.id, 100).await;
+    assert_eq!(b.credits_remaining().await, 93);
+    assert_eq!(world.account(TEAM_B.id).await.owed.0, 0);
+    let _ = b.create().await.expect(200);
     world.verify().await;
 }
 

@@ -15,6 +15,7 @@ mod bad_input;
 mod budget;
 mod cache;
 mod call;
+mod charge;
 mod circuit;
 mod credit;
 mod description;

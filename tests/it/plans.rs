@@ -326,10 +326,10 @@ fn hot_statements() -> Vec<Hot> {
     statements.extend(list_statements());
     statements.extend(vec![
         single(job::SELECT_JOB, &["'a'"], JOBS),
-        single(job::SELECT_STALE, &[time, "10"], "jobs_open"),
+        single(job::SELECT_STALE, &[time, "10", time], "jobs_open"),
         single(job::LIST_JOBS, &["''", time, "'b'", "10"], "jobs_by_time"),
         list((job::SELECT_JOBS, ""), JOBS),
-        rows(job::UPDATE_JOBS, "ttttnnnnnnnnnnn", JOBS),
+        rows(job::UPDATE_JOBS, "ttttnnnnnnnnnnnt", JOBS),
         list(job::UPDATE_TOTALS, "calls_by_job"),
         single(call::SELECT_ORPHANED, &["10"], "calls_in_flight"),
         single(call::SELECT_CALLS_OF_JOB, &["'a'", "10"], "calls_by_job"),
@@ -343,7 +343,7 @@ fn hot_statements() -> Vec<Hot> {
         list(call::MODELS_USED, "calls_by_job"),
         single(ledger::SELECT_ACCOUNT, &["'a'"], ACCOUNTS),
         list((ledger::SELECT_ACCOUNTS, ledger::LOCK_SQLITE), ACCOUNTS),
-        rows(ledger::UPDATE_ACCOUNTS, "tnnnnnnnnnnnnn", ACCOUNTS),
+        rows(ledger::UPDATE_ACCOUNTS, "tnnnnnnnnnnnnnn", ACCOUNTS),
         single(ledger::SELECT_ENTRIES, &["'a'", time, "10"], ENTRIES),
         rows(idempotency::SELECT_CLAIMS, "tt", CLAIMS),
         list((idempotency::DELETE_BY_CALL, ""), "idempotency_by_call"),

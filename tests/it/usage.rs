@@ -98,7 +98,7 @@ async fn a_period_is_added_up(store: Store) {
     let small = 10 * 2_500 + 5 * 10_000;
     let days = [
         ("chat", vec![1, 0, 0, 2, 1, 50_000, 0, cost, cost, 50]),
-        ("report", vec![0, 1, 1, 1, 0, 10, 5, small, small, 0]),
+        ("report", vec![0, 1, 1, 1, 0, 10, 5, small, small, 1]),
     ];
     let days = days.map(|(job_type, sums)| (TOK.id.to_owned(), job_type.to_owned(), sums));
     assert_eq!(stored_days(&world).await, days);

@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 use tollgate_common::command::{Applied, Command};
+use tollgate_common::db::job::find_job;
 use tollgate_common::db::ledger::entries::{self, ENTRIES, EntryOrder};
 use tollgate_common::db::ledger::holds;
 use tollgate_common::db::page::{Request, Start};
@@ -103,7 +104,7 @@ pub(crate) enum Verb {
         /// Why
         #[arg(long, value_parser = value::text)]
         reason: String,
-        /// Even if calls of the job are in flight, which nobody is charged for then
+        /// Even if calls of the job are in flight: their part is released when they end, uncharged
         #[arg(long)]
         in_flight: bool,
     },
@@ -228,8 +229,15 @@ async fn release(
             "job {id} has {calls} call(s) in flight, so it is not stuck; with --in-flight it ends all the same, and nobody is charged for them"
         )));
     }
-    session.execute(&Command::FailJob { id, reason }).await?;
-    let credits = hold.map_or(Credits::ZERO, |hold| hold.credits);
+    let command = Command::FailJob {
+        id,
+        reason,
+        release: true,
+    };
+    session.execute(&command).await?;
+    let job = find_job(session.database.pool(), id).await?;
+    let kept = job.map_or(Credits::ZERO, |job| job.hold);
+    let credits = hold.map_or(Credits::ZERO, |hold| hold.credits).minus(kept);
     let released = ReleasedView {
         job_id: id,
         credits,

@@ -53,21 +53,27 @@ pub(crate) enum Verb {
         /// Which
         id: JobId,
     },
-    /// End an open job as failed without a charge, which releases a hold that is stuck
+    /// End an open job as failed, charged as its team's terms say
     Fail {
         /// Which
         id: JobId,
         /// Why; the team reads it as the job's error message
         #[arg(long, default_value = "Ended as failed by an administrator", value_parser = value::text)]
         reason: String,
+        /// Without a charge, whatever the terms say
+        #[arg(long)]
+        release: bool,
     },
-    /// End an open job without a charge
+    /// End an open job as cancelled, charged as its team's terms say
     Cancel {
         /// Which
         id: JobId,
         /// Why
         #[arg(long, default_value = "Cancelled by an administrator", value_parser = value::text)]
         reason: String,
+        /// Without a charge, whatever the terms say
+        #[arg(long)]
+        release: bool,
     },
 }
 
@@ -75,8 +81,30 @@ pub(crate) enum Verb {
 pub(super) async fn run(session: &Session, output: Output, verb: Verb) -> Result<(), Failure> {
     match verb {
         Verb::Show { id } => show(session, output, id).await,
-        Verb::Cancel { id, reason } => cancel(session, output, id, reason).await,
-        Verb::Fail { id, reason } => fail(session, output, id, reason).await,
+        Verb::Cancel {
+            id,
+            reason,
+            release,
+        } => {
+            let command = Command::CancelJob {
+                id,
+                reason,
+                release,
+            };
+            end(session, output, id, &command).await
+        }
+        Verb::Fail {
+            id,
+            reason,
+            release,
+        } => {
+            let command = Command::FailJob {
+                id,
+                reason,
+                release,
+            };
+            end(session, output, id, &command).await
+        }
         Verb::List {
             filter: Some(filter),
             limit,
@@ -182,22 +210,25 @@ async fn show(session: &Session, output: Output, id: JobId) -> Result<(), Failur
     output.one_with(&detail, detail.calls())
 }
 
-async fn cancel(
+/// Ends a job and says what it was charged.
+async fn end(
     session: &Session,
     output: Output,
     id: JobId,
-    reason: String,
+    command: &Command,
 ) -> Result<(), Failure> {
-    session.execute(&Command::CancelJob { id, reason }).await?;
-    let view = JobView::from(find(session, id).await?);
-    output.done(&view, &format!("Job {id} cancelled; it is not charged."))
-}
-
-async fn fail(session: &Session, output: Output, id: JobId, reason: String) -> Result<(), Failure> {
-    session.execute(&Command::FailJob { id, reason }).await?;
-    let view = JobView::from(find(session, id).await?);
-    let sentence = format!("Job {id} ended as failed; it is not charged, its hold is released.");
-    output.done(&view, &sentence)
+    session.execute(command).await?;
+    let job = find(session, id).await?;
+    let charge = match job.charged {
+        Some(charged) => format!("it was charged {charged} credits"),
+        None => "it is not charged".to_owned(),
+    };
+    let rest = match job.hold {
+        Credits::ZERO => String::new(),
+        hold => format!(", {hold} stay held for its calls in flight"),
+    };
+    let sentence = format!("Job {id} is {}; {charge}{rest}.", job.state);
+    output.done(&JobView::from(job), &sentence)
 }
 
 /// A job by its id.

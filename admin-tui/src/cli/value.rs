@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tollgate_common::clock::{Timestamp, parse_span};
 use tollgate_common::filter::{Filter, Vocabulary};
-use tollgate_common::money::{Credits, PicoUsd};
+use tollgate_common::job::ChargeFailed;
+use tollgate_common::money::{Credits, NanoUsd, PicoUsd};
 use tollgate_common::standing::Standing;
 
 use super::error::Failure;
@@ -154,6 +155,46 @@ pub(crate) fn budget(text: &str) -> Result<Budget, String> {
     }
     let credits = credits_allowed(text).map_err(|problem| format!("{problem}, or none"))?;
     Ok(Budget(Some(credits)))
+}
+
+/// The highest limit of what a job may cost: a million dollars.
+const JOB_COST_MAX: NanoUsd = NanoUsd(1_000_000_000_000_000);
+
+/// What a job may cost the operator, if that is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct JobCost(pub(crate) Option<NanoUsd>);
+
+impl FromStr for JobCost {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(None));
+        }
+        NanoUsd::parse_dollars(text)
+            .filter(|cost| cost.is_positive() && *cost <= JOB_COST_MAX)
+            .map(|cost| Self(Some(cost)))
+            .ok_or_else(|| {
+                format!("'{text}' is no amount: write dollars above 0, at most 1000000, or none")
+            })
+    }
+}
+
+/// What a job is charged that does not complete; nothing is what the budget mode says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FailedCharge(pub(crate) Option<ChargeFailed>);
+
+impl FromStr for FailedCharge {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "default" {
+            return Ok(Self(None));
+        }
+        text.parse()
+            .map(|rule| Self(Some(rule)))
+            .map_err(|problem: String| format!("{problem}, or default"))
+    }
 }
 
 /// Reads a correction: up or down, but not by nothing.

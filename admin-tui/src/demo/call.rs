@@ -83,6 +83,7 @@ impl Planned {
         CallEstimate {
             prompt: PromptWeight::of_text(self.tokens.0 + self.tokens.0 / 8),
             output_tokens_max: offer.output_tokens_max,
+            output_tokens_min: 1,
             output_kinds: OutputKinds::default(),
             fees_max: FeeCounts::NONE,
             unit: offer.price.as_ref().map(|price| price.base().unit),

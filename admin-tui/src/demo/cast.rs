@@ -7,10 +7,10 @@ use tollgate_common::clock::{Random, Timestamp};
 use tollgate_common::command::{Command, NewKey, TeamSettings};
 use tollgate_common::db::demo::Record;
 use tollgate_common::id::{CredentialId, InvalidId, KeyId, ModelAlias, OrgId, TeamId};
-use tollgate_common::job::{BudgetMode, Terms};
+use tollgate_common::job::{BudgetMode, ChargeFailed, Terms};
 use tollgate_common::key::PlainKey;
 use tollgate_common::limit::{LimitSettings, Limits};
-use tollgate_common::money::{CreditRate, Credits, Markup};
+use tollgate_common::money::{CreditRate, Credits, Markup, Rounding};
 use tollgate_common::secret::SealingKey;
 use tollgate_common::standing::Standing;
 
@@ -186,6 +186,9 @@ impl Casting<'_> {
             credits_per_dollar: CreditRate::from_micros(1_000_000_000),
             tokens_per_credit: 1_000,
             markup: Markup::from_basis_points([0, 1_500, 2_500, 4_000][index % 4]),
+            charge_failed: ChargeFailed::default_of(mode),
+            rounding: Rounding::Down,
+            job_cost_max: None,
         };
         let is_funded = index % 8 != 6;
         let made_at = self.early(4_320 + self.dice.below(10_080));

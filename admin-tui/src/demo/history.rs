@@ -290,7 +290,14 @@ impl<'a> History<'a> {
         let terms = running.job.terms;
         let used: Spend = planned.settle(self.dice, &mut call, offer, (&terms, longest), at);
         let account = &mut self.accounts[running.team];
-        ledger::settle_call(account, &mut running.job, admission.reserved, used, at);
+        let end = ledger::CallEnd {
+            id: call.id,
+            reserved: admission.reserved,
+            used,
+            others_in_flight: 0,
+        };
+        let entries = ledger::settle_call(account, &mut running.job, &end, at);
+        self.rows.entries.extend(entries);
         account.version += 1;
         running.job.active_at = at;
         let failed = i64::from(call.error.is_some());
@@ -324,8 +331,10 @@ impl<'a> History<'a> {
             Fate::Failed | Fate::Forgotten | Fate::Cancelled => {
                 let message = fate.message();
                 job.error_message.get_or_insert_with(|| message.to_owned());
-                // A job that is running can be released.
-                let _ = ledger::release_job(account, job, fate.state(), at);
+                // A job that is running can end.
+                if let Ok(entries) = ledger::fail_job(account, job, fate.state(), 0, at) {
+                    self.rows.entries.extend(entries);
+                }
             }
         }
         account.version += 1;
@@ -334,7 +343,11 @@ impl<'a> History<'a> {
         if fate == Fate::Cancelled {
             let actor = ACTORS[self.dice.below(ACTORS.len() as u64) as usize];
             let reason = fate.message().to_owned();
-            let command = Command::CancelJob { id, reason };
+            let command = Command::CancelJob {
+                id,
+                reason,
+                release: false,
+            };
             self.rows.records.push(Record { at, actor, command });
         }
         if charged > Credits(1) && self.dice.chance(2) {

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 
 use super::{Command, KeySettings, ModelSettings, ProviderRef, TeamSettings};
 use crate::db::work::BalanceChange;
-use crate::job::BudgetMode;
+use crate::job::{BudgetMode, ChargeFailed};
 use crate::limit::LimitSettings;
-use crate::money::CreditRate;
+use crate::money::{CreditRate, Rounding};
 use crate::standing::Standing;
 use crate::team::DisconnectPolicy;
 
@@ -167,9 +167,12 @@ impl Command {
             Self::AddToGroup { alias, .. } | Self::RemoveFromGroup { alias, .. } => {
                 json!({ "model": alias })
             }
-            Self::CancelJob { reason, .. } | Self::FailJob { reason, .. } => {
-                json!({ "reason": reason })
+            Self::CancelJob {
+                reason, release, ..
             }
+            | Self::FailJob {
+                reason, release, ..
+            } => json!({ "reason": reason, "release": release }),
         }
     }
 }
@@ -206,6 +209,13 @@ fn team_detail(settings: &TeamSettings) -> Value {
         "credits_per_dollar": settings.credits_per_dollar.map(CreditRate::as_f64),
         "tokens_per_credit": settings.tokens_per_credit,
         "markup": settings.markup.map(|markup| markup.to_string()),
+        "charge_failed": settings
+            .charge_failed
+            .map(|rule| rule.map_or("default", ChargeFailed::as_str)),
+        "round": settings.rounding.map(Rounding::as_str),
+        "job_cost_max": removable(
+            settings.job_cost_max.map(|max| max.map(|cost| cost.dollars(6))).as_ref()
+        ),
         "default_model": removable(settings.default_model.as_ref()),
         "groups": settings.groups,
         "overdraft": settings.overdraft,

@@ -216,9 +216,17 @@ async fn end_job(
     command: &Command,
     now: Timestamp,
 ) -> Result<Applied, CommandError> {
-    let (id, state, message) = match command {
-        Command::CancelJob { id, reason } => (*id, JobState::Cancelled, reason),
-        Command::FailJob { id, reason } => (*id, JobState::Failed, reason),
+    let (id, state, message, release) = match command {
+        Command::CancelJob {
+            id,
+            reason,
+            release,
+        } => (*id, JobState::Cancelled, reason, *release),
+        Command::FailJob {
+            id,
+            reason,
+            release,
+        } => (*id, JobState::Failed, reason, *release),
         _ => return Ok(Applied::Done),
     };
     let jobs = job::select_jobs(connection, &[id]).await?;
@@ -231,6 +239,7 @@ async fn end_job(
         state,
         message: message.clone(),
         unless_active_since: None,
+        release,
         now,
     }));
     do_work(connection, database, work)

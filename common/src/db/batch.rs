@@ -133,7 +133,7 @@ impl Wanted {
                 self.calls.insert(work.id, work.team_id.clone());
                 self.add_claim(work.claim.as_ref().map(|(claim, _)| claim));
                 // Under unmetered terms a call does not change its job, as a rule.
-                let changes_job = work.metered || work.metadata.is_some() || work.single_call;
+                let changes_job = work.tracked || work.metadata.is_some() || work.single_call;
                 let wanted = if changes_job {
                     &mut self.jobs
                 } else {
@@ -191,8 +191,15 @@ impl<'w> Batch<'w> {
     ) -> Result<Self, StoreError> {
         let wanted = Wanted::by(works);
         let mut batch = Self::default();
-        for account in ledger::lock_accounts(connection, engine, &list(wanted.accounts)).await? {
+        let now = works
+            .iter()
+            .map(|work| work.now())
+            .max()
+            .unwrap_or_default();
+        for mut account in ledger::lock_accounts(connection, engine, &list(wanted.accounts)).await?
+        {
             known.confirm(&account.team_id, account.version);
+            ledger::restore_windows(connection, &mut account, now).await?;
             batch.accounts.insert(account.team_id.clone(), account);
         }
         let claims = idempotency::select_claims(connection, &list(wanted.claims)).await?;
@@ -202,37 +209,22 @@ impl<'w> Batch<'w> {
                 .into_iter()
                 .map(|stored| (claim_key(&stored.claim), stored)),
         );
-        for (id, team_id) in wanted.jobs {
-            match known.job(&team_id, id) {
-                Some(job) => drop(batch.jobs.insert(id, job.clone())),
-                None => drop(missing_jobs.insert(id)),
-            }
-        }
-        for (id, team_id) in wanted.job_states {
-            let is_known = known.job(&team_id, id).is_some();
-            let jobs = if is_known {
-                &mut batch.known_open_jobs
-            } else {
-                &mut missing_jobs
-            };
-            jobs.insert(id);
-        }
+        missing_jobs = batch.recall_jobs(&wanted, known, missing_jobs);
         let jobs = job::select_jobs(connection, &list(missing_jobs)).await?;
         let ended = jobs.iter().filter(|job| !job.state.is_open());
         batch.ended_before.extend(ended.map(|job| job.id));
         batch.jobs.extend(jobs.into_iter().map(|job| (job.id, job)));
-        let mut missing_calls = Vec::new();
-        for (id, team_id) in wanted.calls {
-            match known.call(&team_id, id) {
-                Some(call) => drop(batch.calls.insert(id, *call)),
-                None => missing_calls.push(id),
-            }
-        }
+        let missing_calls = batch.recall_calls(&wanted, known);
         let calls = call::select_calls(connection, &missing_calls).await?;
         batch
             .calls
             .extend(calls.into_iter().map(|call| (call.id, call)));
-        let in_flight = list(wanted.in_flight);
+        // The calls of a job that has ended still hold credits; the last of them gives them back.
+        let held_after_end = |job: &&Job| !job.state.is_open() && job.hold.is_positive();
+        let held_after_end = batch.jobs.values().filter(held_after_end);
+        let mut counted = wanted.in_flight;
+        counted.extend(held_after_end.map(|job| job.id));
+        let in_flight = list(counted);
         batch
             .in_flight
             .extend(in_flight.iter().map(|job| (*job, 0)));
@@ -244,6 +236,41 @@ impl<'w> Batch<'w> {
         let refunded = ledger::refunded(connection, &list(wanted.refunded)).await?;
         batch.refunded.extend(refunded);
         Ok(batch)
+    }
+
+    /// Takes the jobs that are remembered; returns those that must be read.
+    fn recall_jobs(
+        &mut self,
+        wanted: &Wanted,
+        known: &Known,
+        mut missing: BTreeSet<JobId>,
+    ) -> BTreeSet<JobId> {
+        for (id, team_id) in &wanted.jobs {
+            match known.job(team_id, *id) {
+                Some(job) => drop(self.jobs.insert(*id, job.clone())),
+                None => drop(missing.insert(*id)),
+            }
+        }
+        for (id, team_id) in &wanted.job_states {
+            let jobs = match known.job(team_id, *id) {
+                Some(_) => &mut self.known_open_jobs,
+                None => &mut missing,
+            };
+            jobs.insert(*id);
+        }
+        missing
+    }
+
+    /// Takes the calls that are remembered; returns those that must be read.
+    fn recall_calls(&mut self, wanted: &Wanted, known: &Known) -> Vec<CallId> {
+        let mut missing = Vec::new();
+        for (id, team_id) in &wanted.calls {
+            match known.call(team_id, *id) {
+                Some(call) => drop(self.calls.insert(*id, *call)),
+                None => missing.push(*id),
+            }
+        }
+        missing
     }
 
     /// Notes the prices of calls that are not known to be written.
@@ -284,13 +311,13 @@ impl<'w> Batch<'w> {
 
         ledger::update_accounts(connection, &accounts).await?;
         ledger::insert_entries(connection, &self.entries).await?;
+        // A call that ends after its job adds its difference: the old totals out, the new ones in.
+        usage::take_out(connection, &late_calls_of).await?;
         job::insert_jobs(connection, &new_jobs).await?;
         job::update_jobs(connection, &changed_jobs).await?;
         price::insert(connection, &self.new_prices).await?;
         call::insert_calls(connection, &self.new_calls).await?;
         call::update_calls(connection, &self.settled_calls).await?;
-        // A call that ends after its job adds its difference: the old totals out, the new ones in.
-        usage::take_out(connection, &late_calls_of).await?;
         job::update_totals(connection, &ended_calls_of).await?;
         usage::add_up(connection, &ended_calls_of).await?;
         idempotency::upsert_claims(connection, &claims).await?;

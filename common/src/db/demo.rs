@@ -143,7 +143,8 @@ const INSERT_JOBS: &str = "
         (id, team_id, org_id, state, job_type, user_id, metadata, error_message, budget_mode,
          credits_per_dollar, tokens_per_credit, markup, credits_max, hold, spent_cost,
          spent_tokens, reserved_cost, reserved_tokens, charged, credits_remaining, created_at,
-         started_at, completed_at, active_at, updated_at, single_call, total_calls,
+         started_at, completed_at, active_at, updated_at, single_call, charge_failed, rounding,
+         job_cost_max, total_calls,
          succeeded_calls, failed_calls, total_tokens, total_input_tokens, total_cost,
          total_provider_cost, total_latency_ms)
     VALUES ";
@@ -237,7 +238,7 @@ pub async fn append(
 ) -> Result<(), StoreError> {
     database
         .write(async |connection| {
-            execute_tuples(connection, (INSERT_JOBS, ""), 34, &rows.jobs, bind_job).await?;
+            execute_tuples(connection, (INSERT_JOBS, ""), 37, &rows.jobs, bind_job).await?;
             let used = rows.calls.iter().filter_map(|call| call.price.clone());
             let prices = used.map(|price| (price.id, price)).collect();
             super::price::insert(connection, &prices).await?;

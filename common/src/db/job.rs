@@ -7,8 +7,8 @@ use super::rows::{Columns, Values, execute_in, execute_tuples, select_in};
 use crate::clock::Timestamp;
 use crate::db::price::{input_tokens, output_tokens};
 use crate::id::{JobId, TeamId};
-use crate::job::{Job, JobState, Spend, Terms};
-use crate::money::{CreditRate, Credits, Markup, NanoUsd};
+use crate::job::{ChargeFailed, Job, JobState, Spend, Terms};
+use crate::money::{CreditRate, Credits, Markup, NanoUsd, Rounding};
 
 macro_rules! job_columns {
     () => {
@@ -21,7 +21,7 @@ macro_rules! job_columns {
             ", error_message, budget_mode, credits_per_dollar, tokens_per_credit, markup, \
              credits_max, hold, spent_cost, spent_tokens, reserved_cost, reserved_tokens, charged, \
              credits_remaining, created_at, started_at, completed_at, active_at, updated_at, \
-             single_call"
+             single_call, charge_failed, rounding, job_cost_max"
         )
     };
 }
@@ -29,7 +29,7 @@ macro_rules! job_columns {
 pub mod list;
 
 fn read_job(columns: &mut Columns<'_>) -> Result<Job, StoreError> {
-    Ok(Job {
+    let mut job = Job {
         id: columns.parse()?,
         team_id: columns.parse()?,
         org_id: columns.parse()?,
@@ -43,6 +43,9 @@ fn read_job(columns: &mut Columns<'_>) -> Result<Job, StoreError> {
             credits_per_dollar: CreditRate::from_micros(columns.take()?),
             tokens_per_credit: columns.take()?,
             markup: Markup::from_basis_points(columns.take()?),
+            charge_failed: ChargeFailed::Never,
+            rounding: Rounding::Down,
+            job_cost_max: None,
         },
         credits_max: columns.take::<Option<i64>>()?.map(Credits),
         hold: Credits(columns.take()?),
@@ -62,7 +65,11 @@ fn read_job(columns: &mut Columns<'_>) -> Result<Job, StoreError> {
         active_at: columns.time()?,
         updated_at: columns.time()?,
         single_call: columns.flag()?,
-    })
+    };
+    job.terms.charge_failed = columns.parse()?;
+    job.terms.rounding = columns.parse()?;
+    job.terms.job_cost_max = columns.take::<Option<i64>>()?.map(NanoUsd);
+    Ok(job)
 }
 
 /// Jobs by id, before the list of ids.
@@ -95,7 +102,7 @@ pub(crate) async fn insert_jobs(
     connection: &mut AnyConnection,
     jobs: &[Job],
 ) -> Result<(), StoreError> {
-    execute_tuples(connection, (INSERT_JOBS, ""), 26, jobs, bind_new_job).await?;
+    execute_tuples(connection, (INSERT_JOBS, ""), 29, jobs, bind_new_job).await?;
     Ok(())
 }
 
@@ -126,6 +133,9 @@ pub(super) fn bind_new_job(values: &mut Values, job: &Job) {
     values.push_time(job.active_at);
     values.push_time(job.updated_at);
     values.push(i32::from(job.single_call));
+    values.push(job.terms.charge_failed.as_str());
+    values.push(job.terms.rounding.as_str());
+    values.push(job.terms.job_cost_max.map(|cost| cost.0));
 }
 
 /// What has changed in jobs, around the rows.
@@ -145,6 +155,7 @@ pub const UPDATE_JOBS: (&str, &str) = (
        , completed_at = v.column13
        , active_at = v.column14
        , updated_at = v.column15
+       , charge_failed = v.column16
      FROM (VALUES ",
     ") AS v WHERE jobs.id = v.column1",
 );
@@ -170,8 +181,9 @@ pub(crate) async fn update_jobs(
         values.push_optional_time(job.completed_at);
         values.push_time(job.active_at);
         values.push_time(job.updated_at);
+        values.push(job.terms.charge_failed.as_str());
     };
-    let changed = execute_tuples(connection, UPDATE_JOBS, 15, jobs, bind).await?;
+    let changed = execute_tuples(connection, UPDATE_JOBS, 16, jobs, bind).await?;
     if changed != jobs.len() as u64 {
         return Err(StoreError::Inconsistent(
             "a job vanished while it was locked".to_owned(),
@@ -231,23 +243,39 @@ pub(crate) async fn update_totals(
     Ok(())
 }
 
-/// Open jobs that nobody has worked on since a moment.
+/// Open jobs that nobody has worked on since a moment, or only by a clock that was ahead.
 pub const SELECT_STALE: &str = "
     SELECT id, team_id
-    FROM jobs
-    WHERE state IN ('pending', 'in_progress') AND active_at < $1
-    ORDER BY active_at, id
-    LIMIT $2";
+    FROM (
+        SELECT * FROM (
+            SELECT id, team_id, active_at
+            FROM jobs
+            WHERE state IN ('pending', 'in_progress') AND active_at < $1
+            ORDER BY active_at, id
+            LIMIT $2
+        ) AS old
+        UNION ALL
+        SELECT * FROM (
+            SELECT id, team_id, active_at
+            FROM jobs
+            WHERE state IN ('pending', 'in_progress') AND active_at > $3
+            ORDER BY active_at, id
+            LIMIT $2
+        ) AS early
+    ) AS stale";
 
-/// Open jobs that were not worked on since `cutoff`, as far as the jobs themselves tell.
+/// Open jobs that were not worked on since `cutoff`, as far as the jobs themselves tell, and those
+/// that were worked on after `latest`, which no right clock can have said.
 pub async fn list_stale(
     pool: &AnyPool,
     cutoff: Timestamp,
+    latest: Timestamp,
     limit: i64,
 ) -> Result<Vec<(JobId, TeamId)>, StoreError> {
     let rows = sqlx::query(SELECT_STALE)
         .bind(cutoff.as_micros())
         .bind(limit)
+        .bind(latest.as_micros())
         .fetch_all(pool)
         .await?;
     rows.iter()

@@ -16,7 +16,7 @@ pub mod holds;
 macro_rules! account_columns {
     () => {
         "team_id, balance, held, allocated, used, overdraft, entry_count, version, \
-         budget_day, day_began_at, day_charged, budget_month, month_began_at, month_charged"
+         budget_day, day_began_at, day_charged, budget_month, month_began_at, month_charged, owed"
     };
 }
 
@@ -45,6 +45,7 @@ pub(crate) fn read_account(columns: &mut Columns<'_>) -> Result<Account, StoreEr
         version: columns.take()?,
         budget_day: read_budget(columns)?,
         budget_month: read_budget(columns)?,
+        owed: Credits(columns.take()?),
     })
 }
 
@@ -116,6 +117,7 @@ fn bind_account(values: &mut Values, account: &Account) {
         values.push_time(budget.began_at);
         values.push(budget.charged.0);
     }
+    values.push(account.owed.0);
 }
 
 /// Creates an account.
@@ -127,7 +129,7 @@ pub(crate) async fn insert_account(
     execute_tuples(
         connection,
         (INSERT_ACCOUNTS, ""),
-        14,
+        15,
         accounts,
         bind_account,
     )
@@ -151,6 +153,7 @@ pub const UPDATE_ACCOUNTS: (&str, &str) = (
        , budget_month = v.column12
        , month_began_at = v.column13
        , month_charged = v.column14
+       , owed = v.column15
      FROM (VALUES ",
     ") AS v WHERE accounts.team_id = v.column1",
 );
@@ -160,7 +163,7 @@ pub(crate) async fn update_accounts(
     connection: &mut AnyConnection,
     accounts: &[Account],
 ) -> Result<(), StoreError> {
-    let changed = execute_tuples(connection, UPDATE_ACCOUNTS, 14, accounts, bind_account).await?;
+    let changed = execute_tuples(connection, UPDATE_ACCOUNTS, 15, accounts, bind_account).await?;
     if changed != accounts.len() as u64 {
         return Err(StoreError::Inconsistent(
             "an account vanished while it was locked".to_owned(),
@@ -169,10 +172,48 @@ pub(crate) async fn update_accounts(
     Ok(())
 }
 
+/// What was charged since a moment. Entries before the last one of an earlier day do not count: a
+/// clock that was ahead for a while has dated them.
+pub const SUM_CHARGES: &str = "
+    SELECT CAST(COALESCE(SUM(-amount), 0) AS BIGINT)
+    FROM ledger_entries
+    WHERE team_id = $1
+      AND kind IN ('deduction', 'overrun')
+      AND number > (
+          SELECT COALESCE(MAX(number), 0)
+          FROM ledger_entries
+          WHERE team_id = $1 AND kind IN ('deduction', 'overrun') AND created_at < $2
+      )";
+
+/// Puts the present window in the place of one that began by a clock that was far ahead, so that
+/// its budget is the present day's or month's.
+pub(crate) async fn restore_windows(
+    connection: &mut AnyConnection,
+    account: &mut Account,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    for (window, began_at) in account.windows_of_the_future(now) {
+        tracing::warn!(
+            team_id = %account.team_id,
+            ?window,
+            "a budget's window begins in the future: the clock was ahead, or is behind now; \
+             the present window counts"
+        );
+        let row = sqlx::query(SUM_CHARGES)
+            .bind(account.team_id.to_string())
+            .bind(began_at.as_micros())
+            .fetch_one(&mut *connection)
+            .await?;
+        let charged = Credits(Columns::of(&row).take()?);
+        account.restore_window(window, began_at, charged);
+    }
+    Ok(())
+}
+
 const INSERT_ENTRIES: &str = "
     INSERT INTO ledger_entries
         (team_id, number, kind, amount, balance_before, balance_after, shortfall, job_id, reason,
-         actor, created_at)
+         actor, created_at, debt, call_id)
     VALUES ";
 
 /// Appends entries.
@@ -192,8 +233,10 @@ pub(crate) async fn insert_entries(
         values.push(entry.reason.clone());
         values.push(entry.actor.clone());
         values.push_time(entry.at);
+        values.push(entry.debt.0);
+        values.push(entry.call_id.map(|id| id.to_string()));
     };
-    execute_tuples(connection, (INSERT_ENTRIES, ""), 11, entries, bind).await?;
+    execute_tuples(connection, (INSERT_ENTRIES, ""), 13, entries, bind).await?;
     Ok(())
 }
 
@@ -212,6 +255,8 @@ pub struct EntryRow {
     pub after: Credits,
     /// What could not be taken.
     pub shortfall: Credits,
+    /// By how much it changed what the account owes.
+    pub debt: Credits,
     /// The job that was charged or refunded.
     pub job_id: Option<String>,
     /// The reason in words.
@@ -231,8 +276,8 @@ impl EntryRow {
 
 /// The newest entries of an account.
 pub const SELECT_ENTRIES: &str = "
-    SELECT number, kind, amount, balance_before, balance_after, shortfall, job_id, reason, actor,
-           created_at
+    SELECT number, kind, amount, balance_before, balance_after, shortfall, debt, job_id, reason,
+           actor, created_at
     FROM ledger_entries
     WHERE team_id = $1 AND number < $2
     ORDER BY number DESC
@@ -264,6 +309,7 @@ fn read_entry(columns: &mut Columns<'_>) -> Result<EntryRow, StoreError> {
         before: Credits(columns.take()?),
         after: Credits(columns.take()?),
         shortfall: Credits(columns.take()?),
+        debt: Credits(columns.take()?),
         job_id: columns.take()?,
         reason: columns.take()?,
         actor: columns.take()?,

@@ -77,6 +77,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "usage_note",
         include_str!("../../../migrations/20260101000014_usage_note.sql"),
     ),
+    (
+        20_260_101_000_015,
+        "charges",
+        include_str!("../../../migrations/20260101000015_charges.sql"),
+    ),
 ];
 
 /// How the schema of a database compares with what this binary knows.

@@ -12,9 +12,9 @@ use super::rows::Columns;
 use crate::clock::Timestamp;
 use crate::command::{CommandError, TeamSettings};
 use crate::id::{GroupName, OrgId, TeamId};
-use crate::job::{BudgetMode, Terms};
+use crate::job::{BudgetMode, ChargeFailed, Terms};
 use crate::ledger::Account;
-use crate::money::{CreditRate, Credits, Markup};
+use crate::money::{CreditRate, Credits, Markup, NanoUsd, Rounding};
 use crate::standing::Standing;
 use crate::team::Team;
 
@@ -24,8 +24,10 @@ const INSERT_TEAM: &str = "
     INSERT INTO teams
         (id, org_id, name, status, paused_until, budget_mode, credits_per_dollar,
          tokens_per_credit, markup, default_model, on_disconnect, cache_ttl_seconds,
-         requests_per_minute, tokens_per_minute, parallel_calls, created_at, updated_at)
-    VALUES ($1, $2, $3, 'active', NULL, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14)";
+         requests_per_minute, tokens_per_minute, parallel_calls, created_at, updated_at,
+         charge_failed, rounding, job_cost_max)
+    VALUES ($1, $2, $3, 'active', NULL, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $14, $15,
+            $16, $17)";
 
 const FIND_ORG: &str = "SELECT id FROM organizations WHERE id = $1";
 
@@ -65,6 +67,9 @@ pub(crate) async fn insert(
         .bind(limits.tokens_per_minute)
         .bind(limits.parallel_calls)
         .bind(now.as_micros())
+        .bind(settings.charge_failed.flatten().map(ChargeFailed::as_str))
+        .bind(settings.rounding.unwrap_or_default().as_str())
+        .bind(settings.job_cost_max.flatten().map(|cost| cost.0))
         .execute(&mut *connection)
         .await
         .map_err(|error| CommandError::on_insert(error.into(), "team", id))?;
@@ -87,6 +92,9 @@ const UPDATE_TEAM: &str = "
       , on_disconnect = COALESCE($9, on_disconnect)
       , cache_ttl_seconds = CASE WHEN $10 = 1 THEN $11 ELSE cache_ttl_seconds END
       , updated_at = $12
+      , charge_failed = CASE WHEN $13 = 1 THEN $14 ELSE charge_failed END
+      , rounding = COALESCE($15, rounding)
+      , job_cost_max = CASE WHEN $16 = 1 THEN $17 ELSE job_cost_max END
     WHERE id = $1";
 
 const SET_LIMITS: &str = "
@@ -148,6 +156,11 @@ pub(crate) async fn update(
         .bind(i64::from(settings.cache_ttl_seconds.is_some()))
         .bind(settings.cache_ttl_seconds.flatten())
         .bind(now.as_micros())
+        .bind(i64::from(settings.charge_failed.is_some()))
+        .bind(settings.charge_failed.flatten().map(ChargeFailed::as_str))
+        .bind(settings.rounding.map(Rounding::as_str))
+        .bind(i64::from(settings.job_cost_max.is_some()))
+        .bind(settings.job_cost_max.flatten().map(|cost| cost.0))
         .execute(&mut *connection)
         .await?;
     if result.rows_affected() == 0 {
@@ -239,7 +252,8 @@ macro_rules! team_columns {
     () => {
         "t.id, t.org_id, t.name, t.status, t.paused_until, t.budget_mode, t.credits_per_dollar, \
          t.tokens_per_credit, t.markup, t.default_model, t.on_disconnect, t.cache_ttl_seconds, \
-         t.requests_per_minute, t.tokens_per_minute, t.parallel_calls, t.created_at, t.updated_at"
+         t.requests_per_minute, t.tokens_per_minute, t.parallel_calls, t.created_at, t.updated_at, \
+         t.charge_failed, t.rounding, t.job_cost_max"
     };
 }
 use team_columns;
@@ -270,7 +284,7 @@ pub async fn list(pool: &AnyPool) -> Result<Vec<Team>, StoreError> {
 }
 
 fn read_team(columns: &mut Columns<'_>) -> Result<Team, StoreError> {
-    Ok(Team {
+    let mut team = Team {
         id: columns.parse()?,
         org_id: columns.parse()?,
         name: columns.take()?,
@@ -280,7 +294,11 @@ fn read_team(columns: &mut Columns<'_>) -> Result<Team, StoreError> {
             credits_per_dollar: CreditRate::from_micros(columns.take()?),
             tokens_per_credit: columns.take()?,
             markup: Markup::from_basis_points(columns.take()?),
+            charge_failed: ChargeFailed::Never,
+            rounding: Rounding::Down,
+            job_cost_max: None,
         },
+        charge_failed: None,
         default_model: columns.parse_optional()?,
         groups: Vec::new(),
         disconnect: columns.parse()?,
@@ -288,5 +306,13 @@ fn read_team(columns: &mut Columns<'_>) -> Result<Team, StoreError> {
         limits: read_limits(columns)?,
         created_at: columns.time()?,
         updated_at: columns.time()?,
-    })
+    };
+    team.charge_failed = columns.parse_optional()?;
+    let terms = &mut team.terms;
+    terms.charge_failed = team
+        .charge_failed
+        .unwrap_or_else(|| ChargeFailed::default_of(terms.mode));
+    terms.rounding = columns.parse()?;
+    terms.job_cost_max = columns.take::<Option<i64>>()?.map(NanoUsd);
+    Ok(team)
 }

@@ -185,8 +185,8 @@ pub struct SettleCall {
     pub job_id: JobId,
     /// Who pays.
     pub team_id: TeamId,
-    /// Whether the job's hold depends on its calls.
-    pub metered: bool,
+    /// Whether the job's row adds up what its calls use.
+    pub tracked: bool,
     /// Whether the job may end with this call.
     pub single_call: bool,
     /// `Succeeded`, `Failed` or `Interrupted`.
@@ -239,6 +239,8 @@ pub struct EndJob {
     pub message: String,
     /// Only if it was not worked on since then.
     pub unless_active_since: Option<Timestamp>,
+    /// Whether it costs nothing, whatever its terms say.
+    pub release: bool,
     /// When.
     pub now: Timestamp,
 }
@@ -301,6 +303,21 @@ pub enum Work {
     PatchMetadata(Box<PatchMetadata>),
     /// See [`ChangeBalance`].
     ChangeBalance(Box<ChangeBalance>),
+}
+
+impl Work {
+    /// The moment that it is dated with.
+    pub fn now(&self) -> Timestamp {
+        match self {
+            Self::OpenJob(work) => work.now,
+            Self::BeginCall(work) => work.now,
+            Self::SettleCall(work) => work.now,
+            Self::CompleteJob(work) => work.now,
+            Self::EndJob(work) => work.now,
+            Self::PatchMetadata(work) => work.now,
+            Self::ChangeBalance(work) => work.now,
+        }
+    }
 }
 
 /// What came of one piece of work.
@@ -391,11 +408,19 @@ pub enum WorkError {
 
 /// What a call used, in the ledger's terms.
 impl CallResult {
-    /// Cost to the customer and tokens.
-    pub const fn spend(&self) -> Spend {
+    /// What counts for the job. A call that failed used nothing for the customer; what it cost the
+    /// operator counts where that is limited.
+    pub const fn spend(&self, terms: &Terms, succeeded: bool) -> Spend {
+        let cost = if !terms.is_metered() {
+            self.provider_cost
+        } else if succeeded {
+            self.client_cost
+        } else {
+            NanoUsd::ZERO
+        };
         Spend {
-            cost: self.client_cost,
-            tokens: self.usage.total(),
+            cost,
+            tokens: if succeeded { self.usage.total() } else { 0 },
         }
     }
 }

@@ -298,7 +298,7 @@ fn never_sent(begin: &BeginCall) -> SettleCall {
         id: begin.id,
         job_id: begin.job_id,
         team_id: begin.team_id.clone(),
-        metered: true,
+        tracked: true,
         single_call: true,
         state: CallState::Failed,
         planned_price: begin.price.as_ref().map(|price| price.id),

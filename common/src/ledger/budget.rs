@@ -4,10 +4,17 @@
 //! charged in a window and all that is held now must stay within the limit whenever something is
 //! held or charged. A hold always counts in the present window: a job that was opened before
 //! midnight and completes after it is charged in the new window. What was held is always
-//! chargeable, even beyond a limit that was set or lowered meanwhile.
+//! chargeable, even beyond a limit that was set or lowered meanwhile, and so is what work has used
+//! beyond its hold.
+
+use std::time::Duration;
 
 use super::{Account, Credits, Refusal};
 use crate::clock::Timestamp;
+
+/// By how much the clocks of nodes may differ. A window that begins later than that was made by a
+/// clock that was wrong, and is not believed.
+pub const SKEW_MAX: Duration = Duration::from_mins(5);
 
 /// A calendar window in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,10 +63,15 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// What was charged in the window of `now`. A clock that lags behind an earlier charge is still
-    /// in that charge's window.
+    /// Whether the stored window began by a clock that was far ahead of this one.
+    fn is_of_the_future(&self, now: Timestamp) -> bool {
+        self.began_at > now.plus(SKEW_MAX)
+    }
+
+    /// What was charged in the window of `now`. A clock that lags a little behind an earlier charge
+    /// is still in that charge's window.
     fn charged_at(&self, window: Window, now: Timestamp) -> Credits {
-        if window.start(now) > self.began_at {
+        if window.start(now) > self.began_at || self.is_of_the_future(now) {
             Credits::ZERO
         } else {
             self.charged
@@ -77,7 +89,11 @@ impl Budget {
 
     fn charge(&mut self, window: Window, credits: Credits, at: Timestamp) {
         self.charged = self.charged_at(window, at).plus(credits);
-        self.began_at = self.began_at.max(window.start(at));
+        self.began_at = if self.is_of_the_future(at) {
+            window.start(at)
+        } else {
+            self.began_at.max(window.start(at))
+        };
     }
 }
 
@@ -105,6 +121,37 @@ impl Account {
             .min(self.room_in(Window::Month, now))
     }
 
+    /// Refuses new work while something is owed for earlier work.
+    pub fn require_no_debt(&self) -> Result<(), Refusal> {
+        if self.owed.is_positive() {
+            return Err(Refusal::Owing {
+                owed: self.owed,
+                remaining: self.balance.minus(self.held),
+            });
+        }
+        Ok(())
+    }
+
+    /// The windows of which the stored one began by a clock that was far ahead, with the beginnings
+    /// of the present ones.
+    pub fn windows_of_the_future(&self, now: Timestamp) -> Vec<(Window, Timestamp)> {
+        [Window::Day, Window::Month]
+            .into_iter()
+            .filter(|window| self.budget(*window).is_of_the_future(now))
+            .map(|window| (window, window.start(now)))
+            .collect()
+    }
+
+    /// Replaces what is stored of a window by what its entries add up to.
+    pub fn restore_window(&mut self, window: Window, began_at: Timestamp, charged: Credits) {
+        let budget = match window {
+            Window::Day => &mut self.budget_day,
+            Window::Month => &mut self.budget_month,
+        };
+        budget.began_at = began_at;
+        budget.charged = charged;
+    }
+
     /// Refuses what could not be held or charged in addition at this moment.
     pub fn require(&self, credits: Credits, now: Timestamp) -> Result<(), Refusal> {
         if credits > self.available() {
@@ -121,7 +168,12 @@ impl Account {
 
     fn exceeded(&self, window: Window, required: Credits, now: Timestamp) -> Refusal {
         let budget = self.budget(window);
-        let resets_at = window.end(now.max(budget.began_at));
+        let present = if budget.is_of_the_future(now) {
+            now
+        } else {
+            now.max(budget.began_at)
+        };
+        let resets_at = window.end(present);
         Refusal::BudgetExceeded {
             window,
             limit: budget.limit.unwrap_or_default(),
@@ -136,7 +188,11 @@ impl Account {
     /// Counts a charge in its windows and returns the moment that it is dated with: one whose clock
     /// lags behind the day of an earlier charge counts, and is dated, at that day's beginning.
     pub(super) fn charge(&mut self, credits: Credits, at: Timestamp) -> Timestamp {
-        let at = at.max(self.budget_day.began_at);
+        let at = if self.budget_day.is_of_the_future(at) {
+            at
+        } else {
+            at.max(self.budget_day.began_at)
+        };
         self.budget_day.charge(Window::Day, credits, at);
         self.budget_month.charge(Window::Month, credits, at);
         at
@@ -194,11 +250,41 @@ mod tests {
         assert!(matches!(
             refusal,
             Refusal::BudgetExceeded { window: Window::Month, resets_in, .. }
-                if resets_in == std::time::Duration::from_hours(24)
+                if resets_in == Duration::from_hours(24)
         ));
         let december = moment("2026-12-01T00:00:00Z");
         assert_eq!(account.spendable(december), Credits(4));
         assert_eq!(account.charged_in(Window::Month, december), Credits::ZERO);
+    }
+
+    #[test]
+    fn a_window_of_a_clock_that_was_far_ahead_locks_nobody_out() {
+        let now = moment("2026-11-30T12:00:00Z");
+        let wrong = moment("2027-01-09T12:00:00Z");
+        let mut account = account(Some(50), Some(100));
+        account.charge(Credits(10), now);
+        account.charge(Credits(50), wrong);
+        assert_eq!(account.spendable(wrong), Credits::ZERO);
+        assert_eq!(account.spendable(now), Credits(50), "the present day");
+        let present = account.windows_of_the_future(now);
+        assert_eq!(
+            present,
+            [
+                (Window::Day, moment("2026-11-30T00:00:00Z")),
+                (Window::Month, moment("2026-11-01T00:00:00Z"))
+            ]
+        );
+        for (window, began_at) in present {
+            account.restore_window(window, began_at, Credits(40));
+        }
+        let refusal = account.require(Credits(11), now).unwrap_err();
+        assert!(matches!(
+            refusal,
+            Refusal::BudgetExceeded { resets_in, .. } if resets_in == Duration::from_hours(12)
+        ));
+        assert_eq!(account.charge(Credits(10), now), now);
+        assert_eq!(account.charged_in(Window::Day, now), Credits(50));
+        assert!(account.windows_of_the_future(now).is_empty());
     }
 
     #[test]

@@ -10,8 +10,11 @@ mod refunds;
 
 use super::*;
 use crate::clock::{SystemRandom, Timestamp};
-use crate::job::{BudgetMode, JobState};
-use crate::money::{CreditRate, Markup, NanoUsd, PicoUsd};
+use crate::job::{BudgetMode, ChargeFailed, JobState, Spend, Terms};
+use crate::money::{CreditRate, Markup, PicoUsd, Rounding};
+use crate::price::{FeeCounts, OutputKinds, UnitPrices};
+
+mod cases;
 
 /// 2026-11-23T12:00:00Z: a month ends within a few steps.
 const NOW: Timestamp = Timestamp::from_micros(1_795_435_200_000_000);
@@ -58,6 +61,9 @@ fn terms(mode: BudgetMode) -> Terms {
         credits_per_dollar: CreditRate::from_micros(1_000_000_000),
         tokens_per_credit: 100,
         markup: Markup::from_basis_points(2_500),
+        charge_failed: ChargeFailed::default_of(mode),
+        rounding: Rounding::Down,
+        job_cost_max: None,
     }
 }
 
@@ -68,6 +74,7 @@ fn estimate(input_tokens: i64, output_tokens_max: i64) -> CallEstimate {
         output_tokens_max,
         output_kinds: OutputKinds::default(),
         fees_max: FeeCounts::NONE,
+        output_tokens_min: 1,
         unit: Some(unit),
     }
 }
@@ -83,13 +90,14 @@ enum Step {
         month: Option<i64>,
     },
     Open {
-        mode: u8,
+        terms: Terms,
         credits_max: Option<i64>,
     },
     Begin {
         job: usize,
         input: i64,
         output: i64,
+        output_min: i64,
     },
     /// Permille of the worst case that the call really used; above 1000 nobody foresaw it.
     Settle {
@@ -97,10 +105,40 @@ enum Step {
         permille: i64,
     },
     Complete(usize),
-    Release {
+    /// A job ends without being completed, with or without calls in flight.
+    Fail {
         job: usize,
         cancelled: bool,
+        released: bool,
     },
+    PayDebt,
+}
+
+fn any_terms() -> impl Strategy<Value = Terms> {
+    let modes = [
+        BudgetMode::JobBased,
+        BudgetMode::ConsumptionUsd,
+        BudgetMode::ConsumptionTokens,
+    ];
+    let rules = [
+        ChargeFailed::Never,
+        ChargeFailed::Used,
+        ChargeFailed::Always,
+    ];
+    let roundings = [Rounding::Down, Rounding::Up];
+    let bound = proptest::option::of(1_i64..100_000_000);
+    (
+        proptest::sample::select(modes.to_vec()),
+        proptest::sample::select(rules.to_vec()),
+        proptest::sample::select(roundings.to_vec()),
+        bound,
+    )
+        .prop_map(|(mode, charge_failed, rounding, bound)| Terms {
+            charge_failed,
+            rounding,
+            job_cost_max: bound.map(NanoUsd),
+            ..terms(mode)
+        })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -110,15 +148,17 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (-5_i64..50).prop_map(Step::Refund),
         1 => (proptest::option::of(0_i64..20), proptest::option::of(0_i64..60))
             .prop_map(|(day, month)| Step::Budget { day, month }),
-        4 => (0_u8..3, proptest::option::of(1_i64..40))
-            .prop_map(|(mode, credits_max)| Step::Open { mode, credits_max }),
-        6 => (0_usize..5, 0_i64..3_000, 1_i64..3_000)
-            .prop_map(|(job, input, output)| Step::Begin { job, input, output }),
+        4 => (any_terms(), proptest::option::of(1_i64..40))
+            .prop_map(|(terms, credits_max)| Step::Open { terms, credits_max }),
+        6 => (0_usize..5, 0_i64..3_000, 1_i64..3_000, 1_i64..1_000).prop_map(
+            |(job, input, output, output_min)| Step::Begin { job, input, output, output_min }
+        ),
         6 => (0_usize..6, 0_i64..1_500)
             .prop_map(|(call, permille)| Step::Settle { call, permille }),
         4 => (0_usize..5).prop_map(Step::Complete),
-        1 => (0_usize..5, any::<bool>())
-            .prop_map(|(job, cancelled)| Step::Release { job, cancelled }),
+        3 => (0_usize..5, any::<bool>(), prop_oneof![3 => Just(false), 1 => Just(true)])
+            .prop_map(|(job, cancelled, released)| Step::Fail { job, cancelled, released }),
+        1 => Just(Step::PayDebt),
     ]
 }
 
@@ -127,11 +167,18 @@ fn step() -> impl Strategy<Value = Step> {
 fn timed_step() -> impl Strategy<Value = (i64, i64, Step)> {
     // From noon on, half days meet every midnight.
     let hours = prop_oneof![8 => Just(0_i64), 2 => Just(12_i64), 1 => 0_i64..400];
-    let minutes = prop_oneof![3 => Just(0_i64), 1 => 0_i64..120];
+    let minutes = prop_oneof![3 => Just(0_i64), 1 => 0_i64..=5];
     (hours, minutes, step())
 }
 
 const MICROS_PER_MINUTE: i64 = 60_000_000;
+
+/// A call in flight.
+struct InFlight {
+    id: CallId,
+    job: usize,
+    reserved: Spend,
+}
 
 /// One team's whole world: its account, jobs, calls in flight and entries.
 struct World {
@@ -143,8 +190,10 @@ struct World {
     ceilings: [Credits; 2],
     account: Account,
     jobs: Vec<Job>,
-    calls: Vec<(usize, Spend)>,
+    calls: Vec<InFlight>,
     entries: Vec<Entry>,
+    /// Whether a call has used more than its worst case, which no hold covers.
+    has_overrun: bool,
 }
 
 impl World {
@@ -158,10 +207,12 @@ impl World {
             jobs: Vec::new(),
             calls: Vec::new(),
             entries: Vec::new(),
+            has_overrun: false,
         }
     }
 
-    /// Takes a step; it does not bring what is charged and held above a budget.
+    /// Takes a step; it does not bring what is charged and held above a budget, unless a call has
+    /// used more than anyone could foresee.
     fn take(&mut self, hours: i64, lag_minutes: i64, step: Step) {
         let before = WINDOWS.map(|window| window_of(window, self.time));
         let micros = self.time.as_micros() + hours * 60 * MICROS_PER_MINUTE;
@@ -176,7 +227,8 @@ impl World {
         self.do_step(step);
         for (index, window) in WINDOWS.into_iter().enumerate() {
             let most = self.limit(window).max(taken[index]);
-            assert!(self.taken(window) <= most, "{window:?} {taken:?}");
+            let is_within = self.taken(window) <= most;
+            assert!(self.has_overrun || is_within, "{window:?} {taken:?}");
         }
     }
 
@@ -214,10 +266,19 @@ impl World {
                 self.account.budget_month.limit = month.map(Credits);
                 self.ceilings = WINDOWS.map(|window| self.limit(window).max(self.taken(window)));
             }
-            Step::Open { mode, credits_max } => self.open(mode, credits_max),
-            Step::Begin { job, input, output } => {
+            Step::Open { terms, credits_max } => self.open(terms, credits_max),
+            Step::Begin {
+                job,
+                input,
+                output,
+                output_min,
+            } => {
                 if let Some(index) = self.jobs.len().checked_sub(job + 1) {
-                    self.begin(index, input, output);
+                    let estimate = CallEstimate {
+                        output_tokens_min: output_min,
+                        ..estimate(input, output)
+                    };
+                    self.begin(index, &estimate);
                 }
             }
             Step::Settle { call, permille } => self.settle(call, permille),
@@ -226,75 +287,153 @@ impl World {
                     self.complete(index);
                 }
             }
-            Step::Release { job, cancelled } => {
+            Step::Fail {
+                job,
+                cancelled,
+                released,
+            } => {
                 let state = if cancelled {
                     JobState::Cancelled
                 } else {
                     JobState::Failed
                 };
-                if let Some(job) = self.jobs.iter_mut().nth_back(job) {
-                    let _ = release_job(&mut self.account, job, state, self.now);
+                if let Some(index) = self.jobs.len().checked_sub(job + 1) {
+                    self.fail(index, state, released);
                 }
+            }
+            Step::PayDebt => {
+                let entry = pay_debt(&mut self.account, self.now);
+                self.entries.extend(entry);
+                let is_paid = self.account.owed == Credits::ZERO;
+                assert!(is_paid || self.account.available() == Credits::ZERO);
             }
         }
     }
 
-    fn open(&mut self, mode: u8, credits_max: Option<i64>) {
-        let modes = [
-            BudgetMode::JobBased,
-            BudgetMode::ConsumptionUsd,
-            BudgetMode::ConsumptionTokens,
-        ];
-        let terms = terms(modes[usize::from(mode)]);
+    fn open(&mut self, terms: Terms, credits_max: Option<i64>) {
+        let owed = self.account.owed;
         let mut job = new_job(&self.account.team_id, terms, credits_max);
         if open_job(&mut self.account, &mut job, self.now).is_ok() {
+            assert_eq!(owed, Credits::ZERO, "no work begins on credit");
             self.jobs.push(job);
         }
     }
 
-    fn begin(&mut self, index: usize, input: i64, output: i64) {
+    fn begin(&mut self, index: usize, estimate: &CallEstimate) {
         let job = &mut self.jobs[index];
         let before = (self.account.clone(), job.clone());
-        match begin_call(&mut self.account, job, &estimate(input, output), self.now) {
+        let output = estimate.output_tokens_max;
+        match begin_call(&mut self.account, job, estimate, self.now) {
             Ok(admission) => {
-                assert!(
-                    admission
-                        .output_tokens_max
-                        .is_none_or(|n| (1..=output).contains(&n))
-                );
+                assert_eq!(before.0.owed, Credits::ZERO, "no work begins on credit");
+                if let Some(granted) = admission.output_tokens_max {
+                    let least = estimate.output_tokens_min.min(output);
+                    assert!((least..=output).contains(&granted));
+                    assert_eq!(admission.limited_by.is_some(), granted < output);
+                }
                 assert!(job.credits_max.is_none_or(|max| job.hold <= max));
-                self.calls.push((index, admission.reserved));
+                let bound = job.terms.cost_bound();
+                let committed = job.spent.plus(job.reserved).cost;
+                assert!(bound.is_none_or(|bound| committed <= bound));
+                self.calls.push(InFlight {
+                    id: CallId::new(NOW, &SystemRandom),
+                    job: index,
+                    reserved: admission.reserved,
+                });
             }
             Err(_) => assert_eq!(before, (self.account.clone(), job.clone())),
         }
+    }
+
+    fn in_flight(&self, job: usize) -> i64 {
+        let calls = self.calls.iter().filter(|call| call.job == job);
+        i64::try_from(calls.count()).unwrap()
     }
 
     fn settle(&mut self, call: usize, permille: i64) {
         let Some(call) = self.calls.len().checked_sub(call + 1) else {
             return;
         };
-        let (index, reserved) = self.calls.remove(call);
-        let used = Spend {
-            cost: NanoUsd(reserved.cost.0 * permille / 1_000),
-            tokens: reserved.tokens * permille / 1_000,
+        let InFlight { id, job, reserved } = self.calls.remove(call);
+        self.has_overrun |= permille > 1_000;
+        let call = CallEnd {
+            id,
+            reserved,
+            used: Spend {
+                cost: NanoUsd(reserved.cost.0 * permille / 1_000),
+                tokens: reserved.tokens * permille / 1_000,
+            },
+            others_in_flight: self.in_flight(job),
         };
-        let job = &mut self.jobs[index];
-        settle_call(&mut self.account, job, reserved, used, self.now);
+        let entries = settle_call(&mut self.account, &mut self.jobs[job], &call, self.now);
+        self.entries.extend(entries);
     }
 
     fn complete(&mut self, index: usize) {
-        let calls_of_job = self.calls.iter().filter(|(job, _)| *job == index);
-        let in_flight = i64::try_from(calls_of_job.count()).unwrap();
+        let in_flight = self.in_flight(index);
         let job = &mut self.jobs[index];
         if let Ok(entries) = complete_job(&mut self.account, job, in_flight, self.now) {
-            let total: i64 = entries.iter().map(|e| e.shortfall.0 - e.amount.0).sum();
-            assert_eq!(
-                Credits(total),
-                job.terms.credits_for(job.spent),
-                "charged or reported"
-            );
             self.entries.extend(entries);
         }
+    }
+
+    fn fail(&mut self, index: usize, state: JobState, released: bool) {
+        let in_flight = self.in_flight(index);
+        let (account, job) = (&mut self.account, &mut self.jobs[index]);
+        if released {
+            let _ = release_job(account, job, state, in_flight, self.now);
+        } else if let Ok(entries) = fail_job(account, job, state, in_flight, self.now) {
+            self.entries.extend(entries);
+        }
+    }
+
+    /// What the entries of a job have asked for: taken or reported as missing.
+    fn asked(&self, job: &Job) -> Credits {
+        let entries = self.entries.iter().filter(|e| e.job_id == Some(job.id));
+        let charges =
+            entries.filter(|e| matches!(e.kind, EntryKind::Deduction | EntryKind::Overrun));
+        charges.fold(Credits::ZERO, |sum, e| {
+            sum.plus(e.shortfall).minus(e.amount)
+        })
+    }
+
+    /// However a job has ended: it was asked what its terms say for all that its calls used, it
+    /// holds the rest of those in flight, and nothing else.
+    fn check_job(&self, index: usize) {
+        let job = &self.jobs[index];
+        let in_flight = self.in_flight(index);
+        let asked = self.asked(job);
+        let price = match job.state {
+            JobState::Pending | JobState::InProgress => Credits::ZERO,
+            JobState::Completed => job.terms.credits_for(job.spent),
+            JobState::Failed | JobState::Cancelled => job.terms.credits_for_failed(job.spent),
+        };
+        assert_eq!(asked, price, "charged or reported");
+        let spent = match job.terms.charge_failed {
+            ChargeFailed::Never if !job.state.is_open() => Spend::default(),
+            _ => job.spent,
+        };
+        let needed = job.terms.credits_for(spent.plus(job.reserved)).minus(asked);
+        if in_flight > 0 && !self.has_overrun {
+            assert!(job.hold >= needed, "calls in flight are covered");
+        }
+        assert!(job.state.is_open() || in_flight > 0 || job.hold == Credits::ZERO);
+        let charged = job.charged.unwrap_or_default();
+        assert!(job.credits_max.is_none_or(|max| charged <= max));
+        let deductions = self
+            .entries
+            .iter()
+            .filter(|e| e.kind == EntryKind::Deduction);
+        let mut calls: Vec<_> = deductions
+            .filter(|e| e.job_id == Some(job.id))
+            .map(|e| e.call_id)
+            .collect();
+        let count = calls.len();
+        let at_end = calls.iter().filter(|call| call.is_none()).count();
+        calls.sort_unstable();
+        calls.dedup();
+        assert_eq!(calls.len(), count, "each moment is charged once");
+        assert!(job.state != JobState::Completed || at_end == 1);
     }
 
     fn check(&self) {
@@ -315,27 +454,17 @@ impl World {
             .jobs
             .iter()
             .fold(Credits::ZERO, |sum, job| sum.plus(job.hold));
-        assert_eq!(
-            account.held, held,
-            "holds of open jobs add up to what is held"
-        );
+        assert_eq!(account.held, held, "holds of jobs add up to what is held");
         assert!(
             account.balance.minus(account.held) >= Credits::ZERO,
             "nothing is overspent"
         );
         self.check_windows();
-        for job in &self.jobs {
-            assert!(
-                job.state.is_open() || job.hold == Credits::ZERO,
-                "an ended job holds nothing"
-            );
-            let charges = self.entries.iter().filter(|e| e.job_id == Some(job.id));
-            let deductions = charges.filter(|e| e.kind == EntryKind::Deduction).count();
-            assert_eq!(
-                deductions,
-                usize::from(job.state == JobState::Completed),
-                "charged once"
-            );
+        let owed = self.entries.iter();
+        let owed = owed.fold(Credits::ZERO, |sum, entry| sum.plus(entry.debt));
+        assert_eq!(account.owed, owed, "debts and payments add up");
+        for index in 0..self.jobs.len() {
+            self.check_job(index);
         }
     }
 }
@@ -408,128 +537,16 @@ proptest! {
         world.take(0, 0, Step::Allocate(1_000));
         world.take(0, 0, Step::Budget { day: Some(9), month: Some(20) });
         for (hours, _, step) in steps {
+            let step = match step {
+                Step::Settle { call, permille } => Step::Settle {
+                    call,
+                    permille: permille.min(1_000),
+                },
+                other => other,
+            };
             world.take(hours, 0, step);
             world.check();
             world.check_ceilings();
         }
     }
-}
-
-#[test]
-fn a_budget_is_charged_in_the_window_in_which_a_job_completes() {
-    let mut account = Account::new("t".parse().unwrap());
-    allocate(&mut account, Credits(100), CAUSE).unwrap();
-    account.budget_day.limit = Some(Credits(2));
-    let mut jobs = [(); 3].map(|()| new_job(&account.team_id, terms(BudgetMode::JobBased), None));
-    open_job(&mut account, &mut jobs[0], NOW).unwrap();
-    open_job(&mut account, &mut jobs[1], NOW).unwrap();
-    let refusal = open_job(&mut account, &mut jobs[2], NOW).unwrap_err();
-    assert!(
-        matches!(refusal, Refusal::BudgetExceeded { .. }),
-        "{refusal}"
-    );
-
-    let tomorrow = Timestamp::from_micros(NOW.as_micros() + 24 * 60 * MICROS_PER_MINUTE);
-    complete_job(&mut account, &mut jobs[0], 0, NOW).unwrap();
-    complete_job(&mut account, &mut jobs[1], 0, tomorrow).unwrap();
-    assert_eq!(account.charged_in(Window::Day, tomorrow), Credits(1));
-    assert_eq!(account.charged_in(Window::Month, tomorrow), Credits(2));
-
-    open_job(&mut account, &mut jobs[2], tomorrow).unwrap();
-    account.budget_day.limit = Some(Credits(0));
-    complete_job(&mut account, &mut jobs[2], 0, tomorrow).unwrap();
-    assert_eq!(
-        account.charged_in(Window::Day, tomorrow),
-        Credits(2),
-        "what was held is charged, whatever the budget has become"
-    );
-}
-
-#[test]
-fn an_overrun_is_charged_as_far_as_the_budget_goes() {
-    let mut account = Account::new("t".parse().unwrap());
-    allocate(&mut account, Credits(100), CAUSE).unwrap();
-    account.budget_month.limit = Some(Credits(4));
-    let mut job = new_job(&account.team_id, terms(BudgetMode::ConsumptionTokens), None);
-    open_job(&mut account, &mut job, NOW).unwrap();
-    let admission = begin_call(&mut account, &mut job, &estimate(10, 10_000), NOW).unwrap();
-    assert_eq!(
-        admission.output_tokens_max,
-        Some(489),
-        "4 credits are 499 tokens, rounded down"
-    );
-    let used = Spend {
-        tokens: 700,
-        ..Spend::default()
-    };
-    settle_call(&mut account, &mut job, admission.reserved, used, NOW);
-    let entries = complete_job(&mut account, &mut job, 0, NOW).unwrap();
-    assert_eq!(job.charged, Some(Credits(4)));
-    assert_eq!(entries.last().unwrap().shortfall, Credits(3));
-    assert_eq!(account.available(), Credits(96));
-}
-
-#[test]
-fn a_call_is_cut_to_what_the_team_can_pay() {
-    let mut account = Account::new("t".parse().unwrap());
-    allocate(&mut account, Credits(5), CAUSE).unwrap();
-    let mut job = new_job(&account.team_id, terms(BudgetMode::ConsumptionTokens), None);
-    open_job(&mut account, &mut job, NOW).unwrap();
-    let admission = begin_call(&mut account, &mut job, &estimate(100, 10_000), NOW).unwrap();
-    assert_eq!(
-        admission.output_tokens_max,
-        Some(499),
-        "5 credits are 599 tokens, rounded down"
-    );
-    assert_eq!(account.available(), Credits::ZERO);
-    let refusal = begin_call(&mut account, &mut job, &estimate(100, 10), NOW).unwrap_err();
-    assert!(
-        matches!(refusal, Refusal::InsufficientCredits { .. }),
-        "{refusal}"
-    );
-}
-
-#[test]
-fn an_overrun_is_charged_as_far_as_the_account_goes_and_the_rest_is_reported() {
-    let mut account = Account::new("t".parse().unwrap());
-    allocate(&mut account, Credits(3), CAUSE).unwrap();
-    let mut job = new_job(&account.team_id, terms(BudgetMode::ConsumptionTokens), None);
-    open_job(&mut account, &mut job, NOW).unwrap();
-    let admission = begin_call(&mut account, &mut job, &estimate(10, 50), NOW).unwrap();
-    settle_call(
-        &mut account,
-        &mut job,
-        admission.reserved,
-        Spend {
-            tokens: 500,
-            ..Spend::default()
-        },
-        NOW,
-    );
-    let entries = complete_job(&mut account, &mut job, 0, NOW).unwrap();
-    assert_eq!(account.balance, Credits::ZERO);
-    assert_eq!(entries.last().unwrap().shortfall, Credits(2));
-    assert_eq!(job.charged, Some(Credits(3)));
-}
-
-#[test]
-fn completing_twice_and_calling_after_the_end_are_refused() {
-    let mut account = Account::new("t".parse().unwrap());
-    allocate(&mut account, Credits(1), CAUSE).unwrap();
-    let mut job = new_job(&account.team_id, terms(BudgetMode::JobBased), None);
-    open_job(&mut account, &mut job, NOW).unwrap();
-    let in_flight = complete_job(&mut account, &mut job, 1, NOW);
-    assert_eq!(in_flight, Err(Refusal::CallsInFlight { count: 1 }));
-    complete_job(&mut account, &mut job, 0, NOW).unwrap();
-    let ended = Refusal::JobEnded {
-        state: JobState::Completed,
-    };
-    assert_eq!(
-        complete_job(&mut account, &mut job, 0, NOW),
-        Err(ended.clone())
-    );
-    assert_eq!(
-        begin_call(&mut account, &mut job, &estimate(1, 1), NOW),
-        Err(ended)
-    );
 }

@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use super::*;
 use crate::clock::Random;
 use crate::id::CredentialId;
-use crate::job::{BudgetMode, Terms};
+use crate::job::{BudgetMode, ChargeFailed, Terms};
 use crate::limit::Limits;
 use crate::model::{Fallback, ProviderAt, Resolved};
-use crate::money::{CreditRate, Markup};
+use crate::money::{CreditRate, Markup, Rounding};
 use crate::provider::{ProviderKind, SealedCredential};
 use crate::team::DisconnectPolicy;
 
@@ -44,7 +44,11 @@ fn team(groups: &[&str], default_model: Option<&str>) -> Team {
             credits_per_dollar: CreditRate::DEFAULT,
             tokens_per_credit: 1,
             markup: Markup::default(),
+            charge_failed: ChargeFailed::Never,
+            rounding: Rounding::Down,
+            job_cost_max: None,
         },
+        charge_failed: None,
         default_model: default_model.map(|alias| alias.parse().unwrap()),
         groups: groups.iter().map(|group| group.parse().unwrap()).collect(),
         limits: Limits::default(),

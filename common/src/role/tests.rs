@@ -6,7 +6,7 @@ use crate::id::{CredentialId, JobId, KeyId};
 use crate::job::BudgetMode;
 use crate::key::PlainKey;
 use crate::limit::{LimitSettings, Limits};
-use crate::money::{Credits, Markup};
+use crate::money::{Credits, Markup, Rounding};
 use crate::provider::ProviderKind;
 use crate::standing::Standing;
 
@@ -135,10 +135,12 @@ fn about_service() -> Vec<Command> {
         Command::CancelJob {
             id: job,
             reason: String::new(),
+            release: false,
         },
         Command::FailJob {
             id: job,
             reason: String::new(),
+            release: false,
         },
     ]
 }
@@ -199,6 +201,9 @@ fn of_owners() -> Vec<Command> {
         set_team(|team| team.budget_mode = Some(BudgetMode::JobBased)),
         set_team(|team| team.markup = Some(Markup::from_basis_points(1))),
         set_team(|team| team.tokens_per_credit = Some(1)),
+        set_team(|team| team.charge_failed = Some(None)),
+        set_team(|team| team.rounding = Some(Rounding::Up)),
+        set_team(|team| team.job_cost_max = Some(None)),
         set_team(|team| team.overdraft = Some(Credits(1))),
         set_team(|team| team.budget_day = Some(None)),
         set_team(|team| team.budget_month = Some(None)),

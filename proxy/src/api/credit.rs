@@ -53,6 +53,7 @@ pub(crate) async fn balance(
         "credits_remaining": account.balance,
         "credits_held": account.held,
         "credits_available": account.available(),
+        "credits_owed": account.owed,
         "budget_day": account.budget_day.limit,
         "used_today": account.charged_in(Window::Day, now),
         "budget_month": account.budget_month.limit,
@@ -149,7 +150,9 @@ pub(crate) async fn check(
     let text = query.credits_needed.as_deref();
     let needed = query_number("credits_needed", text, 1, i64::MAX)?.unwrap_or(1);
     let account = account_of(&services, &caller).await?;
-    let required = account.require(Credits(needed), services.clock.now());
+    let now = services.clock.now();
+    let required = account.require_no_debt();
+    let required = required.and_then(|()| account.require(Credits(needed), now));
     let Err(error) = required else {
         return Ok(Json(json!({
             "team_id": caller.team.id,

@@ -16,7 +16,10 @@ impl ApiError {
         let lacks_credits = matches!(
             self,
             Self::Work(WorkError::Refused(
-                Refusal::InsufficientCredits { .. } | Refusal::JobLimit { .. }
+                Refusal::InsufficientCredits { .. }
+                    | Refusal::Owing { .. }
+                    | Refusal::JobLimit { .. }
+                    | Refusal::JobCost
             ))
         );
         if lacks_credits && dialect != Dialect::Job {
@@ -121,7 +124,8 @@ const fn work_code(error: &WorkError) -> &'static str {
         WorkError::ClaimRunning => "idempotency_key_in_use",
         WorkError::Unavailable(_) => "unavailable",
         WorkError::Refused(refusal) => match refusal {
-            Refusal::InsufficientCredits { .. } => "insufficient_credits",
+            Refusal::InsufficientCredits { .. } | Refusal::Owing { .. } => "insufficient_credits",
+            Refusal::JobCost => "job_cost_limit",
             Refusal::JobLimit { .. } => "job_credit_limit",
             Refusal::JobEnded { .. } => "job_ended",
             Refusal::CallsInFlight { .. } => "calls_in_flight",

@@ -17,6 +17,10 @@ const RECORDED_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long a caller may take to accept a piece before it is given up.
 const WRITE_MAX: Duration = Duration::from_mins(1);
 
+/// A caller that has kept pieces waiting for so long altogether does not read promptly: what goes
+/// wrong at a provider that could not be read meanwhile is its doing.
+const PROMPT_MAX: Duration = Duration::from_secs(2);
+
 /// The caller has closed the connection, and the work is not to go on for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Gone;
@@ -37,6 +41,8 @@ pub(crate) struct Manners {
     pub(crate) heartbeat: Duration,
     /// How long the work goes on after it has left; `None` if it ends at that moment.
     pub(crate) drain: Option<Duration>,
+    /// How long it may keep pieces waiting altogether before it counts as having left.
+    pub(crate) held_up_max: Duration,
 }
 
 /// The caller's end of a streamed answer.
@@ -47,6 +53,8 @@ pub(crate) struct Downstream<'s> {
     manners: Manners,
     /// When the caller was found to have left.
     left_at: Option<Instant>,
+    /// How long it has kept pieces waiting. The time of a provider does not run meanwhile.
+    held_up: Duration,
     ping: Bytes,
     recorded: Option<Vec<u8>>,
 }
@@ -65,6 +73,7 @@ impl<'s> Downstream<'s> {
             head: Some(head),
             manners,
             left_at: None,
+            held_up: Duration::ZERO,
             ping,
             recorded: None,
         }
@@ -85,7 +94,13 @@ impl<'s> Downstream<'s> {
         self.left_at.is_some()
     }
 
+    /// Whether the caller reads so slowly that its provider may have suffered from it.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.held_up > PROMPT_MAX
+    }
+
     /// Waits for `work` until `deadline`, telling the caller now and then that somebody is at work.
+    /// The deadline moves by the time for which the caller has kept pieces waiting.
     ///
     /// Where work ends with its caller, the connection is watched. Where it does not, that the
     /// caller has left shows when something is sent: one that only closes its own direction of the
@@ -98,6 +113,7 @@ impl<'s> Downstream<'s> {
         let mut work = pin!(work);
         loop {
             let last_moment = self.last_moment();
+            let deadline = deadline + self.held_up;
             // Work that is always ready would never let the timer below be asked.
             let now = Instant::now();
             if last_moment.is_some_and(|moment| moment <= now) {
@@ -148,13 +164,17 @@ impl<'s> Downstream<'s> {
         if self.is_gone() || piece.is_empty() {
             return;
         }
+        let began_at = Instant::now();
+        let patience = self.manners.held_up_max.saturating_sub(self.held_up);
         let sent = async {
             if let Some(head) = self.head.take() {
                 head.send_head(self.session).await?;
             }
             self.session.write_response_body(Some(piece), false).await
         };
-        if sent.await.is_err() {
+        let sent = tokio::time::timeout(patience, sent).await;
+        self.held_up += began_at.elapsed();
+        if !matches!(sent, Ok(Ok(()))) {
             self.leave();
         }
     }

@@ -7,9 +7,12 @@ use tollgate_common::id::CallId;
 use tollgate_common::job::Terms;
 use tollgate_common::ledger::PromptWeight;
 use tollgate_common::price::{FeeCounts, Price, ServiceTier, Usage};
+use tollgate_common::provider::ProviderKind;
 use tollgate_common::usage_note::UsageNote;
 
+use super::abandoned;
 use crate::chat::{Chunk, Completion, Counted, FinishReason};
+use crate::request::CallRequest;
 
 /// Bytes of text that are taken for one token when the provider does not count.
 const BYTES_PER_TOKEN: i64 = 4;
@@ -74,6 +77,14 @@ impl Bounds {
         let one = one.unwrap_or(UNLIMITED_OUTPUT_TOKENS_MAX);
         let one = one.saturating_add(OUTPUT_TOKENS_SLACK);
         one.saturating_mul(self.choices.max(1))
+    }
+
+    /// The longest that all answers together can become.
+    fn longest_output(&self) -> i64 {
+        let own = self.model_output_max.unwrap_or(i64::MAX);
+        self.output_limit.map_or(self.output_held, |one| {
+            one.min(own).saturating_mul(self.choices)
+        })
     }
 
     fn reasoning_max(&self) -> i64 {
@@ -259,12 +270,25 @@ fn tokens_in(text_bytes: usize) -> i64 {
     i64::try_from(text_bytes).unwrap_or(i64::MAX) / BYTES_PER_TOKEN + 1
 }
 
+/// An answer that its caller broke off: who gave it to which request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BrokenOff<'a> {
+    pub(crate) kind: ProviderKind,
+    pub(crate) upstream_model: &'a str,
+    pub(crate) request: &'a CallRequest<'a>,
+    pub(crate) bounds: Bounds,
+}
+
 /// Counts a streamed answer as it passes.
 #[derive(Debug, Default)]
 pub(crate) struct StreamMeter {
     /// What the provider has counted up to now.
     counted: Option<Counted>,
     text_bytes: usize,
+    /// How many tokens what was shown may have at most.
+    shown_tokens: i64,
+    /// Whether reasoning has come as text.
+    shows_reasoning: bool,
     /// Why the first answer ended.
     pub(crate) finish_reason: Option<FinishReason>,
     /// From the caller's request to the first piece.
@@ -287,10 +311,38 @@ impl StreamMeter {
 
     pub(crate) fn add(&mut self, chunk: &Chunk<'_>) {
         self.text_bytes += chunk.text_bytes();
+        self.shown_tokens += abandoned::tokens_at_most(chunk);
+        let mut deltas = chunk.deltas.iter();
+        self.shows_reasoning |= deltas.any(|delta| delta.said.reasoning.is_some());
         self.counted = chunk.counted.or(self.counted);
         let mut first = chunk.deltas.iter().filter(|delta| delta.index == 0);
         let reason = first.find_map(|delta| delta.finish_reason);
         self.finish_reason = self.finish_reason.or(reason);
+    }
+
+    /// Whether the provider has counted anything.
+    pub(crate) const fn has_counted(&self) -> bool {
+        self.counted.is_some()
+    }
+
+    /// What an answer used that its caller broke off: what was shown is not underestimated, and what
+    /// may have been thought in silence is taken for the longest answer, unless the provider counts
+    /// along.
+    pub(crate) fn abandoned_usage(&self, broken: &BrokenOff<'_>) -> Metered {
+        let mut metered = self.partial_usage(&broken.bounds);
+        let counts_along = broken.kind == ProviderKind::Gemini && self.has_counted();
+        let hides = !counts_along
+            && abandoned::may_hide(
+                broken.kind,
+                broken.upstream_model,
+                broken.request,
+                self.shows_reasoning,
+            );
+        let longest = broken.bounds.longest_output();
+        // No more than what was asked for can have been shown.
+        let shown = self.shown_tokens.min(longest);
+        abandoned::cover(&mut metered.usage, shown, hides.then_some(longest));
+        metered
     }
 
     /// What the provider has counted up to now, as far as it can be believed.

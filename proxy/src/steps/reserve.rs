@@ -6,6 +6,7 @@ use tollgate_common::db::work::{
 };
 use tollgate_common::db::writer::LedgerWriter;
 use tollgate_common::job::CallState;
+use tollgate_common::ledger::LimitedBy;
 
 /// A call that is recorded as in flight. It ends exactly once: by [`OpenCall::into_settlement`],
 /// or, if whoever carries it is dropped, as failed.
@@ -33,7 +34,7 @@ pub(crate) async fn reserve(writer: &LedgerWriter, work: BeginCall) -> Result<Re
         id: work.id,
         job_id: work.job_id,
         team_id: work.team_id.clone(),
-        metered: true,
+        tracked: true,
         single_call: work.opens.is_some(),
         state: CallState::Failed,
         planned_price: work.price.as_ref().map(|price| price.id),
@@ -50,7 +51,7 @@ pub(crate) async fn reserve(writer: &LedgerWriter, work: BeginCall) -> Result<Re
     match writer.begin_call(work).await? {
         Ok(begun) => {
             let mut settlement = settlement;
-            settlement.metered = begun.terms.is_metered();
+            settlement.tracked = begun.terms.tracks_spend();
             let settlement = Some(settlement);
             Ok(Reserved::Open(OpenCall {
                 begun,
@@ -66,6 +67,11 @@ impl OpenCall {
     /// The most completion tokens that are paid for, if that matters.
     pub(crate) const fn output_tokens_max(&self) -> Option<i64> {
         self.begun.admission.output_tokens_max
+    }
+
+    /// What makes that less than the call asked for.
+    pub(crate) const fn limited_by(&self) -> Option<LimitedBy> {
+        self.begun.admission.limited_by
     }
 
     /// The terms of its job.

@@ -53,7 +53,8 @@ pub(crate) async fn fail(
 }
 
 /// Records a call whose caller has gone before an answer began, and whose team does not want it to
-/// be finished. If a provider was asked, what it has probably read is paid for.
+/// be finished. If a provider was asked, what it has probably read is paid for, and what the model
+/// may have thought.
 pub(crate) async fn abandon(
     underway: &Underway<'_>,
     call: OpenCall,
@@ -62,8 +63,8 @@ pub(crate) async fn abandon(
 ) -> i64 {
     let mut result = CallResult::default();
     if let Some(attempt) = &attempt {
-        let bounds = underway.usage_bounds(attempt, &call);
-        let usage = meter::StreamMeter::default().partial_usage(&bounds);
+        let broken = underway.broken_off(attempt, &call);
+        let usage = meter::StreamMeter::default().abandoned_usage(&broken);
         let price = (attempt.route.price(), underway.untold_tier());
         result = meter::result_of(&usage, price, call.terms(), underway.latency_ms());
         note_service(&mut result, underway, attempt, &mut plan);

@@ -15,7 +15,7 @@ use tollgate_common::provider::ProviderKind;
 
 use super::downstream::{Downstream, Stop};
 use super::forward::{Exchange, UpstreamFailure};
-use super::meter::{self, StreamMeter};
+use super::meter::{self, BrokenOff, StreamMeter};
 use super::plan::{Plan, Try};
 use super::reserve::OpenCall;
 use super::settle;
@@ -76,6 +76,11 @@ impl Upstream<'_> {
         self.has_ended = true;
         let end = self.decoder.finish();
         Ok((!end.is_empty()).then_some(end))
+    }
+
+    /// Whether at most the usage is missing, as far as one can tell.
+    fn has_said_all(&self) -> bool {
+        matches!(self.decoder.progress(), Progress::Likely | Progress::Ended)
     }
 
     /// The next piece of a stream of events; nothing once no more is to come.
@@ -140,6 +145,9 @@ enum End {
     Complete,
     /// The caller has gone, and the rest is not waited for.
     Abandoned,
+    /// The answer came to a limit of ours after a piece of it was shown: too large, or too long
+    /// under way. A caller can bring that about, so that it pays for what came.
+    Limited(UpstreamFailure),
     /// The provider failed after a piece of the answer was shown.
     Failed(UpstreamFailure),
 }
@@ -314,7 +322,8 @@ async fn relay(
         attempt,
         upstream,
     } = served;
-    let mut result = result_of(underway, &end, (&meter, &bounds), &attempt, call.terms());
+    let broken = underway.broken_off(&attempt, &call);
+    let mut result = result_of(underway, &end, (&meter, &broken), &attempt, call.terms());
     if downstream.is_gone() {
         result
             .error_kind
@@ -356,7 +365,9 @@ fn last_words(end: &End, usage: &Usage, writer: &mut StreamWriter) -> Bytes {
             let last = writer.finish(usage);
             [last, writer.done()].concat().into()
         }
-        End::Failed(failure) => writer.failure(&ApiError::Upstream(failure.clone())),
+        End::Limited(failure) | End::Failed(failure) => {
+            writer.failure(&ApiError::Upstream(failure.clone()))
+        }
         End::Abandoned => Bytes::new(),
     }
 }
@@ -380,15 +391,15 @@ async fn pump(
                 meter.add(&chunk);
                 underway.figures.has_come(meter.text_bytes());
                 if meter.text_bytes() > bytes_max {
-                    return End::Failed(UpstreamFailure::TooLarge { bytes_max });
+                    return End::Limited(UpstreamFailure::TooLarge { bytes_max });
                 }
                 downstream.write(writer.chunk(&chunk)).await;
             }
             Ok(Ok(None)) => return End::Complete,
-            Ok(Err(failure)) => return End::Failed(failure),
-            Err(Stop::Gone) => return End::Abandoned,
+            Ok(Err(failure)) => return broken_by(failure, downstream),
+            Err(Stop::Gone) => return finish_unheard(underway, served, meter).await,
             Err(Stop::Late) => {
-                return End::Failed(UpstreamFailure::Timeout {
+                return End::Limited(UpstreamFailure::Timeout {
                     phase: Phase::Total,
                 });
             }
@@ -396,18 +407,55 @@ async fn pump(
     }
 }
 
-/// What came of a stream. An answer that its provider broke costs the customer nothing; what the
-/// provider will probably ask for it is kept for the operator.
+/// Who is to blame for an answer that breaks: a provider gives up, too, if its answer is not read,
+/// because the caller does not read it.
+fn broken_by(failure: UpstreamFailure, downstream: &Downstream<'_>) -> End {
+    match failure {
+        UpstreamFailure::TooLarge { .. } => End::Limited(failure),
+        _ if downstream.is_slow() => End::Abandoned,
+        _ => End::Failed(failure),
+    }
+}
+
+/// The caller has gone. An answer of which only the usage is missing is read to its end, because
+/// nothing else tells what was thought.
+async fn finish_unheard(
+    underway: &Underway<'_>,
+    served: &mut Served<'_, '_>,
+    meter: &mut StreamMeter,
+) -> End {
+    if !served.upstream.has_said_all() {
+        return End::Abandoned;
+    }
+    tracing::debug!(call_id = %underway.call_id, "caller has left; waiting for the usage");
+    let kind = served.attempt.route.provider.kind;
+    let rest = async {
+        while let Ok(Some(chunk)) = served.upstream.next(kind).await {
+            meter.add(&chunk);
+        }
+    };
+    let _ = tokio::time::timeout(LAST_WORDS_MAX, rest).await;
+    if meter.has_counted() && served.upstream.has_said_all() {
+        End::Complete
+    } else {
+        End::Abandoned
+    }
+}
+
+/// What came of a stream. What the caller has brought about is charged; an answer that its provider
+/// broke costs the customer nothing; what the provider will probably ask for it is kept for the
+/// operator.
 fn result_of(
     underway: &Underway<'_>,
     end: &End,
-    (meter, bounds): (&StreamMeter, &meter::Bounds),
+    (meter, broken): (&StreamMeter, &BrokenOff<'_>),
     attempt: &Try<'_>,
     terms: &Terms,
 ) -> CallResult {
     let metered = match end {
-        End::Complete => meter.usage(bounds),
-        End::Abandoned | End::Failed(_) => meter.partial_usage(bounds),
+        End::Complete => meter.usage(&broken.bounds),
+        End::Abandoned | End::Limited(_) => meter.abandoned_usage(broken),
+        End::Failed(_) => meter.partial_usage(&broken.bounds),
     };
     metered.report(underway.call_id);
     let price = (attempt.route.price(), underway.untold_tier());
@@ -417,6 +465,7 @@ fn result_of(
     match end {
         End::Complete => {}
         End::Abandoned => result.error_kind = Some(UpstreamFailure::CallerGone.kind()),
+        End::Limited(failure) => settle::describe(&mut result, failure),
         End::Failed(failure) => {
             result.client_cost = NanoUsd::ZERO;
             settle::describe(&mut result, failure);

@@ -6,7 +6,6 @@ use std::time::Instant;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::work::{BeginCall, CallResult, IdempotencyClaim, OpenJob, ServedBy};
 use tollgate_common::id::{CallId, JobId, ModelAlias};
-use tollgate_common::job::BudgetMode;
 use tollgate_common::ledger::{CallEstimate, PromptWeight};
 use tollgate_common::policy::{Route, RouteRefusal, Routes};
 use tollgate_common::price::{FeeCounts, OutputKinds, ServiceTier, UnitPrices};
@@ -161,6 +160,7 @@ impl<'c> Underway<'c> {
             output_tokens_max: self.output_tokens_max(),
             output_kinds: self.output_kinds(),
             fees_max: self.request.fees_max,
+            output_tokens_min: self.request.output_tokens_min(),
             unit: self.dearest_unit(),
         }
     }
@@ -171,6 +171,7 @@ impl<'c> Underway<'c> {
             output_tokens_max: 1,
             output_kinds: OutputKinds::default(),
             fees_max: FeeCounts::NONE,
+            output_tokens_min: 1,
             unit: self.dearest_unit(),
         }
     }
@@ -257,10 +258,23 @@ impl<'c> Underway<'c> {
         }
     }
 
+    /// An answer of this try that its caller does not wait for.
+    pub(crate) fn broken_off<'a>(
+        &'a self,
+        attempt: &Try<'a>,
+        call: &OpenCall,
+    ) -> meter::BrokenOff<'a> {
+        meter::BrokenOff {
+            kind: attempt.route.provider.kind,
+            upstream_model: &attempt.route.model.upstream_model,
+            request: self.request,
+            bounds: self.usage_bounds(attempt, call),
+        }
+    }
+
     /// Whether credits limit the answer more than the caller does.
-    pub(crate) fn is_cut_by_credits(&self, call: &OpenCall) -> bool {
-        call.output_tokens_max()
-            .is_some_and(|paid_for| paid_for < self.output_tokens_max())
+    pub(crate) const fn is_cut_by_credits(call: &OpenCall) -> bool {
+        call.limited_by().is_some()
     }
 
     /// Sends a request. Anything but a 200 is a failure.
@@ -318,6 +332,7 @@ impl<'c> Underway<'c> {
         Manners {
             heartbeat: config.stream_heartbeat,
             drain: (!self.ends_with_caller()).then_some(config.stream_drain),
+            held_up_max: config.stream_total_timeout,
         }
     }
 
@@ -345,13 +360,13 @@ impl<'c> Underway<'c> {
     }
 }
 
-/// Leaves the models that may serve a team's call. Where it is charged by cost, those with a price
+/// Leaves the models that may serve a team's call. Where cost matters, those with a price
 /// serve one that has a price; one that has none is refused by the ledger, whoever could stand in.
 pub(crate) fn payable<'p>(
     caller: &Caller,
     mut routes: Routes<'p>,
 ) -> Result<Routes<'p>, RouteRefusal> {
-    if caller.team.terms.mode == BudgetMode::ConsumptionUsd {
+    if caller.team.terms.needs_price() {
         let mut own = routes.candidates.iter();
         let own = own.find(|route| route.model.alias == routes.public.alias);
         let wanted = own.map_or_else(

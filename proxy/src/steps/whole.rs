@@ -105,7 +105,7 @@ pub(crate) async fn carry_out(
         };
         match Decoded::read(attempt.route.provider.kind, underway.request, &body) {
             Ok(decoded) => {
-                let is_cut = decoded.is_cut() && underway.is_cut_by_credits(&call);
+                let is_cut = decoded.is_cut() && Underway::is_cut_by_credits(&call);
                 // What only the lack of credits cut short is not the answer for another day.
                 if let Some(keep) = keep.filter(|_| !is_cut) {
                     services

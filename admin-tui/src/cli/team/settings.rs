@@ -5,7 +5,7 @@ use std::str::FromStr;
 use tollgate_common::command::{CACHE_TTL_SECONDS_MAX, TeamSettings};
 use tollgate_common::id::{GroupName, InvalidId, ModelAlias};
 use tollgate_common::job::BudgetMode;
-use tollgate_common::money::{CreditRate, Credits, Markup};
+use tollgate_common::money::{CreditRate, Credits, Markup, Rounding};
 use tollgate_common::team::DisconnectPolicy;
 
 use crate::cli::limit::LimitOptions;
@@ -15,12 +15,15 @@ use crate::cli::value;
 const NONE: &str = "none";
 
 /// The options below by their fields, without limits; a change needs at least one of either.
-pub(super) const OPTIONS: [&str; 12] = [
+pub(super) const OPTIONS: [&str; 15] = [
     "name",
     "budget_mode",
     "credits_per_dollar",
     "tokens_per_credit",
     "markup",
+    "charge_failed",
+    "round",
+    "job_cost_max",
     "default_model",
     "groups",
     "overdraft",
@@ -60,6 +63,25 @@ pub(crate) struct Settings {
     /// The reseller's markup on the provider's cost
     #[arg(long, value_name = "PERCENT", allow_negative_numbers = true)]
     markup: Option<Markup>,
+    #[arg(
+        long,
+        value_name = "RULE",
+        help = "What a job is charged that fails, expires or is cancelled: never nothing, used as if \
+                it had completed if a call used something, always the minimum at least; default: \
+                never for job_based, used otherwise"
+    )]
+    charge_failed: Option<value::FailedCharge>,
+    /// Which way a job's credits are made whole: down or up
+    #[arg(long, value_name = "WAY")]
+    round: Option<Rounding>,
+    #[arg(
+        long,
+        value_name = "USD",
+        allow_negative_numbers = true,
+        help = "What a job of a job_based team may cost you at its providers; \"none\" removes the \
+                limit"
+    )]
+    job_cost_max: Option<value::JobCost>,
     /// The model of calls that name none; "none" removes it
     #[arg(long, value_name = "ALIAS")]
     default_model: Option<DefaultModel>,
@@ -140,6 +162,9 @@ impl Settings {
             credits_per_dollar: self.credits_per_dollar,
             tokens_per_credit: self.tokens_per_credit,
             markup: self.markup,
+            charge_failed: self.charge_failed.map(|rule| rule.0),
+            rounding: self.round,
+            job_cost_max: self.job_cost_max.map(|cost| cost.0),
             default_model: self.default_model.map(|model| model.0),
             groups: Some(self.groups)
                 .filter(|groups| !groups.is_empty())

@@ -27,7 +27,7 @@ const SEPARATOR: char = '\u{1f}';
 const PATH: &str = "written.out";
 
 /// What else is put in the place of a value, until the grammar takes one; all nouns have a `t1`.
-const VALUES: [&str; 26] = [
+const VALUES: [&str; 27] = [
     "t1",
     "jobs",
     "1",
@@ -54,6 +54,7 @@ const VALUES: [&str; 26] = [
     "active",
     "200000:2.5:15",
     "priority:2.5:15",
+    "up",
 ];
 
 /// How long a command may run that has no end of its own.

@@ -338,19 +338,22 @@ async fn impact(source: &Source, ids: &[JobId]) -> Result<Vec<(String, String)>,
     let cost: i64 = open().map(|entry| entry.totals.provider_cost.0).sum();
     let calls = match in_flight {
         0 => "none".to_owned(),
-        1 => "1 goes on to its end, uncharged".to_owned(),
-        many => format!("{} go on to their end, uncharged", format::number(many)),
+        1 => "1 goes on to its end, with its part of the hold".to_owned(),
+        many => format!(
+            "{} go on to their end, with their part of the hold",
+            format::number(many)
+        ),
     };
     let mut lines = vec![
         (
             "Held now".to_owned(),
-            format!("{} credits, released at once", format::number(held)),
+            format!("{} credits", format::number(held)),
         ),
         ("In flight".to_owned(), calls),
         (
             "Spent".to_owned(),
             format!(
-                "{} asked by providers so far stay with us",
+                "{} asked by providers so far",
                 format::dollars(tollgate_common::money::NanoUsd(cost))
             ),
         ),
@@ -393,16 +396,22 @@ pub(super) async fn end(
 
 fn ending(job: &Job, before: Option<&JobEntry>) -> String {
     let held = before.map_or(0, |entry| entry.job.hold.0);
-    let released = format::number(held - job.hold.0);
+    let charged = job.charged.unwrap_or_default();
+    let released = format::number(
+        held.saturating_sub(job.hold.0)
+            .saturating_sub(charged.0)
+            .max(0),
+    );
+    let charged = format::credits(charged);
     let short = format::short_id(&job.id.to_string());
     let in_flight = before.map_or(0, |entry| entry.totals.in_flight());
     let calls = match in_flight {
         0 => String::new(),
-        1 => "; 1 call in flight goes on, uncharged".to_owned(),
-        many => format!("; {many} calls in flight go on, uncharged"),
+        1 => "; 1 call in flight goes on".to_owned(),
+        many => format!("; {many} calls in flight go on"),
     };
     format!(
-        "job {short} {}: {released} credits released{calls}",
+        "job {short} {}: {charged} credits charged, {released} released{calls}",
         job.state.word()
     )
 }

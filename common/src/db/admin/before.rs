@@ -15,7 +15,7 @@ use crate::db::rows::Columns;
 use crate::id::{GroupName, ModelAlias, TeamId};
 use crate::limit::{LimitSettings, Limits};
 use crate::model::Fallback;
-use crate::money::{CreditRate, Credits, Markup};
+use crate::money::{CreditRate, Credits, Markup, NanoUsd};
 
 /// What a command is about to replace, with the keys of its detail; nothing for what adds or ends
 /// something, or has no target.
@@ -136,7 +136,8 @@ const TEAM_STANDING: &str = "SELECT status, paused_until FROM teams WHERE id = $
 const TEAM_SETTINGS: &str = "
     SELECT t.name, t.budget_mode, t.credits_per_dollar, t.tokens_per_credit, t.markup,
            t.default_model, t.on_disconnect, t.cache_ttl_seconds, t.requests_per_minute,
-           t.tokens_per_minute, t.parallel_calls, a.overdraft, a.budget_day, a.budget_month
+           t.tokens_per_minute, t.parallel_calls, a.overdraft, a.budget_day, a.budget_month,
+           t.charge_failed, t.rounding, t.job_cost_max
     FROM teams AS t
     JOIN accounts AS a ON a.team_id = t.id
     WHERE t.id = $1";
@@ -177,6 +178,9 @@ fn team_settings(columns: &mut Columns<'_>) -> Result<TeamSettings, StoreError> 
         overdraft: Some(Credits(columns.take()?)),
         budget_day: Some(columns.take::<Option<i64>>()?.map(Credits)),
         budget_month: Some(columns.take::<Option<i64>>()?.map(Credits)),
+        charge_failed: Some(columns.parse_optional()?),
+        rounding: Some(columns.parse()?),
+        job_cost_max: Some(columns.take::<Option<i64>>()?.map(NanoUsd)),
     })
 }
 

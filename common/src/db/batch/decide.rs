@@ -11,8 +11,8 @@ use crate::db::work::{
     WorkError,
 };
 use crate::id::{CallId, JobId, TeamId};
-use crate::job::{BudgetMode, CallState, Job, JobState, Spend};
-use crate::ledger::{self, Account, Cause, JobCharge, Refusal};
+use crate::job::{CallState, Job, JobState, Spend};
+use crate::ledger::{self, Account, CallEnd, Cause, JobCharge, Refusal};
 use crate::money::Credits;
 
 /// The longest error message of a job that is stored, in characters.
@@ -38,14 +38,45 @@ fn merged(metadata: &str, patch: &Object, bytes_max: usize) -> Result<String, Wo
 
 impl<'w> Batch<'w> {
     pub(super) fn decide(&mut self, work: &'w Work) -> Result<Outcome, WorkError> {
+        // What is owed is paid before new work is refused for it, and as soon as there is something
+        // to pay it with.
+        match work {
+            Work::OpenJob(work) => self.pay_debt(&work.team_id, work.now),
+            Work::BeginCall(work) => self.pay_debt(&work.team_id, work.now),
+            _ => {}
+        }
         match work {
             Work::OpenJob(work) => self.open_job(work),
             Work::BeginCall(work) => self.begin_call(work),
-            Work::SettleCall(work) => Ok(Outcome::CallSettled(self.settle_call(work))),
-            Work::CompleteJob(work) => self.complete_job(work),
-            Work::EndJob(work) => self.end_job(work),
+            Work::SettleCall(work) => {
+                let settled = self.settle_call(work);
+                self.pay_debt(&work.team_id, work.now);
+                Ok(Outcome::CallSettled(settled))
+            }
+            Work::CompleteJob(work) => {
+                let ended = self.complete_job(work);
+                self.pay_debt(&work.team_id, work.now);
+                ended
+            }
+            Work::EndJob(work) => {
+                let ended = self.end_job(work);
+                self.pay_debt(&work.team_id, work.now);
+                ended
+            }
             Work::PatchMetadata(work) => self.patch_metadata(work),
-            Work::ChangeBalance(work) => self.change_balance(work),
+            Work::ChangeBalance(work) => {
+                let changed = self.change_balance(work);
+                self.pay_debt(&work.team_id, work.now);
+                changed
+            }
+        }
+    }
+
+    fn pay_debt(&mut self, team_id: &TeamId, now: Timestamp) {
+        let account = self.accounts.get_mut(team_id);
+        if let Some(entry) = account.and_then(|account| ledger::pay_debt(account, now)) {
+            self.entries.push(entry);
+            self.changed_accounts.insert(team_id.clone());
         }
     }
 
@@ -62,7 +93,7 @@ impl<'w> Batch<'w> {
         match &work.failed {
             None => ledger::open_job(account, &mut job, work.now)?,
             Some(why) => {
-                ledger::release_job(account, &mut job, JobState::Failed, work.now)?;
+                ledger::release_job(account, &mut job, JobState::Failed, 0, work.now)?;
                 job.error_message = Some(shortened(why));
                 self.ended_calls_of.insert(job.id);
             }
@@ -121,7 +152,7 @@ impl<'w> Batch<'w> {
         if let Some(patch) = &work.metadata {
             merged(&job.metadata, patch, work.metadata_bytes_max)?;
         }
-        if job.terms.mode == BudgetMode::ConsumptionUsd && work.estimate.unit.is_none() {
+        if job.terms.needs_price() && work.estimate.unit.is_none() {
             return Err(Refusal::Unpriced {
                 alias: work.alias.to_string(),
             }
@@ -130,7 +161,7 @@ impl<'w> Batch<'w> {
         let was_pending = job.state == JobState::Pending;
         let admission = ledger::begin_call(account, job, &work.estimate, work.now)?;
         let terms = job.terms;
-        if was_pending || terms.is_metered() {
+        if was_pending || terms.tracks_spend() {
             self.changed_jobs.insert(work.job_id);
         }
         self.changed_accounts.insert(work.team_id.clone());
@@ -171,17 +202,7 @@ impl<'w> Batch<'w> {
             call.state = work.state;
         }
         let succeeded = work.state == CallState::Succeeded;
-        if work.metered
-            && let Ok((account, job)) = self.account_and_job(&work.team_id, work.job_id)
-        {
-            let used = if succeeded {
-                work.result.spend()
-            } else {
-                Spend::default()
-            };
-            ledger::settle_call(account, job, reserved, used, work.now);
-            self.changed_jobs.insert(work.job_id);
-        }
+        self.charge_call(work, reserved);
         if let (true, Some(patch)) = (succeeded, &work.metadata) {
             self.merge_into_job(work.job_id, patch, work.metadata_bytes_max, work.now);
         }
@@ -201,7 +222,30 @@ impl<'w> Batch<'w> {
         }
     }
 
-    /// The job of a single call ends as its call does.
+    /// Lets the job follow what a call has used. Nothing but the job's end depends on it under terms
+    /// that do not add up calls.
+    fn charge_call(&mut self, work: &SettleCall, reserved: Spend) {
+        let others_in_flight = self.in_flight.get(&work.job_id).copied().unwrap_or(0);
+        let Ok((account, job)) = self.account_and_job(&work.team_id, work.job_id) else {
+            return;
+        };
+        if job.state.is_open() && !job.terms.tracks_spend() {
+            return;
+        }
+        let succeeded = work.state == CallState::Succeeded;
+        let call = CallEnd {
+            id: work.id,
+            reserved,
+            used: work.result.spend(&job.terms, succeeded),
+            others_in_flight,
+        };
+        let entries = ledger::settle_call(account, job, &call, work.now);
+        self.entries.extend(entries);
+        self.changed_jobs.insert(work.job_id);
+    }
+
+    /// The job of a single call ends as its call does. One that fails with its call used nothing:
+    /// its provider, not its caller, ended it.
     fn end_with_call(&mut self, work: &SettleCall) -> Option<Box<Job>> {
         let (account, job) = self.account_and_job(&work.team_id, work.job_id).ok()?;
         if !job.single_call || !job.state.is_open() {
@@ -211,7 +255,11 @@ impl<'w> Batch<'w> {
             ledger::complete_job(account, job, 0, work.now)
         } else {
             job.error_message = work.result.public_error.as_deref().map(shortened);
-            ledger::release_job(account, job, JobState::Failed, work.now).map(|()| Vec::new())
+            // A late report that the call was answered after all is still charged.
+            let terms = job.terms;
+            let released = ledger::release_job(account, job, JobState::Failed, 0, work.now);
+            job.terms = terms;
+            released.map(|()| Vec::new())
         };
         let entries = ended.ok()?;
         let job = Box::new(job.clone());
@@ -267,8 +315,7 @@ impl<'w> Batch<'w> {
         let entries = if work.succeeded {
             ledger::complete_job(account, job, in_flight, work.now)?
         } else {
-            ledger::release_job(account, job, JobState::Failed, work.now)?;
-            Vec::new()
+            ledger::fail_job(account, job, JobState::Failed, in_flight, work.now)?
         };
         if let Some(metadata) = metadata {
             job.metadata = metadata;
@@ -287,6 +334,9 @@ impl<'w> Batch<'w> {
         let (account, job) = self.account_and_job(&work.team_id, work.id)?;
         if let Some(cutoff) = work.unless_active_since {
             let active_at = latest_start.unwrap_or(job.active_at).max(job.active_at);
+            // A clock that was ahead does not keep a job open.
+            let is_believable = active_at <= work.now.plus(ledger::SKEW_MAX);
+            let active_at = if is_believable { active_at } else { work.now };
             let active_at = if in_flight > 0 { work.now } else { active_at };
             if active_at >= cutoff {
                 job.active_at = active_at;
@@ -296,9 +346,15 @@ impl<'w> Batch<'w> {
                 return Ok(Outcome::JobEnded(still_open));
             }
         }
-        ledger::release_job(account, job, work.state, work.now)?;
+        let entries = if work.release {
+            ledger::release_job(account, job, work.state, in_flight, work.now)?;
+            Vec::new()
+        } else {
+            ledger::fail_job(account, job, work.state, in_flight, work.now)?
+        };
         job.error_message = Some(shortened(&work.message));
         let ended = Box::new(job.clone());
+        self.entries.extend(entries);
         self.job_ended(work.id, &work.team_id);
         Ok(Outcome::JobEnded(ended))
     }
@@ -393,7 +449,11 @@ impl<'w> Batch<'w> {
         now: Timestamp,
     ) -> Result<Option<&StoredClaim>, WorkError> {
         let stored = claim.and_then(|claim| self.claims.get(&claim_key(claim)));
-        let stored = stored.filter(|s| now.since(s.created_at) < IDEMPOTENCY_WINDOW);
+        // One of the future was made by a clock that was ahead, and would be remembered too long.
+        let stored = stored.filter(|s| {
+            now.since(s.created_at) < IDEMPOTENCY_WINDOW
+                && s.created_at <= now.plus(ledger::SKEW_MAX)
+        });
         match (claim, stored) {
             (Some(claim), Some(stored))
                 if stored.claim.fingerprint != claim.fingerprint

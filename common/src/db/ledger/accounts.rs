@@ -90,6 +90,7 @@ pub const ACCOUNTS: Vocabulary = Vocabulary {
         word("used", Kind::Count, "used", false),
         word("allocated", Kind::Count, "allocated", false),
         word("overdraft", Kind::Count, "overdraft", false),
+        word("owed", Kind::Count, "owed", false),
     ],
     text: &["team_id", "name"],
 };
@@ -146,12 +147,13 @@ const LISTING: Listing = Listing {
                   a.budget_day AS budget_day, a.day_began_at AS day_began_at,
                   a.day_charged AS day_charged, a.budget_month AS budget_month,
                   a.month_began_at AS month_began_at, a.month_charged AS month_charged,
+                  a.owed AS owed,
                   t.org_id AS org_id, t.name AS name, t.status AS status,
                   t.created_at AS created_at
            FROM accounts AS a JOIN teams AS t ON t.id = a.team_id",
     condition: "TRUE",
     shown: "team_id, balance, held, allocated, used, overdraft, entry_count, version,
-            budget_day, day_began_at, day_charged, budget_month, month_began_at, month_charged,
+            budget_day, day_began_at, day_charged, budget_month, month_began_at, month_charged, owed,
             org_id, name, status, created_at,
             (SELECT CAST(COALESCE(SUM(u.credits), 0) AS BIGINT)
              FROM usage_daily AS u

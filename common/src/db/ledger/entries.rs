@@ -62,6 +62,7 @@ pub const ENTRIES: Vocabulary = Vocabulary {
         word("actor", Kind::Name, "actor", false),
         word("amount", Kind::Count, "amount", false),
         word("shortfall", Kind::Count, "shortfall", false),
+        word("debt", Kind::Count, "debt", false),
     ],
     text: &["reason", "job_id", "actor"],
 };
@@ -98,11 +99,11 @@ fn place(listed: &ListedEntry) -> Place {
 }
 
 const LISTING: Listing = Listing {
-    rows: "SELECT team_id, number, kind, amount, balance_before, balance_after, shortfall,
+    rows: "SELECT team_id, number, kind, amount, balance_before, balance_after, shortfall, debt,
                   job_id, reason, actor, created_at
            FROM ledger_entries",
     condition: "TRUE",
-    shown: "team_id, number, kind, amount, balance_before, balance_after, shortfall, job_id,
+    shown: "team_id, number, kind, amount, balance_before, balance_after, shortfall, debt, job_id,
             reason, actor, created_at",
 };
 

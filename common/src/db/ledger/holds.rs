@@ -137,10 +137,10 @@ pub async fn find(pool: &AnyPool, id: JobId) -> Result<Option<Hold>, StoreError>
     row.map(|row| read_hold(&mut Columns::of(&row))).transpose()
 }
 
-/// What a team's open jobs hold, beside what its account says of that at the same moment.
+/// What a team's jobs hold, beside what its account says of that at the same moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HoldSums {
-    /// How many jobs are open.
+    /// How many jobs hold something: open ones, and ended ones with calls in flight.
     pub jobs: i64,
     /// What they hold together.
     pub holds: Credits,
@@ -148,15 +148,22 @@ pub struct HoldSums {
     pub held: Credits,
 }
 
-/// Open jobs and the account in one statement, so that both are of one moment.
+/// Jobs and the account in one statement, so that both are of one moment.
 pub const SUM_HOLDS: &str = "
     SELECT COUNT(*)
          , CAST(COALESCE(SUM(hold), 0) AS BIGINT)
          , (SELECT held FROM accounts WHERE team_id = $1)
-    FROM jobs
-    WHERE team_id = $1 AND state IN ('pending', 'in_progress')";
+    FROM (
+        SELECT hold
+        FROM jobs
+        WHERE team_id = $1 AND state IN ('pending', 'in_progress')
+        UNION ALL
+        SELECT hold
+        FROM jobs
+        WHERE team_id = $1 AND hold > 0 AND state IN ('completed', 'failed', 'cancelled')
+    ) AS holding";
 
-/// Counts a team's open jobs and adds up what they hold.
+/// Counts a team's jobs that hold something and adds up what they hold.
 pub async fn sum(pool: &AnyPool, team_id: &TeamId) -> Result<HoldSums, StoreError> {
     let row = sqlx::query(SUM_HOLDS)
         .bind(team_id.to_string())

@@ -267,7 +267,7 @@ pub const SELECT_LISTED: &str = concat!(
     super::team_columns!(),
     ", a.team_id, a.balance, a.held, a.allocated, a.used, a.overdraft, a.entry_count, a.version, \
        a.budget_day, a.day_began_at, a.day_charged, a.budget_month, a.month_began_at, \
-       a.month_charged, o.status, o.paused_until \
+       a.month_charged, a.owed, o.status, o.paused_until \
      FROM teams AS t \
      JOIN accounts AS a ON a.team_id = t.id \
      JOIN organizations AS o ON o.id = t.org_id \

@@ -47,6 +47,11 @@ pub(super) fn balance(listed: &ListedAccount, context: &Context) -> Vec<Fact> {
         styled("available", shown, style),
         fact("balance", credits(account.balance)),
         fact("held", credits(account.held)),
+        if account.owed.is_positive() {
+            styled("owed", format!("! {}", credits(account.owed)), theme.bad)
+        } else {
+            fact("owed", credits(account.owed))
+        },
         fact("overdraft", credits(account.overdraft)),
         fact("allocated", credits(account.allocated)),
         fact("used", credits(account.used)),
@@ -89,8 +94,8 @@ pub(super) fn checks(facts: &AccountFacts, context: &Context) -> Vec<Fact> {
     };
     let sums = facts.sums;
     let jobs = match sums.jobs {
-        1 => "1 open job holds".to_owned(),
-        count => format!("{} open jobs hold", format::number(count)),
+        1 => "1 job holds".to_owned(),
+        count => format!("{} jobs hold", format::number(count)),
     };
     let sum = account.allocated.minus(account.used);
     let is_sum = sum == account.balance;

@@ -42,7 +42,7 @@ pub(super) fn release(row: &HoldRow, context: &Context) -> Confirm {
         };
         let text = format!("{calls}: this job is not stuck");
         facts.insert(0, styled("! At work", text, context.theme.bad));
-        let text = "what they cost is recorded, but charged to nobody";
+        let text = "their part of the hold comes back when they end; nobody is charged";
         facts.insert(1, styled("", text, context.theme.bad));
         Gravity::Final(id.clone())
     } else {
@@ -51,6 +51,7 @@ pub(super) fn release(row: &HoldRow, context: &Context) -> Confirm {
     let command = Command::FailJob {
         id: hold.job_id,
         reason: NO_REASON.to_owned(),
+        release: true,
     };
     let change = Change::command(command, format!("{credits} credits of job {id} released"));
     Confirm::new(

@@ -97,6 +97,7 @@ fn entry(number: i64, kind: &str, amount: i64, after: i64) -> LedgerRow {
                 before: Amount(after - amount),
                 after: Amount(after),
                 shortfall: Amount(0),
+                debt: Amount(0),
                 job_id: is_job.then(|| job(9).to_string()),
                 reason: if is_job {
                     "Job summarise completed"
@@ -347,7 +348,12 @@ fn a_stuck_hold_is_released_with_a_reason_and_one_at_work_only_by_its_name() {
     assert_eq!(screen.refusal(Action::FailJob, &context), None);
     let mut stuck = opened(&mut screen, Action::FailJob);
     stuck.open(&context);
-    let Command::FailJob { id, reason } = command(press(&mut *stuck, "g o n e tab y")) else {
+    let Command::FailJob {
+        id,
+        reason,
+        release: true,
+    } = command(press(&mut *stuck, "g o n e tab y"))
+    else {
         panic!("a job fails");
     };
     assert_eq!((id, reason.as_str()), (job(1), "gone"));

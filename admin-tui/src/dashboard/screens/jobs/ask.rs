@@ -40,10 +40,18 @@ pub(super) fn refusal_of(row: &JobRow) -> Option<String> {
 fn command(action: Action, id: JobId) -> Command {
     if action == Action::FailJob {
         let reason = FAILED.to_owned();
-        Command::FailJob { id, reason }
+        Command::FailJob {
+            id,
+            reason,
+            release: false,
+        }
     } else {
         let reason = CANCELLED.to_owned();
-        Command::CancelJob { id, reason }
+        Command::CancelJob {
+            id,
+            reason,
+            release: false,
+        }
     }
 }
 
@@ -53,9 +61,15 @@ pub(super) fn ending(action: Action, ids: &[JobId], known: &[&JobRow]) -> Confir
     let is_over = |id: &&JobId| row_of(id).is_some_and(|row| !row.entry.job.state.is_open());
     let open: Vec<JobId> = ids.iter().filter(|id| !is_over(id)).copied().collect();
     let (verb, what) = if action == Action::FailJob {
-        ("Fail job", "failed, not charged, its hold is released")
+        (
+            "Fail job",
+            "failed, charged as its terms say for jobs that fail",
+        )
     } else {
-        ("Cancel job", "cancelled, not charged, its hold is released")
+        (
+            "Cancel job",
+            "cancelled, charged as its terms say for jobs that fail",
+        )
     };
     let effect = fact("Effect", what);
     let team_reads = fact("Reason", "its team reads it as the job's error message");
@@ -75,7 +89,7 @@ pub(super) fn ending(action: Action, ids: &[JobId], known: &[&JobRow]) -> Confir
         team_reads,
     ];
     let commands = open.iter().map(|id| command(action, *id)).collect();
-    let sentence = format!("{count} jobs ended, their holds released");
+    let sentence = format!("{count} jobs ended");
     let change = Change::new(Operation::Commands(commands), sentence);
     let title = format!("{verb}: {count} jobs");
     let gravity = Gravity::Final(count.to_string());

@@ -33,6 +33,10 @@ fn credits(row: &JobRow) -> String {
                 most.unwrap_or_default()
             )
         }
+        None if job.hold.is_positive() => format!(
+            "nothing charged, {} held for calls in flight",
+            format::credits(job.hold)
+        ),
         None => "nothing charged, hold released".to_owned(),
     }
 }

@@ -96,6 +96,12 @@ fn credits(listed: &ListedTeam, detail: Option<&Detail>, context: &Context) -> V
         fact("balance", format::credits(account.balance)),
         fact("held", held),
         styled("available", left, style),
+        if account.owed.is_positive() {
+            let owed = format!("! {}", format::credits(account.owed));
+            styled("owed", owed, context.theme.bad)
+        } else {
+            fact("owed", format::credits(account.owed))
+        },
         fact("overdraft", format::credits(account.overdraft)),
         fact("used", format::credits(account.used)),
         fact("put in", format::credits(account.allocated)),
@@ -148,6 +154,19 @@ fn terms(listed: &ListedTeam) -> Vec<Fact> {
             terms.credits_per_dollar.as_f64().to_string(),
         ),
         fact("tokens per credit", format::number(terms.tokens_per_credit)),
+        fact("failed jobs", {
+            let rule = terms.charge_failed.as_str();
+            let origin = team.charge_failed.map_or(", the default", |_| "");
+            format!("charged {rule}{origin}")
+        }),
+        fact("rounding", terms.rounding.as_str()),
+        fact(
+            "job cost max",
+            terms.job_cost_max.map_or_else(
+                || "none".to_owned(),
+                |cost| format!("${} for job_based", cost.dollars(6)),
+            ),
+        ),
         fact("markup", terms.markup.to_string()),
         fact("caller leaves", team.disconnect.word()),
         fact("answers cached", cache),

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use tollgate_common::command::TeamSettings;
 use tollgate_common::db::team::list::ListedTeam;
 use tollgate_common::id::{GroupName, ModelAlias};
-use tollgate_common::job::BudgetMode;
-use tollgate_common::money::{CreditRate, Credits, Markup};
+use tollgate_common::job::{BudgetMode, ChargeFailed};
+use tollgate_common::money::{CreditRate, Credits, Markup, NanoUsd, Rounding};
 use tollgate_common::team::DisconnectPolicy;
 
 use crate::cli::limit::Limit;
@@ -21,6 +21,9 @@ pub(super) const MODE: &str = "Budget mode";
 pub(super) const RATE: &str = "Credits per dollar";
 pub(super) const TOKENS: &str = "Tokens per credit";
 pub(super) const MARKUP: &str = "Markup";
+pub(super) const FAILED: &str = "Charge failed jobs";
+pub(super) const ROUND: &str = "Round credits";
+pub(super) const JOB_COST: &str = "Job cost at most";
 pub(super) const MODEL: &str = "Default model";
 pub(super) const OVERDRAFT: &str = "Overdraft";
 pub(super) const DAY: &str = "Budget per day";
@@ -34,6 +37,8 @@ pub(super) const GROUPS: &str = "Groups";
 
 const MODES: [&str; 3] = ["job_based", "consumption_usd", "consumption_tokens"];
 const LEAVES: [&str; 2] = ["drain", "cancel"];
+const FAILED_RULES: [&str; 4] = ["default", "never", "used", "always"];
+const ROUNDINGS: [&str; 2] = ["down", "up"];
 
 /// The most tokens that one credit may stand for.
 const TOKENS_MAX: i64 = 1_000_000_000_000;
@@ -90,6 +95,13 @@ fn cache(text: &str) -> Result<Option<i64>, String> {
     plain(text).parse::<CacheTtl>().map(|ttl| ttl.0)
 }
 
+fn job_cost(text: &str) -> Result<Option<NanoUsd>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    plain(text).parse::<value::JobCost>().map(|cost| cost.0)
+}
+
 fn tokens(text: &str) -> Result<i64, String> {
     let parsed = plain(text).parse().ok();
     parsed
@@ -112,6 +124,10 @@ pub(super) fn entry(label: &'static str, text: String, names: &Names) -> Entry {
         NAME => line("for people").checked(|t| unless_empty(t, |t| value::text(t).map(drop))),
         MODE => Entry::one(label, &MODES, place(&MODES, &text)),
         LEAVE => Entry::one(label, &LEAVES, place(&LEAVES, &text)).hinted("its calls then"),
+        FAILED => Entry::one(label, &FAILED_RULES, place(&FAILED_RULES, &text))
+            .hinted("default: by the mode"),
+        ROUND => Entry::one(label, &ROUNDINGS, place(&ROUNDINGS, &text)).hinted("parts of one"),
+        JOB_COST => line("$, for job_based; empty: none").checked(|t| job_cost(t).map(drop)),
         RATE => line("for consumption_usd").checked(optional::<CreditRate>),
         TOKENS => {
             line("for consumption_tokens").checked(|t| unless_empty(t, |t| tokens(t).map(drop)))
@@ -155,6 +171,16 @@ pub(super) fn text_of(label: &str, listed: &ListedTeam) -> String {
         RATE => team.terms.credits_per_dollar.as_f64().to_string(),
         TOKENS => team.terms.tokens_per_credit.to_string(),
         MARKUP => team.terms.markup.to_string().replace('%', ""),
+        FAILED => {
+            let rule = team.charge_failed;
+            rule.map_or("default", ChargeFailed::as_str).to_owned()
+        }
+        ROUND => team.terms.rounding.as_str().to_owned(),
+        JOB_COST => {
+            let cost = team.terms.job_cost_max;
+            cost.map(|cost| cost.dollars(6).to_string())
+                .unwrap_or_default()
+        }
         MODEL => {
             let model = team.default_model.as_ref();
             model.map(ToString::to_string).unwrap_or_default()
@@ -188,6 +214,11 @@ pub(super) fn read(
         RATE => settings.credits_per_dollar = Some(parsed::<CreditRate>(label, text)?),
         TOKENS => settings.tokens_per_credit = Some(tokens(text).map_err(wrong)?),
         MARKUP => settings.markup = Some(parsed::<Markup>(label, text)?),
+        FAILED => {
+            settings.charge_failed = Some(parsed::<value::FailedCharge>(label, text)?.0);
+        }
+        ROUND => settings.rounding = Some(parsed::<Rounding>(label, text)?),
+        JOB_COST => settings.job_cost_max = Some(job_cost(text).map_err(wrong)?),
         MODEL if text.is_empty() => settings.default_model = Some(None),
         MODEL => settings.default_model = Some(Some(parsed::<ModelAlias>(label, text)?)),
         OVERDRAFT => settings.overdraft = Some(credits(text).map_err(wrong)?),

@@ -6,8 +6,8 @@ use tollgate_common::id::{OrgId, TeamId};
 use tollgate_common::money::Credits;
 
 use super::fields::{
-    CACHE, DAY, GROUPS, LEAVE, MARKUP, MODE, MODEL, MONTH, NAME, OVERDRAFT, PARALLEL, RATE, RPM,
-    TOKENS, TPM, entry, parses, plain, read, require_model, text_of,
+    CACHE, DAY, FAILED, GROUPS, JOB_COST, LEAVE, MARKUP, MODE, MODEL, MONTH, NAME, OVERDRAFT,
+    PARALLEL, RATE, ROUND, RPM, TOKENS, TPM, entry, parses, plain, read, require_model, text_of,
 };
 use crate::cli::value;
 use crate::dashboard::change::Change;
@@ -24,12 +24,14 @@ const ORG: &str = "Organization";
 const OPENING: &str = "Opening credits";
 
 /// What a new team may be given, in the order of the form.
-const OF_NEW: [&str; 13] = [
-    NAME, GROUPS, MODEL, MODE, RATE, TOKENS, MARKUP, OVERDRAFT, DAY, MONTH, RPM, TPM, PARALLEL,
+const OF_NEW: [&str; 16] = [
+    NAME, GROUPS, MODEL, MODE, RATE, TOKENS, MARKUP, FAILED, ROUND, JOB_COST, OVERDRAFT, DAY,
+    MONTH, RPM, TPM, PARALLEL,
 ];
 
-const OF_EDIT: [&str; 11] = [
-    NAME, MODE, RATE, TOKENS, MARKUP, MODEL, OVERDRAFT, DAY, MONTH, CACHE, LEAVE,
+const OF_EDIT: [&str; 14] = [
+    NAME, MODE, RATE, TOKENS, MARKUP, FAILED, ROUND, JOB_COST, MODEL, OVERDRAFT, DAY, MONTH, CACHE,
+    LEAVE,
 ];
 
 const OF_LIMITS: [&str; 3] = [RPM, TPM, PARALLEL];

@@ -3,11 +3,11 @@ use tollgate_common::command::Command;
 use tollgate_common::db::ledger::accounts::ListedAccount;
 use tollgate_common::db::ledger::holds::HoldSums;
 use tollgate_common::db::team::list::{TeamKey, Today};
-use tollgate_common::job::{BudgetMode, Terms};
+use tollgate_common::job::{BudgetMode, ChargeFailed, Terms};
 use tollgate_common::ledger::Account as Credited;
 use tollgate_common::limit::Limits;
 use tollgate_common::live::LiveCall;
-use tollgate_common::money::{CreditRate, Credits, Markup};
+use tollgate_common::money::{CreditRate, Credits, Markup, Rounding};
 use tollgate_common::standing::Standing;
 use tollgate_common::team::{DisconnectPolicy, Team};
 
@@ -49,7 +49,11 @@ pub(in crate::dashboard::screens) fn listed(place: i64) -> ListedTeam {
                 credits_per_dollar: CreditRate::DEFAULT,
                 tokens_per_credit: 1_000,
                 markup: Markup::from_basis_points(5_000),
+                charge_failed: ChargeFailed::Used,
+                rounding: Rounding::Down,
+                job_cost_max: None,
             },
+            charge_failed: None,
             default_model: Some("chat-fast".parse().unwrap()),
             groups: vec!["basic".parse().unwrap()],
             limits: Limits {
@@ -382,7 +386,7 @@ fn what_a_form_leaves_as_it_is_is_not_written_and_the_rest_can_be_undone() {
     press(&mut window, "tab tab tab tab", &context);
     press(&mut window, "ctrl-u", &context);
     write(&mut window, "20", &context);
-    press(&mut window, "tab ctrl-u", &context);
+    press(&mut window, "tab tab tab tab ctrl-u", &context);
     write(&mut window, "chat-slow", &context);
     press(&mut window, "ctrl-s", &context);
     let text = drawn(&context, |area, buffer| {

@@ -10,9 +10,9 @@ use tollgate_common::db::call::AttemptRow;
 use tollgate_common::db::call::list::CallEntry;
 use tollgate_common::db::job::list::{JobEntry, Totals};
 use tollgate_common::id::{CallId, KeyId};
-use tollgate_common::job::{BudgetMode, CallState, Job, JobState, Spend, Terms};
+use tollgate_common::job::{BudgetMode, CallState, ChargeFailed, Job, JobState, Spend, Terms};
 use tollgate_common::live::LiveCall;
-use tollgate_common::money::{CreditRate, Credits, Markup, NanoUsd, PicoUsd};
+use tollgate_common::money::{CreditRate, Credits, Markup, NanoUsd, PicoUsd, Rounding};
 use tollgate_common::price::{Price, PriceSource, RateCard, ServiceTier, Usage};
 
 use super::super::row::CallLine;
@@ -60,6 +60,9 @@ pub(super) fn job(number: usize, count: usize) -> Job {
             credits_per_dollar: CreditRate::DEFAULT,
             tokens_per_credit: 10_000,
             markup: Markup::from_basis_points(1_250),
+            charge_failed: ChargeFailed::Never,
+            rounding: Rounding::Down,
+            job_cost_max: None,
         },
         hold: Credits(hold),
         credits_max: None,
@@ -318,13 +321,10 @@ impl Desk {
             Query::Calls(..) => JobsAnswer::Calls(Page::whole((1..=3).map(call_line).collect())),
             Query::Call(id) => JobsAnswer::Call(Box::new(call_detail(*id))),
             Query::Impact(_) => {
-                let held = (
-                    "Held now".to_owned(),
-                    "36 credits, released at once".to_owned(),
-                );
+                let held = ("Held now".to_owned(), "36 credits".to_owned());
                 let calls = (
                     "In flight".to_owned(),
-                    "1 goes on to its end, uncharged".to_owned(),
+                    "1 goes on to its end, with its part of the hold".to_owned(),
                 );
                 return Answer::Impact(vec![held, calls]);
             }
