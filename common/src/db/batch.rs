@@ -2,6 +2,7 @@
 //! pure rules, write it all with a few statements.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::mem::take;
 use std::sync::Arc;
 
 use sqlx::{AnyConnection, Connection as _};
@@ -189,20 +190,22 @@ impl<'w> Batch<'w> {
         works: &[&'w Work],
         known: &mut Known,
     ) -> Result<Self, StoreError> {
-        let wanted = Wanted::by(works);
+        let mut wanted = Wanted::by(works);
         let mut batch = Self::default();
         let now = works
             .iter()
             .map(|work| work.now())
             .max()
             .unwrap_or_default();
-        for mut account in ledger::lock_accounts(connection, engine, &list(wanted.accounts)).await?
+        for mut account in
+            ledger::lock_accounts(connection, engine, &list(take(&mut wanted.accounts))).await?
         {
             known.confirm(&account.team_id, account.version);
             ledger::restore_windows(connection, &mut account, now).await?;
             batch.accounts.insert(account.team_id.clone(), account);
         }
-        let claims = idempotency::select_claims(connection, &list(wanted.claims)).await?;
+        let claims =
+            idempotency::select_claims(connection, &list(take(&mut wanted.claims))).await?;
         let mut missing_jobs: BTreeSet<JobId> = claims.iter().map(|stored| stored.job_id).collect();
         batch.claims.extend(
             claims
