@@ -36,7 +36,7 @@ pub struct TeamSettings {
     pub tokens_per_credit: Option<i64>,
     /// The reseller's markup.
     pub markup: Option<Markup>,
-    /// What its jobs are charged that do not complete; an inner `None` is what the budget mode says.
+    /// What its jobs are charged that do not complete; an inner `None` follows the budget mode.
     pub charge_failed: Option<Option<ChargeFailed>>,
     /// Which way a job's credits are made whole.
     pub rounding: Option<Rounding>,
@@ -329,8 +329,8 @@ pub enum Command {
         /** Whether it costs nothing, whatever its terms say. */
         release: bool,
     },
-    /// Ends an open job as failed, charged as its terms say: for one whose owner will not end it and
-    /// whose hold is stuck.
+    /// Ends an open job as failed, charged as its terms say: for one whose owner will not end it
+    /// and whose hold is stuck.
     FailJob {
         /** Which. */
         id: JobId,

@@ -107,7 +107,8 @@ impl FromStr for BudgetMode {
     }
 }
 
-/// What a job is charged that its owner ends as failed, that an administrator ends, or that expires.
+/// What a job is charged that its owner ends as failed, that an administrator ends, or that
+/// expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ChargeFailed {
     /// Nothing.

@@ -244,8 +244,8 @@ fn reserve_worst_case(
     })
 }
 
-/// Reserves a call's worst case within what its job may cost the operator. The job's flat price does
-/// not depend on it.
+/// Reserves a call's worst case within what its job may cost the operator. The job's flat price
+/// does not depend on it.
 fn reserve_cost(
     job: &mut Job,
     estimate: &CallEstimate,

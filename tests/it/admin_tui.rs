@@ -71,7 +71,7 @@ async fn cancel_in_sight(terminal: &mut Terminal, client: &Client) {
     terminal.keys(&format!("status:open{ENTER}"));
     terminal.until("status:open").await;
     terminal.keys("K");
-    terminal.until("Cancel").await;
+    terminal.until("[ Cancel ]").await;
     terminal.keys("stuck\t");
     terminal.keys("y");
     wait::until("the call is refused", async || {
@@ -79,6 +79,8 @@ async fn cancel_in_sight(terminal: &mut Terminal, client: &Client) {
         (answer.status == 409).then_some(())
     })
     .await;
+    // Until the answer has come, the window takes all keys.
+    terminal.until_gone("[ Cancel ]").await;
 }
 
 /// The team is suspended, and its next call is refused.
@@ -89,13 +91,14 @@ async fn suspend_in_sight(terminal: &mut Terminal, client: &Client) {
     terminal.until("row 1 of 1 ").await;
     terminal.until_quiet(Duration::from_millis(300)).await;
     terminal.keys("p");
-    terminal.until("Suspend").await;
+    terminal.until("[ Cancel ]").await;
     terminal.keys("unpaid\t");
     terminal.keys("y");
     wait::until("the team is refused", async || {
         (client.knock().await.status == 403).then_some(())
     })
     .await;
+    terminal.until_gone("[ Cancel ]").await;
 }
 
 async fn story(store: Store) {

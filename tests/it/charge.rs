@@ -189,8 +189,8 @@ async fn usage_that_is_still_to_come_is_waited_for_without_the_caller() {
     let tok = proxy.client(TOK);
     for (left, model) in [FAST, "thinker"].into_iter().enumerate() {
         let job = tok.create_job().await;
-        let mut caller = ask(&proxy, &job, model, "do:gated=4,usage=10:1500").await;
-        caller.read_until("lo").await;
+        let mut caller = ask(&proxy, &job, model, "do:joined,gated=5,usage=10:1500").await;
+        caller.read_until("!").await;
         drop(caller);
         wait::until("the proxy waits for the usage alone", async || {
             let waits = proxy.log().matches("waiting for the usage").count();

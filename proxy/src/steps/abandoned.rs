@@ -68,8 +68,8 @@ const SHOWING: [&str; 20] = [
 /// Models whose reasoning is never shown in full.
 const HIDING: [&str; 5] = ["o1", "o3", "o4", "gpt-5", "codex"];
 
-/// Whether a model may have written what neither the caller nor we have seen. `shows_reasoning` says
-/// that its reasoning has come as text.
+/// Whether a model may have written what neither the caller nor we have seen. `shows_reasoning`
+/// says that its reasoning has come as text.
 pub(crate) fn may_hide(
     kind: ProviderKind,
     upstream_model: &str,

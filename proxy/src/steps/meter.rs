@@ -325,9 +325,9 @@ impl StreamMeter {
         self.counted.is_some()
     }
 
-    /// What an answer used that its caller broke off: what was shown is not underestimated, and what
-    /// may have been thought in silence is taken for the longest answer, unless the provider counts
-    /// along.
+    /// What an answer used that its caller broke off: what was shown is not underestimated, and
+    /// what may have been thought in silence is taken for the longest answer, unless the provider
+    /// counts along.
     pub(crate) fn abandoned_usage(&self, broken: &BrokenOff<'_>) -> Metered {
         let mut metered = self.partial_usage(&broken.bounds);
         let counts_along = broken.kind == ProviderKind::Gemini && self.has_counted();

@@ -1,6 +1,7 @@
 //! How an answer travels: its events as writes, pauses and ends.
 
 use std::collections::VecDeque;
+use std::mem::take;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -107,7 +108,15 @@ pub(super) fn stream_steps(
         .map(|event| write(event, script.framing, line_end));
     let mut steps = vec![Step::Flush];
     if script.framing == Framing::Joined {
-        steps.push(Step::Send(written.collect::<Vec<_>>().concat().into()));
+        let mut joined = Vec::new();
+        for (index, bytes) in written.enumerate() {
+            if script.gated.is_some_and(|gated| gated.holds(index)) {
+                steps.push(Step::Send(take(&mut joined).into()));
+                steps.push(Step::Gate);
+            }
+            joined.extend(bytes);
+        }
+        steps.push(Step::Send(joined.into()));
     } else {
         for (index, bytes) in written.enumerate() {
             if script.gated.is_some_and(|gated| gated.holds(index)) {

@@ -30,7 +30,8 @@
 //! - `gated`: each event waits for `Upstream::release`; `gated=N`: only event N does; `gap=MS`: a
 //!   pause between events
 //! - `bytes`: each byte by itself; `split=N`: each event in two, the first with N bytes; `splits`:
-//!   the same, event N after byte N + 1; `joined`: all events in one write
+//!   the same, event N after byte N + 1; `joined`: all events in one write, or
+//!   those before and after a gate
 //! - `crlf`: other line ends; `lines`: data of several lines; `noise`: comments and fields that
 //!   mean nothing; `tight`: no space after `data:`; `nulls`: `content: null` where it may be
 

@@ -83,6 +83,9 @@ pub(crate) struct Teams {
     asked: Option<TeamId>,
     names: Names,
     names_at: Option<Timestamp>,
+    has_names: bool,
+    /// What was asked for before the names were there that its form needs.
+    delayed: Option<Action>,
 }
 
 impl Default for Teams {
@@ -95,6 +98,8 @@ impl Default for Teams {
             asked: None,
             names: Names::default(),
             names_at: None,
+            has_names: false,
+            delayed: None,
         }
     }
 }
@@ -173,7 +178,7 @@ impl Screen for Teams {
         if seen < self.list.marked() && acts::is_about_teams(action) {
             return Some("some marked teams are out of sight: unmark with ctrl-\\".to_owned());
         }
-        acts::refusal(action, seen, &self.names)
+        acts::refusal(action, seen, self.has_names.then_some(&self.names))
     }
 
     fn refresh(&mut self, context: &Context) -> Vec<Step> {
@@ -197,12 +202,24 @@ impl Screen for Teams {
         match found {
             Found::List(page) => self.list.receive(page),
             Found::Detail(detail) => self.detail = detail,
-            Found::Names(names) => self.names = names,
+            Found::Names(names) => {
+                self.names = names;
+                self.has_names = true;
+            }
         }
-        self.ask_detail(context).into_iter().collect()
+        let delayed = self.delayed.take_if(|_| self.has_names);
+        let delayed = delayed.map(Step::Perform);
+        self.ask_detail(context)
+            .into_iter()
+            .chain(delayed)
+            .collect()
     }
 
     fn act(&mut self, action: Action, context: &Context) -> Vec<Step> {
+        self.delayed = (acts::needs_names(action) && !self.has_names).then_some(action);
+        if self.delayed.is_some() {
+            return Vec::new();
+        }
         if let Some(more) = self.list.act(action) {
             let mut steps: Vec<Step> = more.then(|| self.ask_list()).into_iter().collect();
             steps.extend(self.ask_detail(context));

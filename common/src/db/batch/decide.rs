@@ -222,8 +222,8 @@ impl<'w> Batch<'w> {
         }
     }
 
-    /// Lets the job follow what a call has used. Nothing but the job's end depends on it under terms
-    /// that do not add up calls.
+    /// Lets the job follow what a call has used. Nothing but the job's end depends on it under
+    /// terms that do not add up calls.
     fn charge_call(&mut self, work: &SettleCall, reserved: Spend) {
         let others_in_flight = self.in_flight.get(&work.job_id).copied().unwrap_or(0);
         let Ok((account, job)) = self.account_and_job(&work.team_id, work.job_id) else {

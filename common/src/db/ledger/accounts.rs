@@ -153,8 +153,8 @@ const LISTING: Listing = Listing {
            FROM accounts AS a JOIN teams AS t ON t.id = a.team_id",
     condition: "TRUE",
     shown: "team_id, balance, held, allocated, used, overdraft, entry_count, version,
-            budget_day, day_began_at, day_charged, budget_month, month_began_at, month_charged, owed,
-            org_id, name, status, created_at,
+            budget_day, day_began_at, day_charged, budget_month, month_began_at, month_charged,
+            owed, org_id, name, status, created_at,
             (SELECT CAST(COALESCE(SUM(u.credits), 0) AS BIGINT)
              FROM usage_daily AS u
              WHERE u.team_id = p.team_id AND u.day >= {extra})",

@@ -32,10 +32,15 @@ const fn is_about_one(action: Action) -> bool {
     )
 }
 
+/// Whether the form of an action offers names of organizations, groups or models.
+pub(super) const fn needs_names(action: Action) -> bool {
+    matches!(action, Action::New | Action::Edit | Action::Groups)
+}
+
 /// Why an action is not possible with so many teams, if so.
-pub(super) fn refusal(action: Action, teams: usize, names: &Names) -> Option<String> {
+pub(super) fn refusal(action: Action, teams: usize, names: Option<&Names>) -> Option<String> {
     match action {
-        Action::New if names.orgs.is_empty() => {
+        Action::New if names.is_some_and(|names| names.orgs.is_empty()) => {
             Some("a team belongs to an organization: make one first (4, n)".to_owned())
         }
         _ if teams == 0 && is_about_teams(action) => Some("there is no team here".to_owned()),

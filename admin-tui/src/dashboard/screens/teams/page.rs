@@ -68,7 +68,7 @@ impl Screen for TeamPage {
         if self.is_gone && action.is_change() {
             return Some("this team is gone".to_owned());
         }
-        acts::refusal(action, 1, &self.names)
+        acts::refusal(action, 1, Some(&self.names))
     }
 
     fn refresh(&mut self, _context: &Context) -> Vec<Step> {

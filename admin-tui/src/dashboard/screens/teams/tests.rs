@@ -193,6 +193,26 @@ fn command_of(change: &Change) -> &Command {
 }
 
 #[test]
+fn a_form_that_needs_names_opens_once_they_are_read() {
+    let context = context(120, 40);
+    let mut screen = Teams::default();
+    let _ = screen.refresh(&context);
+    for named in [false, true] {
+        assert_eq!(screen.refusal(Action::New, &context), None);
+        let steps = screen.act(Action::New, &context);
+        assert_eq!(steps.len(), usize::from(named), "{steps:?}");
+        let found = Answer::Teams(Found::Names(names()));
+        let steps = screen.receive(NAMES, found, &context);
+        let performed = |step: &Step| matches!(step, Step::Perform(Action::New));
+        assert_eq!(steps.iter().any(performed), !named, "{steps:?}");
+    }
+    let found = Answer::Teams(Found::Names(Names::default()));
+    let _ = screen.receive(NAMES, found, &context);
+    let why = screen.refusal(Action::New, &context);
+    assert!(why.is_some_and(|why| why.contains("make one first")));
+}
+
+#[test]
 fn the_list_looks_right_at_every_size() {
     for (width, height) in [(60, 15), (80, 24), (120, 40), (200, 60)] {
         let context = context(width, height);
