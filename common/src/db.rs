@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+use std::time::{Duration, Instant};
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::{AnyConnection, AnyPool, ConnectOptions as _, Connection as _};
@@ -23,6 +24,7 @@ pub mod idempotency;
 pub mod job;
 pub mod key;
 pub mod known;
+pub mod lease;
 pub mod ledger;
 mod limit;
 pub mod live;
@@ -35,6 +37,7 @@ pub mod page;
 pub mod policy;
 pub mod price;
 pub mod provider;
+pub mod retention;
 mod rows;
 pub mod seal;
 pub mod search;
@@ -192,9 +195,14 @@ impl StoreError {
     /// Whether the same transaction may succeed if it is tried again: the engine was busy or could
     /// not serialize it.
     pub fn is_transient(&self) -> bool {
-        // SQLite: busy, locked. PostgreSQL: serialization failure, deadlock.
+        // SQLite: busy, locked. PostgreSQL: serialization failure, deadlock, lock timeout.
         matches!(self.sqlite_code(), Some(5 | 6))
-            || matches!(self.code().as_deref(), Some("40001" | "40P01"))
+            || matches!(self.code().as_deref(), Some("40001" | "40P01" | "55P03"))
+    }
+
+    /// Whether a lock on some rows was waited for too long; others may be free.
+    pub fn is_lock_timeout(&self) -> bool {
+        self.code().as_deref() == Some("55P03")
     }
 
     /// Whether the engine is well but refuses what it was given: trying the same again is no use.
@@ -205,6 +213,40 @@ impl StoreError {
             || self
                 .code()
                 .is_some_and(|c| c.len() == 5 && (c.starts_with("22") || c.starts_with("23")))
+    }
+
+    /// Whether the engine itself reports an error that is not about its own state or the way to
+    /// it: something in a transaction is at fault, and the rest of it can be done.
+    pub fn is_about_piece(&self) -> bool {
+        if self.is_about_data() {
+            return true;
+        }
+        match self {
+            // A stored value is not of its column's type.
+            Self::Driver(
+                sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::Encode(_),
+            ) => true,
+            Self::Driver(sqlx::Error::Database(_)) => match self.sqlite_code() {
+                // Permission, busy, locked, no memory, read-only, interrupted, I/O, corrupt, full,
+                // cannot open, lock protocol, authorization, no database.
+                Some(code) => !matches!(code, 3 | 5..=11 | 13..=15 | 23 | 26),
+                None => self.code().is_none_or(|code| !is_about_engine(&code)),
+            },
+            _ => false,
+        }
+    }
+
+    /// Why the database cannot be written, in words that tell nothing of it to strangers.
+    pub fn reason(&self) -> &'static str {
+        match (self.sqlite_code(), self.code().as_deref()) {
+            (Some(5 | 6), _) | (_, Some("55P03")) => "the database is locked by somebody else",
+            (Some(13), _) | (_, Some("53100")) => "the disk of the database is full",
+            (Some(8), _) | (_, Some("25006")) => "the database is read-only",
+            (Some(10), _) => "the disk of the database fails",
+            (_, Some("53300")) => "the database takes no more connections",
+            _ if self.is_unreachable() => "the database cannot be reached",
+            _ => "the database cannot be written",
+        }
     }
 
     /// Whether the transaction may have been committed all the same: the way to the engine broke,
@@ -218,7 +260,7 @@ impl StoreError {
     }
 
     /// Why a commit failed.
-    fn of_commit(error: sqlx::Error) -> Self {
+    pub fn of_commit(error: sqlx::Error) -> Self {
         match error {
             error @ sqlx::Error::Database(_) => Self::Driver(error),
             error => Self::Unanswered(error),
@@ -251,6 +293,16 @@ impl StoreError {
     }
 }
 
+/// Classes of `PostgreSQL`'s codes that are about the server, the session or the transaction:
+/// connection, transaction state, authorization, rollback, resources, limits, prerequisites,
+/// intervention, system, configuration, internal.
+fn is_about_engine(code: &str) -> bool {
+    const CLASSES: [&str; 11] = [
+        "08", "25", "28", "40", "53", "54", "55", "57", "58", "F0", "XX",
+    ];
+    CLASSES.iter().any(|class| code.starts_with(class))
+}
+
 /// What connections may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -265,26 +317,38 @@ pub enum Access {
 /// How often a transaction that the engine could not serialize is tried before it is an error.
 const ATTEMPTS_MAX: u32 = 8;
 
+/// How long a transaction is tried again and again while others hold locks.
+const TRANSIENT_MAX: Duration = Duration::from_secs(5);
+
 /// An open database.
 #[derive(Debug, Clone)]
 pub struct Database {
     engine: Engine,
     options: AnyConnectOptions,
     setup: &'static str,
+    connect_timeout: Duration,
     pool: AnyPool,
     /// Where it is, without its password.
     place: String,
 }
 
+/// How long a transaction waits for locks of others is bounded, so that work behind them is refused
+/// in time. A new file can be made smaller step by step, and its log does not stay at its peak.
 const SETUP_SQLITE_NORMAL: &str = "
+    PRAGMA busy_timeout = 1000;
+    PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA journal_mode = WAL;
+    PRAGMA journal_size_limit = 67108864;
     PRAGMA synchronous = NORMAL;
     PRAGMA foreign_keys = ON;
     PRAGMA temp_store = MEMORY;
     PRAGMA cache_size = -16000";
 
 const SETUP_SQLITE_FULL: &str = "
+    PRAGMA busy_timeout = 1000;
+    PRAGMA auto_vacuum = INCREMENTAL;
     PRAGMA journal_mode = WAL;
+    PRAGMA journal_size_limit = 67108864;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
     PRAGMA temp_store = MEMORY;
@@ -300,7 +364,9 @@ const SETUP_SQLITE_APPEND: &str = "
     PRAGMA synchronous = NORMAL;
     PRAGMA foreign_keys = ON";
 
-const SETUP_POSTGRES: &str = "SET client_min_messages = warning";
+const SETUP_POSTGRES: &str = "
+    SET client_min_messages = warning;
+    SET lock_timeout = 1000";
 
 const SETUP_POSTGRES_READ: &str = "
     SET client_min_messages = warning;
@@ -342,21 +408,13 @@ impl Database {
         sqlx::any::install_default_drivers();
         let options = connect_options(config, access)?;
         let setup = setup(config, access);
-        let pool = AnyPoolOptions::new()
-            .max_connections(config.database_connections)
-            .acquire_timeout(config.connect_timeout)
-            .test_before_acquire(false)
-            .after_connect(move |connection, _| {
-                Box::pin(async move {
-                    sqlx::raw_sql(setup).execute(connection).await?;
-                    Ok(())
-                })
-            })
+        let pool = pool_options(setup, config.database_connections, config.connect_timeout)
             .connect_lazy_with(options.clone());
         Ok(Self {
             engine: config.database.engine(),
             options,
             setup,
+            connect_timeout: config.connect_timeout,
             pool,
             place: config.database.to_string(),
         })
@@ -418,10 +476,12 @@ impl Database {
         setup: &'static str,
         work: impl AsyncFn(&mut AnyConnection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let mut connection = self.connection_with(setup).await?;
+        let first_attempt_at = Instant::now();
         let mut attempt = 0;
         loop {
             attempt += 1;
+            // A connection whose transaction has failed may still be inside it.
+            let mut connection = self.connection_with(setup).await?;
             let committed = async {
                 let begun = connection.begin_with(self.begin_statement()).await;
                 let mut transaction = begun.map_err(|error| Err(StoreError::from(error)))?;
@@ -432,12 +492,38 @@ impl Database {
             };
             match committed.await {
                 Ok(value) => return Ok(value),
-                Err(Err(error)) if error.is_transient() && attempt < ATTEMPTS_MAX => {}
+                Err(Err(error))
+                    if error.is_transient()
+                        && attempt < ATTEMPTS_MAX
+                        && first_attempt_at.elapsed() < TRANSIENT_MAX => {}
                 Err(Err(error)) => return Err(error.into()),
                 Err(Ok(error)) => return Err(error),
             }
         }
     }
+
+    /// The same database with a pool of its own, for tasks that must not wait behind customers.
+    #[must_use]
+    pub fn with_own_pool(&self, connections: u32) -> Self {
+        let pool = pool_options(self.setup, connections, self.connect_timeout);
+        Self {
+            pool: pool.connect_lazy_with(self.options.clone()),
+            ..self.clone()
+        }
+    }
+}
+
+fn pool_options(setup: &'static str, connections: u32, timeout: Duration) -> AnyPoolOptions {
+    AnyPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(timeout)
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            Box::pin(async move {
+                sqlx::raw_sql(setup).execute(connection).await?;
+                Ok(())
+            })
+        })
 }
 
 /// Made before SQLite does, which would leave it to the umask who may read it.

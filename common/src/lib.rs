@@ -5,6 +5,7 @@
 
 pub mod clock;
 pub mod id;
+pub mod metadata;
 pub mod money;
 
 pub mod filter;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::clock::Timestamp;
-use crate::id::{GroupName, ModelAlias, OrgId, ProviderName, TeamId};
+use crate::id::{GroupName, KeyId, ModelAlias, OrgId, ProviderName, TeamId};
 use crate::key::{KeyHash, VirtualKey};
 use crate::model::Model;
 use crate::org::Organization;
@@ -22,6 +22,8 @@ pub struct Policy {
     pub revision: i64,
     /// Keys by their hash.
     pub keys: HashMap<KeyHash, VirtualKey>,
+    /// The key that each rotated key has replaced.
+    pub rotations: HashMap<KeyId, KeyId>,
     /// Teams.
     pub teams: HashMap<TeamId, Arc<Team>>,
     /// Organizations.
@@ -119,6 +121,20 @@ impl Policy {
             .filter(|key| key.is_live(now))?;
         let team = self.teams.get(&key.team_id)?;
         Some((key, team))
+    }
+
+    /// The key that a chain of rotations began with; the key itself if it has replaced none.
+    /// Whoever holds the new key is whoever held the old one.
+    pub fn first_key<'k>(&'k self, id: &'k KeyId) -> &'k KeyId {
+        let mut first = id;
+        // As many steps as there are rotations: a circle would never end.
+        for _ in 0..self.rotations.len() {
+            match self.rotations.get(first) {
+                Some(earlier) => first = earlier,
+                None => break,
+            }
+        }
+        first
     }
 
     /// The standing of a team: its own or its organization's, whichever is stricter.

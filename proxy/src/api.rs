@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, get, on, patch, post};
+use bytes::Bytes;
 use http::Method;
 use http::request::Parts;
 use http_body_util::BodyExt as _;
@@ -128,11 +129,26 @@ pub(crate) async fn answer(
     services: &Services,
     session: &mut Session,
 ) -> Result<Reply, ApiError> {
-    let limits = BodyLimits {
-        bytes_max: services.config.body_bytes_max,
-        timeout: services.config.body_read_timeout,
+    let path = session.req_header().uri.path();
+    let caller = Some(path)
+        .filter(|path| needs_key(path))
+        .and_then(|_| authenticate_now(services, &session.req_header().headers).ok());
+    let body = match &caller {
+        Some(_) => {
+            let limits = BodyLimits {
+                bytes_max: services.config.body_bytes_max,
+                timeout: services.config.body_read_timeout,
+            };
+            receive::read_body(session, limits).await?
+        }
+        // Nothing is kept of the body of whoever has no key: the answer does not depend on it.
+        None => Bytes::new(),
     };
-    let body = receive::read_body(session, limits).await?;
+    let is_list = session.req_header().method == Method::GET && path_is_list(session);
+    let _permit = match &caller {
+        Some(caller) if is_list => Some(services.lists.acquire(&caller.team.id).await?),
+        _ => None,
+    };
     let dialect = Dialect::of_path(session.req_header().uri.path());
     let header = session.req_header();
     let mut request = Request::new(Body::from(body));
@@ -150,6 +166,22 @@ pub(crate) async fn answer(
         .await
         .map_err(|error| ApiError::Internal(error.to_string()))?;
     Ok(Reply::from_parts(parts, body.to_bytes()))
+}
+
+/// Whether a path is answered only to those who have a key. Others are answered without looking at
+/// their bodies.
+fn needs_key(path: &str) -> bool {
+    path.starts_with("/api/") || path.starts_with("/v1/")
+}
+
+/// Whether a request may read many rows.
+fn path_is_list(session: &Session) -> bool {
+    session.req_header().uri.path().starts_with("/api/")
+}
+
+fn authenticate_now(services: &Services, headers: &http::HeaderMap) -> Result<Caller, ApiError> {
+    services.policy.require_fresh()?;
+    authenticate(services.policy.current(), headers, services.clock.now())
 }
 
 /// The variable part of a path. One that is not UTF-8 names nothing, like any unknown name.
@@ -173,7 +205,7 @@ impl FromRequestParts<Arc<Services>> for Caller {
         services: &Arc<Services>,
     ) -> Result<Self, ApiError> {
         let now = services.clock.now();
-        let caller = authenticate(services.policy.current(), &parts.headers, now)?;
+        let caller = authenticate_now(services, &parts.headers)?;
         services.figures.accepted(&caller.key_id, now);
         Ok(caller)
     }

@@ -96,6 +96,12 @@ pub(crate) enum ApiError {
     RateLimited(Exceeded),
     #[error("The service is temporarily unavailable")]
     Store(#[from] StoreError),
+    #[error("Too many lists of your team are being read. Retry in a moment")]
+    TooManyLists,
+    #[error(
+        "The service is temporarily unavailable: its settings could not be read for {0:?}. Retry in a moment"
+    )]
+    StalePolicy(Duration),
     #[error("Internal server error")]
     Internal(String),
 }
@@ -132,7 +138,9 @@ impl ApiError {
                 StatusCode::UNAUTHORIZED
             }
             Self::Suspended | Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::Paused { .. } | Self::RateLimited(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Paused { .. } | Self::RateLimited(_) | Self::TooManyLists => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::NoSuchPath | Self::NoSuchModel(_) | Self::NoSuchGroup(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -142,7 +150,7 @@ impl ApiError {
             Self::Route(refusal) => route_status(refusal),
             Self::Work(error) => work_status(error),
             Self::Upstream(failure) => failure.status(),
-            Self::Store(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Store(_) | Self::StalePolicy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -157,8 +165,11 @@ impl ApiError {
                 Some(*resets_in)
             }
             Self::Work(
-                WorkError::ClaimRunning | WorkError::Refused(Refusal::CallsInFlight { .. }),
-            ) => Some(RETRY_AFTER_DEFAULT),
+                WorkError::ClaimRunning
+                | WorkError::QueueFull
+                | WorkError::Refused(Refusal::CallsInFlight { .. }),
+            )
+            | Self::TooManyLists => Some(RETRY_AFTER_DEFAULT),
             _ if self.status() == StatusCode::SERVICE_UNAVAILABLE => Some(RETRY_AFTER_DEFAULT),
             _ => None,
         }
@@ -173,6 +184,9 @@ impl ApiError {
             }
             Self::Work(WorkError::Unavailable(_)) => {
                 "The service is temporarily unavailable".to_owned()
+            }
+            Self::Work(WorkError::Unrecordable(_)) => {
+                "The request could not be recorded. Please contact support.".to_owned()
             }
             other => other.to_string(),
         }
@@ -253,6 +267,9 @@ impl ApiError {
             Self::Work(WorkError::Unavailable(why)) => {
                 tracing::error!(%why, "ledger writer failed");
             }
+            Self::Work(WorkError::TimedOut(limit)) => {
+                tracing::error!(?limit, "the ledger could not be written in time");
+            }
             Self::Internal(why) => tracing::error!(%why, "internal error"),
             Self::Route(refusal @ RouteRefusal::NoCredentials { .. }) => {
                 tracing::error!(%refusal, "no usable provider");
@@ -285,7 +302,9 @@ fn work_status(error: &WorkError) -> StatusCode {
         WorkError::NotYourJob => StatusCode::FORBIDDEN,
         WorkError::MetadataTooLarge { .. } => StatusCode::BAD_REQUEST,
         WorkError::ClaimMismatch | WorkError::ClaimRunning => StatusCode::CONFLICT,
-        WorkError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        WorkError::Unavailable(_) | WorkError::TimedOut(_) => StatusCode::SERVICE_UNAVAILABLE,
+        WorkError::QueueFull => StatusCode::TOO_MANY_REQUESTS,
+        WorkError::Unrecordable(_) => StatusCode::INTERNAL_SERVER_ERROR,
         WorkError::Refused(refusal) => match refusal {
             Refusal::InsufficientCredits { .. }
             | Refusal::Owing { .. }

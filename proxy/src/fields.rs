@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tollgate_common::db::work::Object;
+use tollgate_common::metadata::{Metadata, MetadataError};
 
 use crate::error::{ApiError, FieldProblem};
 
@@ -213,14 +213,18 @@ impl<'a> Fields<'a> {
         None
     }
 
-    /// A JSON object.
-    pub(crate) fn optional_object(&mut self, name: &str) -> Option<Object> {
+    /// A JSON object of at most `bytes_max` bytes. It is measured as the caller wrote it, before it
+    /// is parsed.
+    pub(crate) fn optional_metadata(&mut self, name: &str, bytes_max: usize) -> Option<Metadata> {
         let raw = self.raw(name)?;
-        let object = serde_json::from_str(raw.get()).ok();
-        if object.is_none() {
-            self.problem(name, "must be a JSON object", "dict_type");
-        }
-        object
+        let parsed = Metadata::parse(raw.get(), bytes_max);
+        let kind = match &parsed {
+            Err(MetadataError::TooLarge(_)) => "too_long",
+            _ => "dict_type",
+        };
+        parsed
+            .map_err(|error| self.problem(name, error.to_string(), kind))
+            .ok()
     }
 
     /// True or false.

@@ -84,6 +84,9 @@ pub fn events(bytes: &[u8]) {
     );
 }
 
+/// The largest metadata of the requests that are parsed here.
+const METADATA_BYTES_MAX: usize = 10_240;
+
 /// Requests that are accepted are said as JSON to every provider that has words for them.
 ///
 /// # Panics
@@ -91,7 +94,7 @@ pub fn events(bytes: &[u8]) {
 /// If something else than JSON is written.
 pub fn request(bytes: &[u8]) {
     let parsed = [
-        CallRequest::parse(bytes),
+        CallRequest::parse(bytes, METADATA_BYTES_MAX),
         CallRequest::parse_completions(bytes),
         request::messages::parse(bytes),
         request::embeddings::parse(bytes),

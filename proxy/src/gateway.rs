@@ -14,9 +14,11 @@ use tollgate_common::clock::Timestamp;
 use tollgate_common::db::work::{OpenJob, Replay};
 use tollgate_common::id::{CallId, JobId};
 use tollgate_common::ledger::LimitedBy;
+use tollgate_common::metadata::Metadata;
 use tollgate_common::policy::Routes;
 
 use crate::api;
+use crate::connections::note_header_complete;
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::figures::CallFigures;
@@ -55,6 +57,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         context: &mut Context,
     ) -> pingora::Result<bool> {
+        note_header_complete();
         context.identify(session, &self.services);
         let operation = Operation::of(session);
         let answered = match &operation {
@@ -129,6 +132,7 @@ impl Gateway {
         let began_at = services.clock.now();
         let snapshot = services.policy.current();
         let headers = session.req_header().headers.clone();
+        services.policy.require_fresh()?;
         let caller = authenticate(snapshot, &headers, began_at)?;
         services.figures.accepted(&caller.key_id, began_at);
         context.team_id = Some(caller.team.id.clone());
@@ -137,7 +141,7 @@ impl Gateway {
         let body = receive::read_body(session, self.call_limits()).await?;
         let (home, request) = operation.parse(&headers, &body, &services.config)?;
         let path = session.req_header().uri.path();
-        let claim = receive::claim(&headers, &caller.key_id, path, &body)?;
+        let claim = receive::claim(&headers, caller.first_key_id(), path, &body)?;
         let opening = self.opening(&caller, home, began_at)?;
         context.job_id = Some(opening.job_id());
         let routes = self
@@ -208,10 +212,23 @@ impl Gateway {
             _ if underway.request.stream => {
                 let head = with_limits(underway.with_headers(Reply::events(Bytes::new())));
                 let head = head.with("x-tollgate-cache", cache_word);
+                let memory = &underway.services.recording_memory;
+                let recording = call.claim().and_then(|_| memory.begin());
+                let head = if call.claim().is_some() && recording.is_none() {
+                    head.with("x-tollgate-idempotency", "not recorded")
+                } else {
+                    head
+                };
                 let head = self.finished(session, context, head);
                 context.status = head.status();
                 // Boxed, so that only streams need the memory of one.
-                Box::pin(streamed::carry_out(underway, call, session, head)).await
+                Box::pin(streamed::carry_out(
+                    underway,
+                    call,
+                    session,
+                    (head, recording),
+                ))
+                .await
             }
             found => {
                 let keep = match found {
@@ -266,10 +283,14 @@ impl Gateway {
             Opening::Known(job_id) => {
                 api::job::find_own(&self.services, caller, *job_id).await?;
             }
-            Opening::New(work) if operation.records_refusals() => {
+            Opening::New(work)
+                if operation.records_refusals()
+                    && self.services.refusals.may_record(&caller.team.id, now) =>
+            {
                 let failed = Some(refusal.detail());
                 let work = OpenJob {
                     failed,
+                    metadata: Metadata::default(),
                     ..(**work).clone()
                 };
                 self.services.writer.open_job(work).await?;

@@ -124,7 +124,7 @@ impl Operation {
         match self {
             Self::JobCall { job, stream } => {
                 let home = Home::Open(api::job::parse_id(job)?);
-                let request = CallRequest::parse(body)?;
+                let request = CallRequest::parse(body, config.metadata_bytes_max)?;
                 Ok((
                     home,
                     CallRequest {

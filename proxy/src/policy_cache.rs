@@ -2,9 +2,9 @@
 //! policy's revision moves.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tollgate_common::clock::Timestamp;
@@ -14,7 +14,10 @@ use tollgate_common::policy::Policy;
 use tollgate_common::provider::Provider;
 use tollgate_common::secret::{SealedAt, SealingKey, Secret};
 
-/// A node that could not confirm its snapshot for so long says that it is not ready.
+use crate::error::ApiError;
+
+/// A node that could not confirm its snapshot for so long says that it is not ready, if it does not
+/// refuse requests before.
 const CONFIRMATION_AGE_MAX: Duration = Duration::from_secs(30);
 
 /// The keys of a provider in clear, oldest first.
@@ -89,7 +92,9 @@ pub(crate) struct PolicyCache {
     current: ArcSwap<Snapshot>,
     /// The day, in days since 1970, on which the snapshot was read: prices begin on days.
     read_on: AtomicI64,
-    confirmed_at: AtomicI64,
+    confirmed_at: Mutex<Instant>,
+    /// How old the snapshot may be before nothing is decided by it.
+    age_max: Duration,
     sealing_key: SealingKey,
 }
 
@@ -98,13 +103,16 @@ impl PolicyCache {
     pub(crate) async fn load(
         database: &Database,
         sealing_key: SealingKey,
+        age_max: Duration,
         now: Timestamp,
     ) -> Result<Self, StoreError> {
+        let confirmed_at = Mutex::new(Instant::now());
         let snapshot = Snapshot::new(policy::load(database).await?, &sealing_key);
         Ok(Self {
             current: ArcSwap::from_pointee(snapshot),
             read_on: AtomicI64::new(now.day()),
-            confirmed_at: AtomicI64::new(now.as_micros()),
+            confirmed_at,
+            age_max,
             sealing_key,
         })
     }
@@ -125,6 +133,7 @@ impl PolicyCache {
         database: &Database,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let began = Instant::now();
         let has_moved = policy::revision(database).await? != self.current.load().policy.revision;
         if has_moved || self.read_on.load(Ordering::Relaxed) != now.day() {
             let snapshot = Snapshot::new(policy::load(database).await?, &self.sealing_key);
@@ -132,20 +141,38 @@ impl PolicyCache {
             self.current.store(Arc::new(snapshot));
             self.read_on.store(now.day(), Ordering::Relaxed);
         }
-        self.confirmed_at.store(now.as_micros(), Ordering::Relaxed);
+        let confirmed_at = self.confirmed_at.lock();
+        *confirmed_at.unwrap_or_else(PoisonError::into_inner) = began;
         Ok(())
     }
 
     /// Whether the snapshot was confirmed lately.
-    pub(crate) fn is_fresh(&self, now: Timestamp) -> bool {
-        let confirmed_at = Timestamp::from_micros(self.confirmed_at.load(Ordering::Relaxed));
-        now.since(confirmed_at) < CONFIRMATION_AGE_MAX
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.age() < CONFIRMATION_AGE_MAX.min(self.age_max)
+    }
+
+    /// Refuses to decide by a snapshot that could not be confirmed for long: a key may have been
+    /// revoked, a team suspended.
+    pub(crate) fn require_fresh(&self) -> Result<(), ApiError> {
+        if self.age() < self.age_max {
+            Ok(())
+        } else {
+            Err(ApiError::StalePolicy(self.age_max))
+        }
+    }
+
+    /// How long ago the snapshot was confirmed.
+    fn age(&self) -> Duration {
+        let confirmed_at = self.confirmed_at.lock();
+        confirmed_at
+            .unwrap_or_else(PoisonError::into_inner)
+            .elapsed()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use tollgate_common::clock::SystemRandom;
+    use tollgate_common::clock::{SystemRandom, Timestamp};
     use tollgate_common::provider::{ProviderKind, SealedCredential};
 
     use super::*;

@@ -1,5 +1,7 @@
 //! What is sent back to a caller.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{StatusCode, header};
@@ -8,6 +10,11 @@ use pingora::proxy::Session;
 
 use crate::error::ApiError;
 use crate::operation::Dialect;
+
+/// How long a caller may take to accept an answer, unless it is so large that this rate in bytes
+/// per second takes longer.
+const SEND_MAX: Duration = Duration::from_mins(1);
+const SEND_RATE_MIN: u64 = 65_536;
 
 /// A complete answer.
 #[derive(Debug)]
@@ -109,6 +116,9 @@ impl Reply {
         }
         header.insert_header(header::CONTENT_LENGTH, self.body.len())?;
         let has_body = !is_head && !self.body.is_empty();
+        // A caller that takes its answer by drops is given up.
+        let by_rate = Duration::from_secs(self.body.len() as u64 / SEND_RATE_MIN);
+        session.set_write_timeout(Some(by_rate.max(SEND_MAX)));
         session
             .write_response_header(Box::new(header), !has_body)
             .await?;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use tollgate_common::db::work::Object;
 use tollgate_common::ledger::PromptWeight;
+use tollgate_common::metadata::Metadata;
 use tollgate_common::policy::Route;
 use tollgate_common::price::{FeeCounts, OutputKinds, RequestedTier};
 use tollgate_common::provider::Endpoint;
@@ -68,7 +68,7 @@ pub(crate) struct CallRequest<'a> {
     /// The caller's label.
     pub(crate) purpose: Option<String>,
     /// Merged into the job's metadata if the call succeeds.
-    pub(crate) call_metadata: Option<Object>,
+    pub(crate) call_metadata: Option<Metadata>,
     /// About how many tokens the prompt has, rather too many than too few; what is held for it
     /// says `ask`.
     pub(crate) weight: PromptWeight,
@@ -137,15 +137,15 @@ impl Completions<'_> {
 impl<'a> CallRequest<'a> {
     /// Parses the body of a job's call; reports everything that is wrong with it. Fields that the
     /// documentation does not name are ignored.
-    pub(crate) fn parse(body: &'a [u8]) -> Result<Self, ApiError> {
+    pub(crate) fn parse(body: &'a [u8], metadata_bytes_max: usize) -> Result<Self, ApiError> {
         let mut fields = Fields::of_body(body)?;
-        let request = Self::of_job_call(&mut fields);
+        let request = Self::of_job_call(&mut fields, metadata_bytes_max);
         fields.finish()?;
         request.ok_or_else(|| ApiError::field("messages", "Field required"))
     }
 
     /// Reads the fields of a job's call.
-    pub(crate) fn of_job_call(fields: &mut Fields<'a>) -> Option<Self> {
+    pub(crate) fn of_job_call(fields: &mut Fields<'a>, metadata_bytes_max: usize) -> Option<Self> {
         let model = fields
             .optional_text("model", MODEL_LENGTH_MAX)
             .or_else(|| fields.optional_text("model_group", MODEL_LENGTH_MAX));
@@ -157,7 +157,7 @@ impl<'a> CallRequest<'a> {
         }
         let max_tokens = fields.optional_integer("max_tokens", 1);
         let purpose = fields.optional_text("purpose", PURPOSE_LENGTH_MAX);
-        let call_metadata = fields.optional_object("call_metadata");
+        let call_metadata = fields.optional_metadata("call_metadata", metadata_bytes_max);
         Some(Self {
             model,
             max_tokens,

@@ -14,7 +14,10 @@ use crate::breaker::Breakers;
 use crate::cache::ResponseCache;
 use crate::figures::Figures;
 use crate::limits::LimitStore;
+use crate::lists::ListLimiter;
 use crate::policy_cache::PolicyCache;
+use crate::recording::RecordingMemory;
+use crate::refusals::RefusalCounter;
 use crate::steps::forward::Forwarder;
 
 /// What all requests share.
@@ -25,6 +28,8 @@ pub(crate) struct Services {
     pub(crate) random: Arc<dyn Random>,
     pub(crate) node_id: NodeId,
     pub(crate) database: Database,
+    /// The same database with connections for tasks alone.
+    pub(crate) task_database: Database,
     pub(crate) policy: PolicyCache,
     pub(crate) writer: LedgerWriter,
     pub(crate) forwarder: Forwarder,
@@ -32,6 +37,9 @@ pub(crate) struct Services {
     pub(crate) alerts: Alerts,
     pub(crate) limits: Box<dyn LimitStore>,
     pub(crate) cache: Box<dyn ResponseCache>,
+    pub(crate) lists: ListLimiter,
+    pub(crate) refusals: RefusalCounter,
+    pub(crate) recording_memory: Arc<RecordingMemory>,
     pub(crate) figures: Arc<Figures>,
     pub(crate) drain: Arc<Drain>,
 }

@@ -8,17 +8,18 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, watch};
 use tokio::time::MissedTickBehavior;
 use tollgate_common::clock::Timestamp;
-use tollgate_common::db::call::OrphanedCall;
-use tollgate_common::db::work::{CallResult, EndJob, IDEMPOTENCY_WINDOW, SettleCall, WorkError};
-use tollgate_common::db::{Engine, StoreError, call, idempotency, job, live, node};
+use tollgate_common::db::work::IDEMPOTENCY_WINDOW;
+use tollgate_common::db::{Engine, StoreError, idempotency, live, node, retention};
 use tollgate_common::id::NodeId;
-use tollgate_common::job::{CallState, JobState};
-use tollgate_common::ledger::{Refusal, SKEW_MAX};
 
 use crate::breaker::{BreakerView, Condition, Subject};
 use crate::services::Services;
+pub(crate) use pieces::{FailedPieces, close_orphaned_calls};
+pub(crate) use supervise::Supervised;
 use tell::Teller;
 
+mod pieces;
+mod supervise;
 mod tell;
 
 /// How often it is looked which circuits are open.
@@ -46,15 +47,22 @@ const EXPIRY_LOOK_MAX: Duration = Duration::from_secs(30);
 /// How often old idempotency claims are forgotten.
 const CLEANING: Duration = Duration::from_mins(10);
 
-/// How many rows one round of a task takes; the rest is for the next round.
-const ROUND_MAX: i64 = 500;
+/// How long one round of a task may take before it is given up.
+const ROUND_TIME_MAX: Duration = Duration::from_mins(1);
+
+/// How long a heartbeat may take: a database that does not take it takes no other work either.
+const HEARTBEAT_MAX: Duration = Duration::from_secs(5);
+
+/// How often ended jobs that are old enough are deleted, and the pause between two steps of that.
+const RETENTION: Duration = Duration::from_mins(1);
+const RETENTION_PAUSE: Duration = Duration::from_millis(20);
 
 /// Calls `work` again and again until told to stop. Failures are logged; the next round tries
 /// again.
 async fn every<F, W>(
     name: &'static str,
     period: Duration,
-    services: &Arc<Services>,
+    services: Arc<Services>,
     mut stop: watch::Receiver<bool>,
     work: F,
 ) where
@@ -66,8 +74,13 @@ async fn every<F, W>(
     loop {
         tokio::select! {
             _ = ticks.tick() => {
-                if let Err(error) = work(services.clone()).await {
-                    tracing::warn!(task = name, %error, "background task failed");
+                let round = tokio::time::timeout(ROUND_TIME_MAX, work(services.clone()));
+                match round.await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => {
+                        tracing::warn!(task = name, %error, "background task failed");
+                    }
+                    Err(_) => tracing::warn!(task = name, "background task took too long"),
                 }
             }
             _ = stop.changed() => return,
@@ -75,12 +88,12 @@ async fn every<F, W>(
     }
 }
 
-/// Runs all tasks until told to stop.
-pub(crate) async fn run(
-    services: Arc<Services>,
+/// Starts each task on its own, so that none keeps another from its work.
+pub(crate) fn start(
+    services: &Arc<Services>,
     started_at: Timestamp,
-    stop: watch::Receiver<bool>,
-) {
+    stop: &watch::Receiver<bool>,
+) -> Supervised {
     let refresh_period = match services.database.engine() {
         Engine::Sqlite => REFRESH_SQLITE,
         Engine::Postgres => REFRESH_POSTGRES,
@@ -88,45 +101,55 @@ pub(crate) async fn run(
     let watch = Arc::new(Mutex::new(Watch::default()));
     let conditions = Arc::new(Mutex::new(Conditions::new()));
     let teller = Arc::new(Mutex::new(Teller::default()));
+    let failed = Arc::new(FailedPieces::default());
     let expiry = (services.config.job_expiry / 4).clamp(EXPIRY_LOOK_MIN, EXPIRY_LOOK_MAX);
-    tokio::join!(
-        every("policy", refresh_period, &services, stop.clone(), refresh),
-        every(
-            "heartbeat",
-            HEARTBEAT,
-            &services,
-            stop.clone(),
-            |services| beat(services, started_at)
-        ),
-        every("reaper", HEARTBEAT, &services, stop.clone(), |services| {
-            reap(services, watch.clone())
-        }),
-        every(
-            "figures",
-            tell::PERIOD,
-            &services,
-            stop.clone(),
-            |services| { tell::tell(services, teller.clone(), started_at) }
-        ),
-        every("expiry", expiry, &services, stop.clone(), expire_jobs),
-        every("keys", KEYS_LOOK, &services, stop.clone(), |services| {
-            watch_circuits(services, conditions.clone())
-        }),
-        every(
-            "limits",
-            LIMITS_SWEEP,
-            &services,
-            stop.clone(),
-            sweep_limits
-        ),
-        every("cleaning", CLEANING, &services, stop, forget_claims),
-    );
+    let mut tasks = Supervised::default();
+    macro_rules! spawn {
+        ($name:literal, $period:expr, $work:expr) => {
+            tasks.spawn(
+                $name,
+                every($name, $period, services.clone(), stop.clone(), $work),
+            )
+        };
+    }
+    spawn!("policy", refresh_period, refresh);
+    spawn!("heartbeat", HEARTBEAT, move |services| {
+        heartbeat(services, started_at)
+    });
+    let pieces = failed.clone();
+    spawn!("reaper", HEARTBEAT, move |services| {
+        reap(services, watch.clone(), pieces.clone())
+    });
+    spawn!("figures", tell::PERIOD, move |services| {
+        tell::tell(services, teller.clone(), started_at)
+    });
+    spawn!("expiry", expiry, move |services| {
+        pieces::expire_jobs(services, failed.clone())
+    });
+    spawn!("keys", KEYS_LOOK, move |services| {
+        watch_circuits(services, conditions.clone())
+    });
+    spawn!("limits", LIMITS_SWEEP, sweep_limits);
+    spawn!("cleaning", CLEANING, forget_claims);
+    if !services.config.job_retention.is_zero() {
+        spawn!("retention", RETENTION, delete_old_jobs);
+    }
+    tasks
+}
+
+/// Deletes ended jobs that are old enough, step by step.
+async fn delete_old_jobs(services: Arc<Services>) -> Result<(), StoreError> {
+    let cutoff = services.clock.now().minus(services.config.job_retention);
+    while retention::delete_ended(&services.task_database, cutoff).await? {
+        tokio::time::sleep(RETENTION_PAUSE).await;
+    }
+    Ok(())
 }
 
 async fn refresh(services: Arc<Services>) -> Result<(), StoreError> {
     services
         .policy
-        .refresh(&services.database, services.clock.now())
+        .refresh(&services.task_database, services.clock.now())
         .await?;
     let snapshot = services.policy.current();
     services.breakers.retain(&snapshot.credentials());
@@ -196,7 +219,7 @@ async fn sweep_limits(services: Arc<Services>) -> Result<(), StoreError> {
 }
 
 async fn beat(services: Arc<Services>, started_at: Timestamp) -> Result<(), StoreError> {
-    let mut connection = services.database.pool().acquire().await?;
+    let mut connection = services.task_database.pool().acquire().await?;
     node::beat(
         &mut connection,
         services.node_id,
@@ -206,6 +229,20 @@ async fn beat(services: Arc<Services>, started_at: Timestamp) -> Result<(), Stor
     .await
 }
 
+/// Says that this node lives, and with that whether the database can be written.
+async fn heartbeat(services: Arc<Services>, started_at: Timestamp) -> Result<(), StoreError> {
+    let beaten = tokio::time::timeout(HEARTBEAT_MAX, beat(services.clone(), started_at));
+    let beaten = beaten.await.unwrap_or_else(|_| {
+        let problem = format!("no heartbeat within {HEARTBEAT_MAX:?}");
+        Err(StoreError::Unavailable(problem))
+    });
+    match &beaten {
+        Ok(()) => services.writer.health().note_success(),
+        Err(error) => services.writer.health().note_failure(error),
+    }
+    beaten
+}
+
 /// Says that this node has begun. A SQLite file has one node at a time, which its lock ensures, so
 /// all others are gone.
 pub(crate) async fn enter(
@@ -213,7 +250,7 @@ pub(crate) async fn enter(
     started_at: Timestamp,
 ) -> Result<(), StoreError> {
     if services.database.engine() == Engine::Sqlite {
-        let mut connection = services.database.pool().acquire().await?;
+        let mut connection = services.task_database.pool().acquire().await?;
         node::forget_all(&mut connection).await?;
     }
     beat(services.clone(), started_at).await
@@ -221,7 +258,7 @@ pub(crate) async fn enter(
 
 /// Says that this node has ended.
 pub(crate) async fn leave(services: &Services) -> Result<(), StoreError> {
-    let mut connection = services.database.pool().acquire().await?;
+    let mut connection = services.task_database.pool().acquire().await?;
     live::leave(&mut connection, services.node_id).await?;
     node::leave(&mut connection, services.node_id).await
 }
@@ -235,7 +272,7 @@ impl Watch {
     /// measures that, and only while the list could be read: neither a clock that is off nor an
     /// outage of the database makes a living node look gone.
     async fn look(&mut self, services: &Services) -> Result<(), StoreError> {
-        let listed = node::list(services.database.pool()).await;
+        let listed = node::list(services.task_database.pool()).await;
         let listed = listed.inspect_err(|_| self.0.clear())?;
         self.0
             .retain(|id, _| listed.iter().any(|(other, _)| other == id));
@@ -248,7 +285,7 @@ impl Watch {
                 (*known, *since) = (seen_at, Instant::now());
             } else if since.elapsed() >= SILENCE_MAX {
                 tracing::warn!(node_id = %id, "a node is gone");
-                let mut connection = services.database.pool().acquire().await?;
+                let mut connection = services.task_database.pool().acquire().await?;
                 node::forget(&mut connection, id, seen_at).await?;
             }
         }
@@ -257,90 +294,18 @@ impl Watch {
 }
 
 /// Looks after the other nodes, and closes the calls of those that are gone.
-async fn reap(services: Arc<Services>, watch: Arc<Mutex<Watch>>) -> Result<(), StoreError> {
-    watch.lock().await.look(&services).await?;
-    close_orphaned_calls(services).await
-}
-
-/// Closes calls in flight of nodes that are gone. Nothing of an answer is recorded before it is
-/// complete, so their holds are released.
-pub(crate) async fn close_orphaned_calls(services: Arc<Services>) -> Result<(), StoreError> {
-    let now = services.clock.now();
-    loop {
-        let orphaned = call::list_orphaned(services.database.pool(), ROUND_MAX).await?;
-        for call in &orphaned {
-            close_orphaned_call(&services, call, now).await?;
-        }
-        if orphaned.len() < usize::try_from(ROUND_MAX).unwrap_or(usize::MAX) {
-            return Ok(());
-        }
-    }
-}
-
-async fn close_orphaned_call(
-    services: &Services,
-    call: &OrphanedCall,
-    now: Timestamp,
+async fn reap(
+    services: Arc<Services>,
+    watch: Arc<Mutex<Watch>>,
+    failed: Arc<FailedPieces>,
 ) -> Result<(), StoreError> {
-    tracing::warn!(call_id = %call.id, job_id = %call.job_id, "call was interrupted: its node is gone");
-    let settlement = SettleCall {
-        id: call.id,
-        job_id: call.job_id,
-        team_id: call.team_id.clone(),
-        tracked: true,
-        single_call: true,
-        state: CallState::Interrupted,
-        planned_price: None,
-        result: CallResult {
-            error_kind: Some("gateway_interrupted"),
-            error: Some("the gateway stopped before the call ended".to_owned()),
-            public_error: Some("The call was interrupted".to_owned()),
-            ..CallResult::default()
-        },
-        metadata: None,
-        metadata_bytes_max: services.config.metadata_bytes_max,
-        claim: None,
-        now,
-    };
-    services
-        .writer
-        .settle_call(settlement)
-        .await
-        .map_err(unavailable)?;
-    Ok(())
-}
-
-/// Ends jobs that nobody worked on for long, and gives their holds back.
-async fn expire_jobs(services: Arc<Services>) -> Result<(), StoreError> {
-    let now = services.clock.now();
-    let cutoff = now.minus(services.config.job_expiry);
-    let latest = now.plus(SKEW_MAX);
-    let pool = services.database.pool();
-    for (id, team_id) in job::list_stale(pool, cutoff, latest, ROUND_MAX).await? {
-        let work = EndJob {
-            id,
-            team_id,
-            state: JobState::Failed,
-            message: format!("expired: no activity for {:?}", services.config.job_expiry),
-            unless_active_since: Some(cutoff),
-            release: false,
-            now,
-        };
-        match services.writer.end_job(work).await {
-            Ok(_) | Err(WorkError::Refused(Refusal::JobEnded { .. })) => {}
-            Err(error) => return Err(unavailable(error)),
-        }
-    }
-    Ok(())
+    watch.lock().await.look(&services).await?;
+    close_orphaned_calls(services, failed).await
 }
 
 async fn forget_claims(services: Arc<Services>) -> Result<(), StoreError> {
-    let mut connection = services.database.pool().acquire().await?;
+    let mut connection = services.task_database.pool().acquire().await?;
     let cutoff = services.clock.now().minus(IDEMPOTENCY_WINDOW);
     idempotency::delete_old(&mut connection, cutoff).await?;
     Ok(())
-}
-
-fn unavailable(error: WorkError) -> StoreError {
-    StoreError::Unavailable(error.to_string())
 }

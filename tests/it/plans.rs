@@ -13,7 +13,7 @@ use tollgate_common::db::org::list as orgs;
 use tollgate_common::db::page::{Request, Start};
 use tollgate_common::db::team::list as teams;
 use tollgate_common::db::{
-    audit, call, idempotency, job, key, ledger, live, overview, search, usage,
+    audit, call, idempotency, job, key, ledger, live, overview, retention, search, usage,
 };
 use tollgate_common::filter::{Bind, Filter};
 use tollgate_common::job::JobState;
@@ -104,7 +104,7 @@ fn rows((before, after): (&str, &str), columns: &str, index: &'static str) -> Ho
 fn usage_statements() -> Vec<Hot> {
     let time = "1000000";
     let period = ["'a'", "1", "2", time, time, "10"];
-    let mut statements = vec![list(usage::ADD_UP, JOBS), list(usage::TAKE_OUT, JOBS)];
+    let mut statements = vec![list((usage::daily::SELECT_JOB_SUMS, ""), JOBS)];
     for index in [DAYS, "jobs_open_by_team"] {
         statements.push(Hot {
             may_sort: true,
@@ -326,16 +326,30 @@ fn hot_statements() -> Vec<Hot> {
     statements.extend(list_statements());
     statements.extend(vec![
         single(job::SELECT_JOB, &["'a'"], JOBS),
-        single(job::SELECT_STALE, &[time, "10", time], "jobs_open"),
+        single(
+            job::SELECT_STALE,
+            &[time, time, "0", "'a'", "10"],
+            "jobs_open",
+        ),
+        single(retention::SELECT_ENDED, &[time, "10"], "jobs_ended"),
+        single(
+            retention::SELECT_FIRST_CALLS,
+            &["'a'", "10"],
+            "calls_by_job",
+        ),
         single(job::LIST_JOBS, &["''", time, "'b'", "10"], "jobs_by_time"),
         list((job::SELECT_JOBS, ""), JOBS),
         rows(job::UPDATE_JOBS, "ttttnnnnnnnnnnnt", JOBS),
-        list(job::UPDATE_TOTALS, "calls_by_job"),
-        single(call::SELECT_ORPHANED, &["10"], "calls_in_flight"),
+        rows(job::totals::ADD_TO_TOTALS, "tnnnnnnnnnn", JOBS),
+        list((job::totals::SELECT_IN_FLIGHT, ""), JOBS),
+        single(job::SELECT_TOTALS, &["'a'"], JOBS),
+        single(
+            call::SELECT_ORPHANED,
+            &["''", "''", "10"],
+            "calls_in_flight",
+        ),
         single(call::SELECT_CALLS_OF_JOB, &["'a'", "10"], "calls_by_job"),
         list((call::SELECT_CALLS, ""), CALLS),
-        list(call::COUNT_IN_FLIGHT, "calls_by_job"),
-        list(call::LATEST_START, "calls_by_job"),
         rows(call::UPDATE_CALLS, "ttnnnnnnnntttnnn", CALLS),
         rows(call::UPDATE_USAGE_NOTES, "tt", CALLS),
         rows(call::UPDATE_SERVED_BY, "ttttnnnn", CALLS),

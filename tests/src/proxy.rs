@@ -91,6 +91,11 @@ impl Proxy {
         self.process.log()
     }
 
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// The port it listens on.
     pub const fn port(&self) -> u16 {
         self.port

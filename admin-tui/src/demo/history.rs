@@ -303,6 +303,7 @@ impl<'a> History<'a> {
         let failed = i64::from(call.error.is_some());
         running.totals.add(&Totals {
             calls: 1,
+            in_flight: 0,
             succeeded: 1 - failed,
             failed,
             input_tokens: call.usage.input(),
@@ -398,8 +399,12 @@ impl<'a> History<'a> {
         let mut rows = std::mem::take(&mut self.rows);
         for mut running in open {
             rows.calls.append(&mut running.ended);
-            rows.calls.extend(running.call.map(|(call, _)| call));
-            rows.jobs.push((running.job, Totals::default()));
+            if let Some((call, _)) = running.call {
+                running.totals.calls += 1;
+                running.totals.in_flight += 1;
+                rows.calls.push(call);
+            }
+            rows.jobs.push((running.job, running.totals));
         }
         let ending = Ending {
             accounts: self.accounts,

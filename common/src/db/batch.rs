@@ -9,13 +9,14 @@ use sqlx::{AnyConnection, Connection as _};
 
 use super::call::OpenCall;
 use super::idempotency::StoredClaim;
+use super::job::totals::{CallSums, TotalsChange};
 use super::known::Known;
+use super::usage::daily::{self, DayChanges};
 use super::work::{
     BalanceChange, BeginCall, IdempotencyClaim, Outcome, SettleCall, Work, WorkError,
 };
 use super::{Database, Engine, StoreError};
-use super::{call, idempotency, job, ledger, price, usage};
-use crate::clock::Timestamp;
+use super::{call, idempotency, job, ledger, price};
 use crate::id::{CallId, JobId, KeyId, TeamId};
 use crate::job::{CallState, Job};
 use crate::ledger::{Account, Admission, Entry};
@@ -39,6 +40,8 @@ struct Batch<'w> {
     changed_jobs: BTreeSet<JobId>,
     /// Jobs of calls to settle of which nothing else has to be known.
     known_open_jobs: BTreeSet<JobId>,
+    /// What calls add to their jobs.
+    totals: BTreeMap<JobId, TotalsChange>,
     ended_calls_of: BTreeSet<JobId>,
     /// Jobs that had ended before this batch, with their totals in the sums of their days.
     ended_before: BTreeSet<JobId>,
@@ -46,7 +49,6 @@ struct Batch<'w> {
     new_calls: Vec<(&'w BeginCall, Admission)>,
     settled_calls: Vec<&'w SettleCall>,
     in_flight: HashMap<JobId, i64>,
-    latest_starts: HashMap<JobId, Timestamp>,
     /// What was given back of the jobs that are refunded.
     refunded: HashMap<JobId, Credits>,
     claims: HashMap<ClaimKey, StoredClaim>,
@@ -102,7 +104,6 @@ struct Wanted {
     job_states: BTreeMap<JobId, TeamId>,
     calls: BTreeMap<CallId, TeamId>,
     in_flight: BTreeSet<JobId>,
-    latest_starts: BTreeSet<JobId>,
     refunded: BTreeSet<JobId>,
     claims: BTreeSet<(String, String)>,
 }
@@ -152,9 +153,6 @@ impl Wanted {
                 self.accounts.insert(work.team_id.clone());
                 self.jobs.insert(work.id, work.team_id.clone());
                 self.in_flight.insert(work.id);
-                if work.unless_active_since.is_some() {
-                    self.latest_starts.insert(work.id);
-                }
             }
             Work::PatchMetadata(work) => {
                 self.accounts.insert(work.team_id.clone());
@@ -231,11 +229,8 @@ impl<'w> Batch<'w> {
         batch
             .in_flight
             .extend(in_flight.iter().map(|job| (*job, 0)));
-        batch
-            .in_flight
-            .extend(call::count_in_flight(connection, &in_flight).await?);
-        let latest = call::latest_starts(connection, &list(wanted.latest_starts)).await?;
-        batch.latest_starts.extend(latest);
+        let stored = job::totals::select_in_flight(connection, &in_flight).await?;
+        batch.in_flight.extend(stored);
         let refunded = ledger::refunded(connection, &list(wanted.refunded)).await?;
         batch.refunded.extend(refunded);
         Ok(batch)
@@ -297,7 +292,13 @@ impl<'w> Batch<'w> {
             }
         }
         let of = |id: &JobId| self.jobs.get(id).cloned();
-        let new_jobs: Vec<Job> = self.new_jobs.iter().filter_map(of).collect();
+        let totals_of = |id: &JobId| self.totals.get(id).copied().unwrap_or_default();
+        let with_totals = |id: &JobId| Some((of(id)?, totals_of(id)));
+        let new_jobs: Vec<_> = self.new_jobs.iter().filter_map(with_totals).collect();
+        let totals = self.totals.iter().map(|(id, change)| (*id, *change));
+        let totals: Vec<(JobId, TotalsChange)> = totals
+            .filter(|(id, _)| !self.new_jobs.contains(id))
+            .collect();
         let changed = self
             .changed_jobs
             .iter()
@@ -315,14 +316,16 @@ impl<'w> Batch<'w> {
         ledger::update_accounts(connection, &accounts).await?;
         ledger::insert_entries(connection, &self.entries).await?;
         // A call that ends after its job adds its difference: the old totals out, the new ones in.
-        usage::take_out(connection, &late_calls_of).await?;
+        let mut days = DayChanges::default();
+        days.subtract(daily::select_job_sums(connection, &late_calls_of).await?);
         job::insert_jobs(connection, &new_jobs).await?;
         job::update_jobs(connection, &changed_jobs).await?;
         price::insert(connection, &self.new_prices).await?;
         call::insert_calls(connection, &self.new_calls).await?;
         call::update_calls(connection, &self.settled_calls).await?;
-        job::update_totals(connection, &ended_calls_of).await?;
-        usage::add_up(connection, &ended_calls_of).await?;
+        job::totals::add_to_totals(connection, &totals).await?;
+        days.add(daily::select_job_sums(connection, &ended_calls_of).await?);
+        daily::add_to_days(connection, days).await?;
         idempotency::upsert_claims(connection, &claims).await?;
         idempotency::delete_by_call(connection, &self.dropped_claims).await
     }
@@ -345,6 +348,7 @@ impl<'w> Batch<'w> {
                     id: work.id,
                     state,
                     reserved,
+                    recorded: CallSums::default(),
                 },
             );
         }

@@ -9,11 +9,12 @@ pub use self::note::UPDATE_USAGE_NOTES;
 use self::note::{read_note, update_usage_notes};
 use super::StoreError;
 use super::job::JobTotals;
+use super::job::totals::CallSums;
 use super::price;
 use super::rows::{Columns, Values, execute_tuples, select_in};
 use super::work::{BeginCall, FailedAttempt, ServedBy, SettleCall};
 use crate::clock::Timestamp;
-use crate::id::{CallId, JobId, TeamId};
+use crate::id::{CallId, JobId, NodeId, TeamId};
 use crate::job::{CallState, Spend};
 use crate::ledger::Admission;
 use crate::money::NanoUsd;
@@ -61,11 +62,18 @@ pub(crate) struct OpenCall {
     pub(crate) id: CallId,
     pub(crate) state: CallState,
     pub(crate) reserved: Spend,
+    /// What its end has added to its job; nothing while it is in flight.
+    pub(crate) recorded: CallSums,
 }
 
 /// Calls by id, before the list of ids.
-pub const SELECT_CALLS: &str =
-    "SELECT id, state, reserved_cost, reserved_tokens FROM calls WHERE id IN ";
+pub const SELECT_CALLS: &str = concat!(
+    "SELECT id, state, reserved_cost, reserved_tokens, ",
+    price::input_tokens!(),
+    ", ",
+    price::output_tokens!(),
+    ", client_cost, provider_cost, COALESCE(latency_ms, 0) FROM calls WHERE id IN "
+);
 
 pub(crate) async fn select_calls(
     connection: &mut AnyConnection,
@@ -78,6 +86,13 @@ pub(crate) async fn select_calls(
             reserved: Spend {
                 cost: NanoUsd(columns.take()?),
                 tokens: columns.take()?,
+            },
+            recorded: CallSums {
+                input_tokens: columns.take()?,
+                output_tokens: columns.take()?,
+                client_cost: columns.take()?,
+                provider_cost: columns.take()?,
+                latency_ms: columns.take()?,
             },
         })
     };
@@ -325,40 +340,6 @@ pub async fn list_attempts(pool: &AnyPool, call_id: CallId) -> Result<Vec<Attemp
         .collect()
 }
 
-/// Calls in flight by job, around the list of jobs.
-pub const COUNT_IN_FLIGHT: (&str, &str) = (
-    "SELECT job_id, COUNT(*) FROM calls WHERE state = 'in_flight' AND job_id IN ",
-    " GROUP BY job_id",
-);
-
-/// How many calls of each of these jobs are in flight; jobs without any are left out.
-pub(crate) async fn count_in_flight(
-    connection: &mut AnyConnection,
-    jobs: &[JobId],
-) -> Result<Vec<(JobId, i64)>, StoreError> {
-    select_in(connection, COUNT_IN_FLIGHT, jobs, |columns| {
-        Ok((columns.parse()?, columns.take()?))
-    })
-    .await
-}
-
-/// The latest start of a call by job, around the list of jobs.
-pub const LATEST_START: (&str, &str) = (
-    "SELECT job_id, MAX(started_at) FROM calls WHERE job_id IN ",
-    " GROUP BY job_id",
-);
-
-/// When the last call of each of these jobs began; jobs without calls are left out.
-pub(crate) async fn latest_starts(
-    connection: &mut AnyConnection,
-    jobs: &[JobId],
-) -> Result<Vec<(JobId, Timestamp)>, StoreError> {
-    select_in(connection, LATEST_START, jobs, |columns| {
-        Ok((columns.parse()?, columns.time()?))
-    })
-    .await
-}
-
 /// A call whose node is gone.
 #[derive(Debug, Clone)]
 pub struct OrphanedCall {
@@ -368,20 +349,32 @@ pub struct OrphanedCall {
     pub job_id: JobId,
     /// Who pays.
     pub team_id: TeamId,
+    /// The node that is gone.
+    pub node_id: NodeId,
 }
 
 /// Calls in flight whose node is gone.
 pub const SELECT_ORPHANED: &str = "
-    SELECT id, job_id, team_id
+    SELECT id, job_id, team_id, node_id
     FROM calls
     WHERE state = 'in_flight'
       AND node_id NOT IN (SELECT id FROM nodes)
+      AND (node_id, id) > ($1, $2)
     ORDER BY node_id, id
-    LIMIT $1";
+    LIMIT $3";
 
-/// Calls in flight whose node is not among the nodes any more.
-pub async fn list_orphaned(pool: &AnyPool, limit: i64) -> Result<Vec<OrphanedCall>, StoreError> {
+/// Calls in flight whose node is not among the nodes any more, from behind `after` on.
+pub async fn list_orphaned(
+    pool: &AnyPool,
+    after: Option<&OrphanedCall>,
+    limit: i64,
+) -> Result<Vec<OrphanedCall>, StoreError> {
+    let (node_id, id) = after.map_or_else(Default::default, |call| {
+        (call.node_id.to_string(), call.id.to_string())
+    });
     let rows = sqlx::query(SELECT_ORPHANED)
+        .bind(node_id)
+        .bind(id)
         .bind(limit)
         .fetch_all(pool)
         .await?;
@@ -392,6 +385,7 @@ pub async fn list_orphaned(pool: &AnyPool, limit: i64) -> Result<Vec<OrphanedCal
                 id: columns.parse()?,
                 job_id: columns.parse()?,
                 team_id: columns.parse()?,
+                node_id: columns.parse()?,
             })
         })
         .collect()
@@ -587,8 +581,14 @@ impl JobTotals {
         let mut totals = Self::default();
         for call in calls {
             totals.calls += 1;
-            totals.succeeded += i64::from(call.state == CallState::Succeeded);
-            totals.tokens += call.input_tokens + call.output_tokens;
+            let count = match call.state {
+                CallState::InFlight => &mut totals.in_flight,
+                CallState::Succeeded => &mut totals.succeeded,
+                CallState::Failed | CallState::Interrupted => &mut totals.failed,
+            };
+            *count += 1;
+            let tokens = call.input_tokens.saturating_add(call.output_tokens);
+            totals.tokens = totals.tokens.saturating_add(tokens);
             totals.cost = totals.cost.plus(call.client_cost);
             totals.latency_ms += call.latency_ms.unwrap_or(0);
         }

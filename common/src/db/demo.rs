@@ -29,8 +29,10 @@ pub async fn count_teams(pool: &AnyPool) -> Result<i64, StoreError> {
 /// What the calls of a job add up to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
-    /// Ended calls.
+    /// Calls, those in flight included.
     pub calls: i64,
+    /// Calls in flight.
+    pub in_flight: i64,
     /// Those that were answered.
     pub succeeded: i64,
     /// Those that were not.
@@ -51,6 +53,7 @@ impl Totals {
     /// Adds others.
     pub const fn add(&mut self, other: &Self) {
         self.calls += other.calls;
+        self.in_flight += other.in_flight;
         self.succeeded += other.succeeded;
         self.failed += other.failed;
         self.input_tokens += other.input_tokens;
@@ -128,7 +131,7 @@ pub struct Record {
 /// Rows of one transaction.
 #[derive(Debug, Default)]
 pub struct Rows {
-    /// Jobs, with the totals of those that have ended.
+    /// Jobs with the totals of their calls.
     pub jobs: Vec<(Job, Totals)>,
     /// Calls.
     pub calls: Vec<Call>,
@@ -146,7 +149,7 @@ const INSERT_JOBS: &str = "
          started_at, completed_at, active_at, updated_at, single_call, charge_failed, rounding,
          job_cost_max, total_calls,
          succeeded_calls, failed_calls, total_tokens, total_input_tokens, total_cost,
-         total_provider_cost, total_latency_ms)
+         total_provider_cost, total_latency_ms, calls_in_flight)
     VALUES ";
 
 fn bind_job(values: &mut Values, (job, totals): &(Job, Totals)) {
@@ -159,6 +162,7 @@ fn bind_job(values: &mut Values, (job, totals): &(Job, Totals)) {
     values.push(totals.client_cost.0);
     values.push(totals.provider_cost.0);
     values.push(totals.latency_ms);
+    values.push(totals.in_flight);
 }
 
 const INSERT_CALLS: &str = "
@@ -238,7 +242,7 @@ pub async fn append(
 ) -> Result<(), StoreError> {
     database
         .write(async |connection| {
-            execute_tuples(connection, (INSERT_JOBS, ""), 37, &rows.jobs, bind_job).await?;
+            execute_tuples(connection, (INSERT_JOBS, ""), 38, &rows.jobs, bind_job).await?;
             let used = rows.calls.iter().filter_map(|call| call.price.clone());
             let prices = used.map(|price| (price.id, price)).collect();
             super::price::insert(connection, &prices).await?;

@@ -1,14 +1,15 @@
 //! SQL of jobs.
 
+use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyPool};
 
 use super::StoreError;
-use super::rows::{Columns, Values, execute_in, execute_tuples, select_in};
+use super::rows::{Columns, Values, execute_tuples, select_in};
 use crate::clock::Timestamp;
-use crate::db::price::{input_tokens, output_tokens};
 use crate::id::{JobId, TeamId};
 use crate::job::{ChargeFailed, Job, JobState, Spend, Terms};
 use crate::money::{CreditRate, Credits, Markup, NanoUsd, Rounding};
+use totals::TotalsChange;
 
 macro_rules! job_columns {
     () => {
@@ -27,6 +28,7 @@ macro_rules! job_columns {
 }
 
 pub mod list;
+pub mod totals;
 
 fn read_job(columns: &mut Columns<'_>) -> Result<Job, StoreError> {
     let mut job = Job {
@@ -95,14 +97,23 @@ pub async fn find_job(pool: &AnyPool, id: JobId) -> Result<Option<Job>, StoreErr
     row.map(|row| read_job(&mut Columns::of(&row))).transpose()
 }
 
-const INSERT_JOBS: &str = concat!("INSERT INTO jobs (", job_columns!(), ") VALUES ");
+const INSERT_JOBS: &str = concat!(
+    "INSERT INTO jobs (",
+    job_columns!(),
+    ", total_calls, calls_in_flight) VALUES "
+);
 
-/// Writes new jobs.
+/// Writes new jobs, each with the calls that have begun with it.
 pub(crate) async fn insert_jobs(
     connection: &mut AnyConnection,
-    jobs: &[Job],
+    jobs: &[(Job, TotalsChange)],
 ) -> Result<(), StoreError> {
-    execute_tuples(connection, (INSERT_JOBS, ""), 29, jobs, bind_new_job).await?;
+    let bind = |values: &mut Values, (job, totals): &(Job, TotalsChange)| {
+        bind_new_job(values, job);
+        values.push(totals.calls);
+        values.push(totals.in_flight);
+    };
+    execute_tuples(connection, (INSERT_JOBS, ""), 31, jobs, bind).await?;
     Ok(())
 }
 
@@ -192,98 +203,76 @@ pub(crate) async fn update_jobs(
     Ok(())
 }
 
-/// Ended jobs get the totals of their calls; a call that ends after its job is added this way too.
-/// Open jobs are left out first: adding up their calls at each call would cost ever more.
-pub const UPDATE_TOTALS: (&str, &str) = (
-    concat!(
-        "UPDATE jobs
-     SET total_calls = t.calls
-       , succeeded_calls = t.succeeded
-       , failed_calls = t.failed
-       , total_tokens = t.tokens
-       , total_input_tokens = t.input_tokens
-       , total_cost = t.cost
-       , total_provider_cost = t.provider_cost
-       , total_latency_ms = t.latency_ms
-     FROM (
-         SELECT job_id
-              , COUNT(*) AS calls
-              , CAST(SUM(CASE WHEN state = 'succeeded' THEN 1 ELSE 0 END) AS BIGINT) AS succeeded
-              , CAST(SUM(CASE WHEN state IN ('failed', 'interrupted') THEN 1 ELSE 0 END) AS BIGINT)
-                    AS failed
-              , CAST(SUM(",
-        input_tokens!(),
-        " + ",
-        output_tokens!(),
-        ") AS BIGINT) AS tokens
-              , CAST(SUM(",
-        input_tokens!(),
-        ") AS BIGINT) AS input_tokens
-              , CAST(SUM(client_cost) AS BIGINT) AS cost
-              , CAST(SUM(provider_cost) AS BIGINT) AS provider_cost
-              , CAST(SUM(COALESCE(latency_ms, 0)) AS BIGINT) AS latency_ms
-         FROM calls
-         WHERE job_id IN (
-             SELECT id
-             FROM jobs
-             WHERE state NOT IN ('pending', 'in_progress') AND id IN "
-    ),
-    "    )
-         GROUP BY job_id
-     ) AS t
-     WHERE jobs.id = t.job_id",
-);
-
-/// Adds up the calls of those of these jobs that have ended.
-pub(crate) async fn update_totals(
-    connection: &mut AnyConnection,
-    ids: &[JobId],
-) -> Result<(), StoreError> {
-    execute_in(connection, UPDATE_TOTALS, ids).await?;
-    Ok(())
-}
-
-/// Open jobs that nobody has worked on since a moment, or only by a clock that was ahead.
+/// Open jobs behind a place that nobody has worked on since a moment, or only by a clock that was
+/// ahead.
 pub const SELECT_STALE: &str = "
-    SELECT id, team_id
+    SELECT id, team_id, active_at
     FROM (
         SELECT * FROM (
             SELECT id, team_id, active_at
             FROM jobs
             WHERE state IN ('pending', 'in_progress') AND active_at < $1
+              AND (active_at, id) > ($3, $4)
             ORDER BY active_at, id
-            LIMIT $2
+            LIMIT $5
         ) AS old
         UNION ALL
         SELECT * FROM (
             SELECT id, team_id, active_at
             FROM jobs
-            WHERE state IN ('pending', 'in_progress') AND active_at > $3
+            WHERE state IN ('pending', 'in_progress') AND active_at > $2
+              AND (active_at, id) > ($3, $4)
             ORDER BY active_at, id
-            LIMIT $2
+            LIMIT $5
         ) AS early
     ) AS stale";
 
+/// A job that nobody has worked on.
+#[derive(Debug, Clone)]
+pub struct StaleJob {
+    /// The job.
+    pub id: JobId,
+    /// Whose it is.
+    pub team_id: TeamId,
+    /// When it was worked on last.
+    pub active_at: Timestamp,
+}
+
 /// Open jobs that were not worked on since `cutoff`, as far as the jobs themselves tell, and those
-/// that were worked on after `latest`, which no right clock can have said.
+/// that were worked on after `latest`, which no right clock can have said; from behind `after` on,
+/// by the time of the latest work.
 pub async fn list_stale(
     pool: &AnyPool,
-    cutoff: Timestamp,
-    latest: Timestamp,
+    (cutoff, latest): (Timestamp, Timestamp),
+    after: Option<&StaleJob>,
     limit: i64,
-) -> Result<Vec<(JobId, TeamId)>, StoreError> {
+) -> Result<Vec<StaleJob>, StoreError> {
+    let (active_at, id) = after.map_or((i64::MIN, String::new()), |job| {
+        (job.active_at.as_micros(), job.id.to_string())
+    });
     let rows = sqlx::query(SELECT_STALE)
         .bind(cutoff.as_micros())
-        .bind(limit)
         .bind(latest.as_micros())
+        .bind(active_at)
+        .bind(id)
+        .bind(limit)
         .fetch_all(pool)
         .await?;
-    rows.iter()
-        .map(|row| {
-            let mut columns = Columns::of(row);
-            Ok((columns.parse()?, columns.parse()?))
-        })
-        .collect()
+    let stale: Result<Vec<StaleJob>, StoreError> = rows.iter().map(read_stale).collect();
+    let mut stale = stale?;
+    // Both parts are in order, but not together.
+    stale.sort_unstable_by_key(|job| (job.active_at, job.id));
+    stale.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    Ok(stale)
+}
+
+fn read_stale(row: &AnyRow) -> Result<StaleJob, StoreError> {
+    let mut columns = Columns::of(row);
+    Ok(StaleJob {
+        id: columns.parse()?,
+        team_id: columns.parse()?,
+        active_at: columns.time()?,
+    })
 }
 
 /// Totals of a job's calls.
@@ -291,14 +280,46 @@ pub async fn list_stale(
 pub struct JobTotals {
     /// Calls of any outcome, those in flight included.
     pub calls: i64,
+    /// Calls in flight.
+    pub in_flight: i64,
     /// Calls that were answered.
     pub succeeded: i64,
-    /// Their tokens.
+    /// Calls that failed or were interrupted.
+    pub failed: i64,
+    /// Tokens of all calls.
     pub tokens: i64,
-    /// Their cost to the customer.
+    /// What the customer is asked.
     pub cost: NanoUsd,
-    /// Their latencies added up.
+    /// Latencies of ended calls added up.
     pub latency_ms: i64,
+}
+
+/// The totals of one job.
+pub const SELECT_TOTALS: &str = "
+    SELECT total_calls, calls_in_flight, succeeded_calls, failed_calls, total_tokens, total_cost,
+           total_latency_ms
+    FROM jobs
+    WHERE id = $1";
+
+/// Reads the totals of a job's calls; nothing if there is no such job.
+pub async fn find_totals(pool: &AnyPool, id: JobId) -> Result<Option<JobTotals>, StoreError> {
+    let row = sqlx::query(SELECT_TOTALS)
+        .bind(id.to_string())
+        .fetch_optional(pool)
+        .await?;
+    row.map(|row| {
+        let mut columns = Columns::of(&row);
+        Ok(JobTotals {
+            calls: columns.take()?,
+            in_flight: columns.take()?,
+            succeeded: columns.take()?,
+            failed: columns.take()?,
+            tokens: columns.take()?,
+            cost: NanoUsd(columns.take()?),
+            latency_ms: columns.take()?,
+        })
+    })
+    .transpose()
 }
 
 /// What selects jobs in a list.

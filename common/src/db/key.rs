@@ -1,5 +1,7 @@
 //! SQL of virtual keys.
 
+use std::collections::HashMap;
+
 use sqlx::{AnyConnection, AnyPool};
 
 use super::StoreError;
@@ -204,6 +206,20 @@ pub async fn list(pool: &AnyPool) -> Result<Vec<VirtualKey>, StoreError> {
     let rows = sqlx::query(LIST_KEYS).fetch_all(pool).await?;
     rows.iter()
         .map(|row| read_key(&mut Columns::of(row)))
+        .collect()
+}
+
+const LIST_ROTATIONS: &str = "SELECT successor, id FROM virtual_keys WHERE successor IS NOT NULL";
+
+/// The key that each rotated key has replaced.
+pub async fn list_rotations(pool: &AnyPool) -> Result<HashMap<KeyId, KeyId>, StoreError> {
+    let rows = sqlx::query(LIST_ROTATIONS).fetch_all(pool).await?;
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns::of(row);
+            let (successor, id): (String, String) = (columns.take()?, columns.take()?);
+            Ok((KeyId::new(&successor), KeyId::new(&id)))
+        })
         .collect()
 }
 

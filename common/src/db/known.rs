@@ -112,6 +112,7 @@ impl Known {
 mod tests {
     use super::*;
     use crate::clock::{SystemRandom, Timestamp};
+    use crate::db::job::totals::CallSums;
     use crate::job::{CallState, Spend};
 
     #[test]
@@ -122,6 +123,7 @@ mod tests {
             id,
             state: CallState::InFlight,
             reserved: Spend::default(),
+            recorded: CallSums::default(),
         };
         let mut known = Known::default();
         known.set_version(&team, 7);

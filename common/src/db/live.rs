@@ -1,7 +1,8 @@
 //! SQL of what nodes tell of the present.
 
-use sqlx::{AnyConnection, AnyPool, Connection as _};
+use sqlx::{AnyConnection, AnyPool};
 
+use super::lease::Lease;
 use super::rows::Columns;
 use super::{Database, StoreError, key};
 use crate::clock::Timestamp;
@@ -43,10 +44,12 @@ pub struct News<'a> {
 
 /// Writes what a node has to tell, in one transaction.
 pub async fn tell(database: &Database, news: &News<'_>) -> Result<(), StoreError> {
-    let mut connection = database.pool().acquire().await?;
-    let mut transaction = connection.begin_with(database.begin_statement()).await?;
+    let mut lease = Lease::acquire(database).await?;
+    let mut transaction = lease.begin(database).await?;
     write(&mut transaction, news).await?;
-    Ok(transaction.commit().await?)
+    transaction.commit().await.map_err(StoreError::of_commit)?;
+    lease.give_back();
+    Ok(())
 }
 
 /// Writes what a node has to tell, inside the caller's transaction.

@@ -73,6 +73,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         include_str!("../../../migrations/20260101000012_model_timeout.sql"),
     ),
     (
+        20_260_101_000_013,
+        "fairness",
+        include_str!("../../../migrations/20260101000013_fairness.sql"),
+    ),
+    (
         20_260_101_000_014,
         "usage_note",
         include_str!("../../../migrations/20260101000014_usage_note.sql"),
@@ -104,7 +109,7 @@ fn migrator() -> Migrator {
 }
 
 /// Rewriting a table that has grown for years takes longer than any statement of a proxy may.
-const UNBOUNDED_POSTGRES: &str = "SET statement_timeout = 0";
+const UNBOUNDED_POSTGRES: &str = "SET statement_timeout = 0; SET lock_timeout = 0";
 
 /// Applies what is missing; refuses a schema that is newer than this binary.
 pub async fn migrate(database: &Database) -> Result<(), StoreError> {

@@ -23,6 +23,7 @@ pub async fn load(database: &Database) -> Result<Policy, StoreError> {
     let revision = revision(database).await?;
     let pool = database.pool();
     let keys = key::list(pool).await?;
+    let rotations = key::list_rotations(pool).await?;
     let teams = team::list(pool).await?;
     let orgs = org::list(pool).await?;
     let groups = model::list_groups(pool).await?;
@@ -31,6 +32,7 @@ pub async fn load(database: &Database) -> Result<Policy, StoreError> {
     Ok(Policy {
         revision,
         keys: keys.into_iter().map(|key| (key.hash, key)).collect(),
+        rotations,
         teams: teams
             .into_iter()
             .map(|team| (team.id.clone(), Arc::new(team)))

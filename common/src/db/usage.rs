@@ -1,78 +1,16 @@
 //! SQL of what teams used: sums per day, kept in the transactions that end jobs.
 
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::AnyPool;
 
 use super::StoreError;
-use super::rows::{Columns, execute_in};
+use super::rows::Columns;
 use crate::clock::Timestamp;
-use crate::id::{JobId, TeamId};
+use crate::id::TeamId;
 use crate::job::JobState;
 use crate::money::{Credits, NanoUsd};
 use crate::usage::{JobSums, Period};
 
-/// Adds what ended jobs come to, or takes it out, around the list of jobs.
-macro_rules! with_sign {
-    ($sign:literal) => {
-        (
-            concat!(
-                "INSERT INTO usage_daily
-                     (team_id, day, job_type, completed, failed, cancelled, calls, failed_calls,
-                      input_tokens, output_tokens, client_cost, provider_cost, credits, latency_ms)
-                 SELECT team_id, created_at / 86400000000, job_type",
-                ", ", $sign, " SUM(CASE WHEN state = 'completed' THEN 1 ELSE 0 END)",
-                ", ", $sign, " SUM(CASE WHEN state = 'failed' THEN 1 ELSE 0 END)",
-                ", ", $sign, " SUM(CASE WHEN state = 'cancelled' THEN 1 ELSE 0 END)",
-                ", ", $sign, " SUM(total_calls)",
-                ", ", $sign, " SUM(failed_calls)",
-                ", ", $sign, " SUM(total_input_tokens)",
-                ", ", $sign, " SUM(total_tokens - total_input_tokens)",
-                ", ", $sign, " SUM(total_cost)",
-                ", ", $sign, " SUM(total_provider_cost)",
-                ", ", $sign, " SUM(COALESCE(charged, 0))",
-                ", ", $sign, " SUM(total_latency_ms)",
-                " FROM jobs
-                 WHERE state NOT IN ('pending', 'in_progress') AND id IN "
-            ),
-            " GROUP BY team_id, created_at / 86400000000, job_type
-             ON CONFLICT (team_id, day, job_type) DO UPDATE
-             SET completed = usage_daily.completed + excluded.completed
-               , failed = usage_daily.failed + excluded.failed
-               , cancelled = usage_daily.cancelled + excluded.cancelled
-               , calls = usage_daily.calls + excluded.calls
-               , failed_calls = usage_daily.failed_calls + excluded.failed_calls
-               , input_tokens = usage_daily.input_tokens + excluded.input_tokens
-               , output_tokens = usage_daily.output_tokens + excluded.output_tokens
-               , client_cost = usage_daily.client_cost + excluded.client_cost
-               , provider_cost = usage_daily.provider_cost + excluded.provider_cost
-               , credits = usage_daily.credits + excluded.credits
-               , latency_ms = usage_daily.latency_ms + excluded.latency_ms",
-        )
-    };
-}
-
-/// Adds ended jobs with their totals, around the list of jobs.
-pub const ADD_UP: (&str, &str) = with_sign!("+");
-
-/// Takes out ended jobs with the totals that they had, around the list of jobs.
-pub const TAKE_OUT: (&str, &str) = with_sign!("-");
-
-/// Adds those of these jobs that have ended to their days. Each job once, after its totals.
-pub(crate) async fn add_up(
-    connection: &mut AnyConnection,
-    ids: &[JobId],
-) -> Result<(), StoreError> {
-    execute_in(connection, ADD_UP, ids).await?;
-    Ok(())
-}
-
-/// Takes jobs that were added before out of their days again, before their totals change.
-pub(crate) async fn take_out(
-    connection: &mut AnyConnection,
-    ids: &[JobId],
-) -> Result<(), StoreError> {
-    execute_in(connection, TAKE_OUT, ids).await?;
-    Ok(())
-}
+pub mod daily;
 
 /// What a team used in a period.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,6 +8,52 @@ use crate::clock::Timestamp;
 
 mod usage;
 
+/// Whether a number differs from the sum of terms, without adding them up as 64-bit numbers: the
+/// upper and the lower halves are added apart, so that no sum overflows.
+macro_rules! differs_from_sum {
+    ($stored:literal, $term:literal) => {
+        concat!(
+            "(CASE WHEN ABS(",
+            $stored,
+            " / 2147483648 - COALESCE(SUM(",
+            $term,
+            " / 2147483648), 0)) > 2147483648 THEN 1
+              WHEN (",
+            $stored,
+            " / 2147483648 - COALESCE(SUM(",
+            $term,
+            " / 2147483648), 0)) * 2147483648 <> COALESCE(SUM(",
+            $term,
+            " % 2147483648), 0) - ",
+            $stored,
+            " % 2147483648 THEN 1 ELSE 0 END) = 1"
+        )
+    };
+}
+
+/// The sum of terms as it is shown; one beyond 2^62 is shown as that.
+macro_rules! shown_sum {
+    ($term:expr) => {
+        concat!(
+            "CAST(CASE WHEN COALESCE(SUM(",
+            $term,
+            " / 2147483648), 0) >= 2147483648
+                       THEN 4611686018427387904
+                       WHEN COALESCE(SUM(",
+            $term,
+            " / 2147483648), 0) <= -2147483648
+                       THEN -4611686018427387904
+                       ELSE COALESCE(SUM(",
+            $term,
+            " / 2147483648), 0) * 2147483648
+                            + COALESCE(SUM(",
+            $term,
+            " % 2147483648), 0) END AS BIGINT)"
+        )
+    };
+}
+use shown_sum;
+
 /// A rule that the stored data breaks.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
@@ -26,11 +72,16 @@ pub struct Difference {
 const CHECKS: &[(&str, &str)] = &[
     (
         "the balance is the sum of the entries",
-        "SELECT a.team_id, a.balance, CAST(COALESCE(SUM(e.amount), 0) AS BIGINT)
+        concat!(
+            "SELECT a.team_id, a.balance, ",
+            shown_sum!("e.amount"),
+            "
          FROM accounts AS a
          LEFT JOIN ledger_entries AS e ON e.team_id = a.team_id
          GROUP BY a.team_id, a.balance
-         HAVING a.balance <> COALESCE(SUM(e.amount), 0)",
+         HAVING ",
+            differs_from_sum!("a.balance", "e.amount")
+        ),
     ),
     (
         "entries are numbered without gaps",
@@ -50,11 +101,16 @@ const CHECKS: &[(&str, &str)] = &[
     ),
     (
         "what is held is the sum of the holds of jobs",
-        "SELECT a.team_id, a.held, CAST(COALESCE(SUM(j.hold), 0) AS BIGINT)
+        concat!(
+            "SELECT a.team_id, a.held, ",
+            shown_sum!("j.hold"),
+            "
          FROM accounts AS a
          LEFT JOIN jobs AS j ON j.team_id = a.team_id AND j.hold <> 0
          GROUP BY a.team_id, a.held
-         HAVING a.held <> COALESCE(SUM(j.hold), 0)",
+         HAVING ",
+            differs_from_sum!("a.held", "j.hold")
+        ),
     ),
     (
         "an ended job holds something only for calls in flight",
@@ -68,11 +124,16 @@ const CHECKS: &[(&str, &str)] = &[
     ),
     (
         "what is owed is what shortfalls and payments add up to",
-        "SELECT a.team_id, a.owed, CAST(COALESCE(SUM(e.debt), 0) AS BIGINT)
+        concat!(
+            "SELECT a.team_id, a.owed, ",
+            shown_sum!("e.debt"),
+            "
          FROM accounts AS a
          LEFT JOIN ledger_entries AS e ON e.team_id = a.team_id AND e.debt <> 0
          GROUP BY a.team_id, a.owed
-         HAVING a.owed <> COALESCE(SUM(e.debt), 0)",
+         HAVING ",
+            differs_from_sum!("a.owed", "e.debt")
+        ),
     ),
     (
         "a debt is part of a shortfall, or paid by its entry",
@@ -89,17 +150,25 @@ const CHECKS: &[(&str, &str)] = &[
     ),
     (
         "used is what deductions, overruns and refunds add up to",
-        "SELECT a.team_id, a.used, CAST(COALESCE(SUM(-e.amount), 0) AS BIGINT)
+        concat!(
+            "SELECT a.team_id, a.used, ",
+            shown_sum!("-e.amount"),
+            "
          FROM accounts AS a
          LEFT JOIN ledger_entries AS e
              ON e.team_id = a.team_id AND e.kind IN ('deduction', 'overrun', 'refund')
          GROUP BY a.team_id, a.used
-         HAVING a.used <> COALESCE(SUM(-e.amount), 0)",
+         HAVING ",
+            differs_from_sum!("a.used", "-e.amount")
+        ),
     ),
     (
         "the day's charges are what the entries since its beginning add up to",
         // Entries before the last one of an earlier day were dated by a clock that was ahead.
-        "SELECT a.team_id, a.day_charged, CAST(COALESCE(SUM(-e.amount), 0) AS BIGINT)
+        concat!(
+            "SELECT a.team_id, a.day_charged, ",
+            shown_sum!("-e.amount"),
+            "
          FROM (
              SELECT a.team_id, a.day_charged, COALESCE(MAX(e.number), 0) AS number_before
              FROM accounts AS a
@@ -114,11 +183,17 @@ const CHECKS: &[(&str, &str)] = &[
             AND e.kind IN ('deduction', 'overrun')
             AND e.number > a.number_before
          GROUP BY a.team_id, a.day_charged
-         HAVING a.day_charged <> COALESCE(SUM(-e.amount), 0)",
+         HAVING ",
+            differs_from_sum!("a.day_charged", "-e.amount")
+        ),
     ),
     (
         "the month's charges are what the entries since its beginning add up to",
-        "SELECT a.team_id, a.month_charged, CAST(COALESCE(SUM(-e.amount), 0) AS BIGINT)
+        // Entries before the last one of an earlier day were dated by a clock that was ahead.
+        concat!(
+            "SELECT a.team_id, a.month_charged, ",
+            shown_sum!("-e.amount"),
+            "
          FROM (
              SELECT a.team_id, a.month_charged, COALESCE(MAX(e.number), 0) AS number_before
              FROM accounts AS a
@@ -133,14 +208,20 @@ const CHECKS: &[(&str, &str)] = &[
             AND e.kind IN ('deduction', 'overrun')
             AND e.number > a.number_before
          GROUP BY a.team_id, a.month_charged
-         HAVING a.month_charged <> COALESCE(SUM(-e.amount), 0)",
+         HAVING ",
+            differs_from_sum!("a.month_charged", "-e.amount")
+        ),
     ),
     (
         "a job was charged what its entries say, a completed one at least once",
         // Sorted, not joined: a plan that looks for the entries of each job reads them all again
         // for each.
-        "SELECT u.id, CAST(SUM(u.charged) AS BIGINT)
-              , CAST(CASE WHEN SUM(u.entries) = 0 THEN -1 ELSE SUM(u.taken) END AS BIGINT)
+        concat!(
+            "SELECT u.id, ",
+            shown_sum!("u.charged"),
+            ", CASE WHEN SUM(u.entries) = 0 THEN -1 ELSE ",
+            shown_sum!("u.taken"),
+            " END
          FROM (
              SELECT id, COALESCE(charged, 0) AS charged, 1 AS jobs
                   , CASE WHEN state = 'completed' THEN 1 ELSE 0 END AS completed
@@ -153,19 +234,35 @@ const CHECKS: &[(&str, &str)] = &[
          ) AS u
          GROUP BY u.id
          HAVING SUM(u.jobs) = 1
-            AND ((SUM(u.completed) = 1 AND SUM(u.entries) = 0) OR SUM(u.charged) <> SUM(u.taken))",
+            AND ((SUM(u.completed) = 1 AND SUM(u.entries) = 0) OR ",
+            shown_sum!("u.charged"),
+            " <> ",
+            shown_sum!("u.taken"),
+            ")"
+        ),
     ),
     (
         "the refunds of a job are at most what it was charged",
-        "SELECT r.job_id, CAST(r.refunded AS BIGINT), COALESCE(j.charged, 0)
+        // By entries, because retention may have deleted the job.
+        concat!(
+            "SELECT u.job_id, ",
+            shown_sum!("u.refunded"),
+            ", ",
+            shown_sum!("u.taken"),
+            "
          FROM (
-             SELECT job_id, SUM(amount) AS refunded
+             SELECT job_id
+                  , CASE WHEN kind = 'refund' THEN amount ELSE 0 END AS refunded
+                  , CASE WHEN kind IN ('deduction', 'overrun') THEN -amount ELSE 0 END AS taken
              FROM ledger_entries
-             WHERE kind = 'refund' AND job_id IS NOT NULL
-             GROUP BY job_id
-         ) AS r
-         LEFT JOIN jobs AS j ON j.id = r.job_id
-         WHERE r.refunded > COALESCE(j.charged, 0)",
+             WHERE job_id IS NOT NULL
+         ) AS u
+         GROUP BY u.job_id
+         HAVING ",
+            shown_sum!("u.refunded"),
+            " > ",
+            shown_sum!("u.taken")
+        ),
     ),
     (
         "a job under terms that charge nothing unless it completes was not charged",
@@ -177,32 +274,75 @@ const CHECKS: &[(&str, &str)] = &[
     ),
     (
         "an open metered job has spent what its calls cost",
-        "SELECT j.id, j.spent_cost, CAST(COALESCE(SUM(c.client_cost), 0) AS BIGINT)
+        concat!(
+            "SELECT j.id, j.spent_cost, ",
+            shown_sum!("c.client_cost"),
+            "
          FROM jobs AS j
          LEFT JOIN calls AS c ON c.job_id = j.id
          WHERE j.state IN ('pending', 'in_progress') AND j.budget_mode <> 'job_based'
          GROUP BY j.id, j.spent_cost
-         HAVING j.spent_cost <> COALESCE(SUM(c.client_cost), 0)",
+         HAVING ",
+            differs_from_sum!("j.spent_cost", "c.client_cost")
+        ),
     ),
     (
         "an open job whose cost is limited has spent what its calls cost the operator",
-        "SELECT j.id, j.spent_cost, CAST(COALESCE(SUM(c.provider_cost), 0) AS BIGINT)
+        concat!(
+            "SELECT j.id, j.spent_cost, ",
+            shown_sum!("c.provider_cost"),
+            "
          FROM jobs AS j
          LEFT JOIN calls AS c ON c.job_id = j.id
          WHERE j.state IN ('pending', 'in_progress')
            AND j.budget_mode = 'job_based'
            AND j.job_cost_max IS NOT NULL
          GROUP BY j.id, j.spent_cost
-         HAVING j.spent_cost <> COALESCE(SUM(c.provider_cost), 0)",
+         HAVING ",
+            differs_from_sum!("j.spent_cost", "c.provider_cost")
+        ),
     ),
     (
         "an open metered job has reserved the worst case of its calls in flight",
-        "SELECT j.id, j.reserved_tokens, CAST(COALESCE(SUM(c.reserved_tokens), 0) AS BIGINT)
+        concat!(
+            "SELECT j.id, j.reserved_tokens, ",
+            shown_sum!("c.reserved_tokens"),
+            "
          FROM jobs AS j
          LEFT JOIN calls AS c ON c.job_id = j.id AND c.state = 'in_flight'
          WHERE j.state IN ('pending', 'in_progress') AND j.budget_mode <> 'job_based'
          GROUP BY j.id, j.reserved_tokens
-         HAVING j.reserved_tokens <> COALESCE(SUM(c.reserved_tokens), 0)",
+         HAVING ",
+            differs_from_sum!("j.reserved_tokens", "c.reserved_tokens")
+        ),
+    ),
+    (
+        "a job counts its calls",
+        "SELECT j.id, j.total_calls, COUNT(c.id)
+         FROM jobs AS j
+         LEFT JOIN calls AS c ON c.job_id = j.id
+         GROUP BY j.id, j.total_calls
+         HAVING j.total_calls <> COUNT(c.id)",
+    ),
+    (
+        "a job counts its calls in flight",
+        "SELECT j.id, j.calls_in_flight, COUNT(c.id)
+         FROM jobs AS j
+         LEFT JOIN calls AS c ON c.job_id = j.id AND c.state = 'in_flight'
+         GROUP BY j.id, j.calls_in_flight
+         HAVING j.calls_in_flight <> COUNT(c.id)",
+    ),
+    (
+        "a job's total cost is what its calls cost",
+        concat!(
+            "SELECT j.id, j.total_cost, ",
+            shown_sum!("c.client_cost"),
+            " FROM jobs AS j
+              LEFT JOIN calls AS c ON c.job_id = j.id
+              GROUP BY j.id, j.total_cost
+              HAVING ",
+            differs_from_sum!("j.total_cost", "c.client_cost")
+        ),
     ),
     (
         "a call belongs to a job of its team",

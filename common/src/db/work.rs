@@ -3,21 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Value};
-
 use crate::clock::Timestamp;
 use crate::id::{
     CallId, CredentialId, JobId, KeyId, ModelAlias, NodeId, OrgId, ProviderName, TeamId,
 };
 use crate::job::{CallState, Job, JobState, Spend, Terms};
 use crate::ledger::{Admission, CallEstimate, Entry, Refusal};
+use crate::metadata::{Metadata, MetadataTooLarge};
 use crate::money::{Credits, NanoUsd};
 use crate::price::{AppliedPrice, PriceId, ServiceTier, Usage};
 use crate::secret::SealedAt;
 use crate::usage_note::UsageNote;
-
-/// A JSON object.
-pub type Object = Map<String, Value>;
 
 /// An `Idempotency-Key` and what it stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +55,7 @@ pub struct OpenJob {
     /// The end user.
     pub user_id: Option<String>,
     /// The creator's JSON object.
-    pub metadata: Object,
+    pub metadata: Metadata,
     /// The most that it may cost.
     pub credits_max: Option<Credits>,
     /// Whether it consists of one call, and ends with it.
@@ -106,7 +102,7 @@ pub struct BeginCall {
     /// Whether the answer comes from the cache.
     pub cached: bool,
     /// What will be merged into the job's metadata if the call succeeds.
-    pub metadata: Option<Object>,
+    pub metadata: Option<Metadata>,
     /// The largest metadata that a job may have.
     pub metadata_bytes_max: usize,
     /// The caller's claim on doing this once.
@@ -196,7 +192,7 @@ pub struct SettleCall {
     /// What came of it.
     pub result: CallResult,
     /// Merged into the job's metadata if the call succeeded.
-    pub metadata: Option<Object>,
+    pub metadata: Option<Metadata>,
     /// The largest metadata that a job may have.
     pub metadata_bytes_max: usize,
     /// The claim of its request, and the sealed answer to replay if it succeeded.
@@ -215,7 +211,7 @@ pub struct CompleteJob {
     /// Whether it ended well.
     pub succeeded: bool,
     /// Merged into its metadata.
-    pub metadata: Option<Object>,
+    pub metadata: Option<Metadata>,
     /// The largest metadata that a job may have.
     pub metadata_bytes_max: usize,
     /// Why it failed.
@@ -253,7 +249,7 @@ pub struct PatchMetadata {
     /// The caller's team.
     pub team_id: TeamId,
     /// What to merge, key by key.
-    pub metadata: Object,
+    pub metadata: Metadata,
     /// The largest metadata that a job may have.
     pub metadata_bytes_max: usize,
     /// When.
@@ -316,6 +312,32 @@ impl Work {
             Self::EndJob(work) => work.now,
             Self::PatchMetadata(work) => work.now,
             Self::ChangeBalance(work) => work.now,
+        }
+    }
+
+    /// The team whose account is concerned.
+    pub(crate) const fn team_id(&self) -> &TeamId {
+        match self {
+            Self::OpenJob(work) => &work.team_id,
+            Self::BeginCall(work) => &work.team_id,
+            Self::SettleCall(work) => &work.team_id,
+            Self::CompleteJob(work) => &work.team_id,
+            Self::EndJob(work) => &work.team_id,
+            Self::PatchMetadata(work) => &work.team_id,
+            Self::ChangeBalance(work) => &work.team_id,
+        }
+    }
+
+    /// What is asked for and the job or call that it is about, for the log.
+    pub(crate) fn subject(&self) -> (&'static str, String) {
+        match self {
+            Self::OpenJob(work) => ("open job", work.id.to_string()),
+            Self::BeginCall(work) => ("begin call", work.id.to_string()),
+            Self::SettleCall(work) => ("settle call", work.id.to_string()),
+            Self::CompleteJob(work) => ("complete job", work.id.to_string()),
+            Self::EndJob(work) => ("end job", work.id.to_string()),
+            Self::PatchMetadata(work) => ("patch metadata", work.id.to_string()),
+            Self::ChangeBalance(work) => ("change balance", work.team_id.to_string()),
         }
     }
 }
@@ -393,6 +415,17 @@ pub enum WorkError {
         /// What it may be.
         bytes_max: usize,
     },
+    /// So much work of the team waits that no more is taken.
+    #[error("Too many requests of your team are waiting. Retry in a moment")]
+    QueueFull,
+    /// The database refuses what is to be recorded.
+    #[error("the database refuses the record: {0}")]
+    Unrecordable(String),
+    /// The ledger could not be written in time. Nothing was done, or it is undone.
+    #[error(
+        "The service is temporarily unavailable: the ledger could not be written within {0:?}. Nothing was charged. Retry in a moment"
+    )]
+    TimedOut(Duration),
     /// The key was used with another request.
     #[error(
         "Idempotency-Key was used before with a different request. Use a new key for a new request"
@@ -422,5 +455,11 @@ impl CallResult {
             cost,
             tokens: if succeeded { self.usage.total() } else { 0 },
         }
+    }
+}
+
+impl From<MetadataTooLarge> for WorkError {
+    fn from(MetadataTooLarge { bytes, bytes_max }: MetadataTooLarge) -> Self {
+        Self::MetadataTooLarge { bytes, bytes_max }
     }
 }

@@ -3,10 +3,12 @@
 //! Under load hundreds of pieces share one commit; alone, one pays one commit. Whoever asked is
 //! answered only after the commit.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::AnyConnection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::batch::{self, Outcomes};
 use super::known::Known;
@@ -15,22 +17,23 @@ use super::work::{
     SettleCall, Work, WorkError,
 };
 use super::{Database, StoreError};
-use crate::job::{CallState, Job};
+use crate::id::TeamId;
+use crate::job::{CallState, Job, JobState};
+use queue::{FairQueue, QueueFull};
 
-/// How much may wait; beyond it callers wait to be queued. Each piece is at most a few kilobytes.
-const QUEUE_LENGTH: usize = 8_192;
+mod queue;
 
-/// How much one transaction does: bounds what a rollback repeats and how long others wait.
-const BATCH_MAX: usize = 512;
-
-/// How often a batch that the engine could not serialize is tried before it fails.
+/// How often a batch that the engine could not serialize is tried in a row.
 const ATTEMPTS_MAX: u32 = 10;
 
 /// How long to wait before a settlement is tried again while the database is away.
-const RETRY_PAUSE: Duration = Duration::from_millis(500);
+const RETRY_PAUSE: Duration = Duration::from_millis(250);
 
 /// How long a transaction may take before its connection is given up.
 const COMMIT_MAX: Duration = Duration::from_secs(30);
+
+/// How long a batch is repeated while the engine is busy, before others are let in between.
+const TRANSIENT_MAX: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 struct Queued {
@@ -38,34 +41,91 @@ struct Queued {
     answer: oneshot::Sender<Result<Outcome, WorkError>>,
 }
 
+impl Queued {
+    /// A piece whose outcome nobody waits for.
+    fn unasked(work: Work) -> Self {
+        let (answer, _) = oneshot::channel();
+        Self { work, answer }
+    }
+
+    /// Settlements are done in any case: their upstream cost has arisen already. New work is not if
+    /// nobody waits for it any more.
+    fn is_wanted(&self) -> bool {
+        matches!(self.work, Work::SettleCall(_) | Work::EndJob(_)) || !self.answer.is_closed()
+    }
+}
+
 /// What the writer will say to one piece of work.
 pub type Answer = oneshot::Receiver<Result<Outcome, WorkError>>;
+
+/// Whether the ledger could be written when that was last tried.
+#[derive(Debug, Default)]
+pub struct WriteHealth(Mutex<Option<(Instant, &'static str)>>);
+
+impl WriteHealth {
+    /// The ledger was written.
+    pub fn note_success(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// The ledger could not be written.
+    pub fn note_failure(&self, error: &StoreError) {
+        let mut failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = failing.map_or_else(Instant::now, |(since, _)| since);
+        *failing = Some((since, error.reason()));
+    }
+
+    /// Why the ledger cannot be written, in words for anybody; nothing while it can be.
+    pub fn problem(&self) -> Option<&'static str> {
+        let failing = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        failing.map(|(_, reason)| reason)
+    }
+}
 
 /// The way to the writer.
 #[derive(Debug, Clone)]
 pub struct LedgerWriter {
-    queue: mpsc::Sender<Queued>,
+    handle: Arc<Handle>,
+    /// How long new work waits for its commit.
+    wait_max: Duration,
+}
+
+/// Closes the queue when the last [`LedgerWriter`] is gone.
+#[derive(Debug)]
+struct Handle {
+    queue: Arc<FairQueue<Queued>>,
+    health: Arc<WriteHealth>,
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.queue.close();
+    }
 }
 
 /// The writer's task: dropping all [`LedgerWriter`]s lets it finish its queue and end.
 #[derive(Debug)]
 pub struct WriterTask {
     database: Database,
-    queue: mpsc::Receiver<Queued>,
+    queue: Arc<FairQueue<Queued>>,
+    health: Arc<WriteHealth>,
     connection: Option<AnyConnection>,
     known: Known,
 }
 
-/// Makes a writer; its task is to be run by the caller.
-pub fn writer(database: Database) -> (LedgerWriter, WriterTask) {
-    let (sender, receiver) = mpsc::channel(QUEUE_LENGTH);
+/// Makes a writer, for which new work waits at most `wait_max`; the caller runs its task.
+pub fn writer(database: Database, wait_max: Duration) -> (LedgerWriter, WriterTask) {
+    let queue = Arc::new(FairQueue::default());
+    let health = Arc::new(WriteHealth::default());
     let task = WriterTask {
         database,
-        queue: receiver,
+        queue: queue.clone(),
+        health: health.clone(),
         connection: None,
         known: Known::default(),
     };
-    (LedgerWriter { queue: sender }, task)
+    let handle = Arc::new(Handle { queue, health });
+    (LedgerWriter { handle, wait_max }, task)
 }
 
 fn stopped() -> WorkError {
@@ -77,13 +137,29 @@ fn unexpected(outcome: &Outcome) -> WorkError {
 }
 
 impl LedgerWriter {
+    /// Asks for new work. It is not done if it has not been begun when the wait is over.
     async fn ask(&self, work: Work) -> Result<Outcome, WorkError> {
         let (answer, answered) = oneshot::channel();
-        self.queue
-            .send(Queued { work, answer })
-            .await
-            .map_err(|_| stopped())?;
-        answered.await.map_err(|_| stopped())?
+        let team_id = work.team_id().clone();
+        let queued = Queued { work, answer };
+        match self.handle.queue.try_push(&team_id, queued) {
+            Ok(()) => {}
+            Err(QueueFull::Team) => return Err(WorkError::QueueFull),
+            Err(QueueFull::All) => {
+                return Err(WorkError::Unavailable(
+                    "the ledger's queue is full".to_owned(),
+                ));
+            }
+        }
+        match tokio::time::timeout(self.wait_max, answered).await {
+            Ok(answered) => answered.map_err(|_| stopped())?,
+            Err(_) => Err(WorkError::TimedOut(self.wait_max)),
+        }
+    }
+
+    /// Whether the ledger could be written when that was last tried.
+    pub fn health(&self) -> &WriteHealth {
+        &self.handle.health
     }
 
     /// Creates a job, or returns the one that the same request created before.
@@ -121,18 +197,13 @@ impl LedgerWriter {
     /// Queues a settlement at once; it is carried out whether or not anyone waits for the answer.
     pub fn settle_call_later(&self, work: SettleCall) -> Answer {
         let (answer, answered) = oneshot::channel();
+        let team_id = work.team_id.clone();
         let queued = Queued {
             work: Work::SettleCall(Box::new(work)),
             answer,
         };
-        if let Err(mpsc::error::TrySendError::Full(queued)) = self.queue.try_send(queued) {
-            let queue = self.queue.clone();
-            // There are at most as many of these as calls in flight. Without a runtime the process
-            // is ending, and the next start closes the call.
-            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(async move { queue.send(queued).await.is_ok() });
-            }
-        }
+        // There are at most as many of these as calls in flight.
+        self.handle.queue.push(&team_id, queued);
         answered
     }
 
@@ -166,66 +237,129 @@ impl WriterTask {
     pub async fn run(mut self) {
         let mut retained = Vec::new();
         loop {
-            let mut batch = std::mem::take(&mut retained);
-            // What is retained does not keep new work from being taken, and failed at once if need
-            // be.
-            if batch.is_empty() && self.queue.recv_many(&mut batch, BATCH_MAX).await == 0 {
-                return;
-            }
-            for _ in 0..BATCH_MAX {
-                let Ok(queued) = self.queue.try_recv() else {
-                    break;
+            let mut batch: Vec<Queued> = std::mem::take(&mut retained);
+            if batch.is_empty() {
+                let Some(next) = self.queue.next().await else {
+                    return;
                 };
-                batch.push(queued);
+                batch = next;
+            } else {
+                // What is retained does not keep new work from being taken.
+                batch.extend(self.queue.take());
             }
-            retained = self.work_off(batch).await;
-            if !retained.is_empty() {
+            batch.retain(Queued::is_wanted);
+            if batch.is_empty() {
+                continue;
+            }
+            retained = self.process_batch(batch).await;
+            if self.health.problem().is_some() && !retained.is_empty() {
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
         }
     }
 
-    /// Does a batch and answers; returns the settlements that the database could not take now.
-    async fn work_off(&mut self, batch: Vec<Queued>) -> Vec<Queued> {
+    /// Does a batch and answers; returns what is to be tried again.
+    async fn process_batch(&mut self, batch: Vec<Queued>) -> Vec<Queued> {
         let works: Vec<&Work> = batch.iter().map(|queued| &queued.work).collect();
         match self.commit(&works).await {
-            Ok(outcomes) => {
-                answer(batch, outcomes);
-                Vec::new()
-            }
-            Err(error) if batch.len() > 1 && error.is_about_data() => self.one_by_one(batch).await,
+            Ok(outcomes) => answer(batch, outcomes),
+            Err(error) if batch.len() > 1 && error.is_about_piece() => self.bisect(batch).await,
+            Err(error) if error.is_about_piece() => self.reject(batch, &error).await,
+            Err(error) if error.is_lock_timeout() => self.team_by_team(batch, &error).await,
             Err(error) => fail(batch, &error),
         }
     }
 
-    /// One piece that the engine refuses must not take the others down with it.
-    async fn one_by_one(&mut self, batch: Vec<Queued>) -> Vec<Queued> {
-        let mut left = Vec::new();
+    /// Somebody has locked a team's account for long: the other teams go on.
+    async fn team_by_team(&mut self, batch: Vec<Queued>, error: &StoreError) -> Vec<Queued> {
+        let mut teams: BTreeMap<TeamId, Vec<Queued>> = BTreeMap::new();
         for queued in batch {
-            match self.commit(&[&queued.work]).await {
-                Ok(outcomes) => answer(vec![queued], outcomes),
-                Err(error) => left.extend(fail(vec![queued], &error)),
+            let team_id = queued.work.team_id().clone();
+            teams.entry(team_id).or_default().push(queued);
+        }
+        if teams.len() == 1 {
+            return fail(teams.into_values().flatten().collect(), error);
+        }
+        let mut retained = Vec::new();
+        for part in teams.into_values() {
+            let works: Vec<&Work> = part.iter().map(|queued| &queued.work).collect();
+            match self.commit(&works).await {
+                Ok(outcomes) => retained.extend(answer(part, outcomes)),
+                Err(error) => retained.extend(fail(part, &error)),
             }
         }
-        left
+        retained
+    }
+
+    /// Finds the pieces that the engine refuses, so that their neighbours are done: each half is a
+    /// transaction of its own.
+    async fn bisect(&mut self, batch: Vec<Queued>) -> Vec<Queued> {
+        // The earlier half is above the later one, so that the order is kept.
+        let mut parts = Vec::from(halves(batch));
+        let mut retained = Vec::new();
+        while let Some(part) = parts.pop() {
+            let works: Vec<&Work> = part.iter().map(|queued| &queued.work).collect();
+            match self.commit(&works).await {
+                Ok(outcomes) => retained.extend(answer(part, outcomes)),
+                Err(error) if part.len() > 1 && error.is_about_piece() => {
+                    parts.extend(halves(part));
+                }
+                Err(error) if error.is_about_piece() => {
+                    retained.extend(self.reject(part, &error).await);
+                }
+                Err(error) => retained.extend(fail(part, &error)),
+            }
+        }
+        retained
+    }
+
+    /// Answers a piece that the engine refuses. A settlement is recorded without what came of the
+    /// call, so that its job can end.
+    async fn reject(&mut self, pieces: Vec<Queued>, error: &StoreError) -> Vec<Queued> {
+        for queued in pieces {
+            let (what, id) = queued.work.subject();
+            tracing::error!(%error, what, %id, "the database refuses a piece of work");
+            let mut outcome = Err(WorkError::Unrecordable(error.to_string()));
+            if let Work::SettleCall(settle) = &queued.work {
+                let work = Work::SettleCall(Box::new(unrecordable(settle)));
+                match self.commit(&[&work]).await {
+                    Ok(mut outcomes) => outcome = outcomes.pop().unwrap_or(outcome),
+                    Err(error) => {
+                        tracing::error!(%error, %id, "a call cannot be closed");
+                    }
+                }
+            }
+            let _ = queued.answer.send(outcome);
+        }
+        Vec::new()
     }
 
     async fn commit(&mut self, works: &[&Work]) -> Result<Outcomes, StoreError> {
+        let began = Instant::now();
         let mut attempt = 0;
         loop {
             attempt += 1;
             let committed = self.try_commit(works).await;
             if committed.is_err() {
                 self.known = Known::default();
+                // What is left of a broken connection or transaction is not worth keeping.
+                self.connection = None;
             }
             match committed {
-                Err(error) if error.is_transient() && attempt < ATTEMPTS_MAX => {}
+                Err(error)
+                    if error.is_transient()
+                        && began.elapsed() < TRANSIENT_MAX
+                        && attempt < ATTEMPTS_MAX => {}
                 Err(error) => {
-                    // What is left of a broken connection or transaction is not worth keeping.
-                    self.connection = None;
+                    if !error.is_about_piece() && !error.is_lock_timeout() {
+                        self.health.note_failure(&error);
+                    }
                     return Err(error);
                 }
-                Ok(outcomes) => return Ok(outcomes),
+                Ok(outcomes) => {
+                    self.health.note_success();
+                    return Ok(outcomes);
+                }
             }
         }
     }
@@ -251,11 +385,34 @@ impl WriterTask {
     }
 }
 
-fn answer(batch: Vec<Queued>, outcomes: Outcomes) {
+/// The later and the earlier half.
+fn halves(mut pieces: Vec<Queued>) -> [Vec<Queued>; 2] {
+    let later = pieces.split_off(pieces.len() / 2);
+    [later, pieces]
+}
+
+/// Answers a batch that is committed. Returns what undoes the work of callers who have given up
+/// waiting meanwhile: they were told that nothing was done.
+fn answer(batch: Vec<Queued>, outcomes: Outcomes) -> Vec<Queued> {
+    let mut undone = Vec::new();
     for (queued, outcome) in batch.into_iter().zip(outcomes) {
-        // Whoever asked may have gone; what was done stays done.
-        let _ = queued.answer.send(outcome);
+        let Err(unheard) = queued.answer.send(outcome) else {
+            continue;
+        };
+        match (&queued.work, unheard) {
+            (Work::BeginCall(begin), Ok(Outcome::CallBegun(_))) => {
+                let work = Work::SettleCall(Box::new(never_sent(begin)));
+                undone.push(Queued::unasked(work));
+            }
+            (Work::OpenJob(open), Ok(Outcome::JobOpened(_)))
+                if open.claim.is_none() && open.failed.is_none() =>
+            {
+                undone.push(Queued::unasked(Work::EndJob(Box::new(never_told(open)))));
+            }
+            _ => {}
+        }
     }
+    undone
 }
 
 /// Without a connection nothing was begun, so nothing can have been committed.
@@ -267,21 +424,25 @@ fn not_begun(error: StoreError) -> StoreError {
     }
 }
 
-/// Fails new work at once; keeps settlements, whose upstream cost has arisen already. A call that
-/// may be on record although nobody could be told so is closed as failed: it never went upstream.
+/// Fails new work at once, or keeps it for as long as its caller waits if the engine was only busy;
+/// keeps settlements, whose upstream cost has arisen already. A call that may be on record although
+/// nobody could be told so is closed as failed: it never went upstream.
 fn fail(batch: Vec<Queued>, error: &StoreError) -> Vec<Queued> {
     tracing::error!(%error, pieces = batch.len(), "the ledger could not be written");
     let mut kept = Vec::new();
     for queued in batch {
         match &queued.work {
-            Work::SettleCall(_) if !error.is_about_data() => {
+            Work::SettleCall(_) => {
+                kept.push(queued);
+                continue;
+            }
+            _ if error.is_transient() => {
                 kept.push(queued);
                 continue;
             }
             Work::BeginCall(begin) if error.leaves_outcome_unknown() => {
-                let (answer, _) = oneshot::channel();
                 let work = Work::SettleCall(Box::new(never_sent(begin)));
-                kept.push(Queued { work, answer });
+                kept.push(Queued::unasked(work));
             }
             _ => {}
         }
@@ -290,6 +451,34 @@ fn fail(batch: Vec<Queued>, error: &StoreError) -> Vec<Queued> {
             .send(Err(WorkError::Unavailable(error.to_string())));
     }
     kept
+}
+
+/// Ends a job whose creator was told that it could not be created.
+fn never_told(open: &OpenJob) -> EndJob {
+    EndJob {
+        id: open.id,
+        team_id: open.team_id.clone(),
+        state: JobState::Failed,
+        message: "the creator did not wait until the job was created".to_owned(),
+        unless_active_since: None,
+        release: true,
+        now: open.now,
+    }
+}
+
+/// The end of a call of which nothing can be stored but that it has ended.
+fn unrecordable(settle: &SettleCall) -> SettleCall {
+    SettleCall {
+        state: CallState::Failed,
+        result: CallResult {
+            error_kind: Some("gateway_unrecordable"),
+            error: Some("the database refused what came of the call".to_owned()),
+            public_error: Some("The call could not be recorded".to_owned()),
+            ..CallResult::default()
+        },
+        metadata: None,
+        ..settle.clone()
+    }
 }
 
 /// Closes a call that did not go upstream. It does nothing if the call is not on record.

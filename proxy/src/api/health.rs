@@ -18,15 +18,16 @@ pub(crate) async fn live() -> Json<Value> {
     Json(json!({ "status": "alive" }))
 }
 
-/// `GET /readyz`: new traffic is welcome. Not while stopping, and not on a policy that nobody could
-/// confirm for long: a revoked key might still be taken.
+/// `GET /readyz`: new traffic is welcome. Not while stopping, not while the ledger cannot be
+/// written, and not on a policy that nobody could confirm for long: a revoked key might still be
+/// taken.
 pub(crate) async fn ready(State(services): Shared) -> Response {
     let problem = if services.drain.is_draining() {
         Some("stopping")
-    } else if !services.policy.is_fresh(services.clock.now()) {
-        Some("the policy could not be read from the database for 30 seconds")
+    } else if !services.policy.is_fresh() {
+        Some("the policy could not be read from the database for long")
     } else {
-        None
+        services.writer.health().problem()
     };
     match problem {
         None => Json(json!({ "status": "ready" })).into_response(),

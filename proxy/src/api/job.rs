@@ -1,6 +1,6 @@
 //! `/api/jobs`: a job's life but for its calls.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Json;
 use axum::extract::State;
@@ -30,7 +30,8 @@ const ERROR_MESSAGE_LENGTH_MAX: usize = 1_000;
 /// How long completing waits for calls whose answers are on their way into the ledger, perhaps by
 /// another node; and how often it looks.
 const IN_FLIGHT_WAIT_MAX: Duration = Duration::from_secs(2);
-const IN_FLIGHT_LOOK: Duration = Duration::from_millis(50);
+const IN_FLIGHT_LOOK_FIRST: Duration = Duration::from_millis(20);
+const IN_FLIGHT_LOOK_MAX: Duration = Duration::from_millis(200);
 
 /// A job's id as callers write it; anything else names no job.
 pub(crate) fn parse_id(text: &str) -> Result<JobId, ApiError> {
@@ -67,7 +68,7 @@ pub(crate) async fn create(
     let spec = JobSpec::of_fields(&mut fields, &["metadata"], bytes_max);
     fields.finish()?;
     spec.require_team_of(&caller)?;
-    let claim = receive::claim(&headers, &caller.key_id, uri.path(), &body)?;
+    let claim = receive::claim(&headers, caller.first_key_id(), uri.path(), &body)?;
     let id = JobId::new(now, &*services.random);
     let work = spec.into_work(&caller, id, false, claim, now);
     let job = services.writer.open_job(work).await?;
@@ -141,7 +142,8 @@ pub(crate) async fn complete(
     if !status.is_empty() && !["completed", "failed"].contains(&status.as_str()) {
         fields.problem("status", "must be 'completed' or 'failed'", "literal_error");
     }
-    let metadata = fields.optional_object("metadata");
+    let bytes_max = services.config.metadata_bytes_max;
+    let metadata = fields.optional_metadata("metadata", bytes_max);
     let error_message = fields.optional_text("error_message", ERROR_MESSAGE_LENGTH_MAX);
     fields.finish()?;
     let work = CompleteJob {
@@ -149,29 +151,31 @@ pub(crate) async fn complete(
         team_id: caller.team.id.clone(),
         succeeded: status == "completed",
         metadata,
-        metadata_bytes_max: services.config.metadata_bytes_max,
+        metadata_bytes_max: bytes_max,
         error_message,
-        claim: receive::claim(&headers, &caller.key_id, uri.path(), &body)?,
+        claim: receive::claim(&headers, caller.first_key_id(), uri.path(), &body)?,
         now,
     };
     let (job, is_repeated) = complete_when_calls_have_ended(&services, work).await?;
-    let calls = call::list_calls(services.database.pool(), job.id).await?;
-    Ok(answer(completed_body(&job, &calls), is_repeated))
+    let pool = services.database.pool();
+    let _permit = services.lists.acquire_always(&caller.team.id).await?;
+    let totals = job::find_totals(pool, job.id).await?.unwrap_or_default();
+    let calls = call::list_calls(pool, job.id).await?;
+    Ok(answer(completed_body(&job, totals, &calls), is_repeated))
 }
 
-/// The job as it ended, and whether it had done so before.
+/// The job as it ended, and whether it had done so before. Calls in flight are waited for by
+/// looking at their number in the job's row; the writer is asked again once there are none.
 async fn complete_when_calls_have_ended(
     services: &Services,
     mut work: CompleteJob,
 ) -> Result<(Job, bool), ApiError> {
-    let mut waited = Duration::ZERO;
+    let deadline = Instant::now() + IN_FLIGHT_WAIT_MAX;
     loop {
         match services.writer.complete_job(work.clone()).await {
             Err(WorkError::Refused(Refusal::CallsInFlight { .. }))
-                if waited < IN_FLIGHT_WAIT_MAX =>
+                if wait_for_calls(services, work.id, deadline).await? =>
             {
-                tokio::time::sleep(IN_FLIGHT_LOOK).await;
-                waited += IN_FLIGHT_LOOK;
                 // A job ends after its calls, and is charged in the day in which it ends.
                 work.now = services.clock.now();
             }
@@ -184,13 +188,26 @@ async fn complete_when_calls_have_ended(
     }
 }
 
-fn completed_body(job: &Job, calls: &[CallRow]) -> Value {
-    let totals = JobTotals::of(calls);
-    let measured = calls
-        .iter()
-        .filter(|call| call.latency_ms.is_some())
-        .count();
-    let measured = i64::try_from(measured).unwrap_or(1).max(1);
+/// Waits until no call of a job is in flight. False if that takes until `deadline`.
+async fn wait_for_calls(
+    services: &Services,
+    id: JobId,
+    deadline: Instant,
+) -> Result<bool, ApiError> {
+    let mut pause = IN_FLIGHT_LOOK_FIRST;
+    while Instant::now() < deadline {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(IN_FLIGHT_LOOK_MAX);
+        let totals = job::find_totals(services.database.pool(), id).await?;
+        if totals.is_none_or(|totals| totals.in_flight == 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn completed_body(job: &Job, totals: JobTotals, calls: &[CallRow]) -> Value {
+    let measured = (totals.succeeded + totals.failed).max(1);
     let listed: Vec<Value> = calls
         .iter()
         .map(|call| {
@@ -247,7 +264,8 @@ pub(crate) async fn patch_metadata(
     receive::require_json(&headers)?;
     let id = parse_id(&id)?;
     let mut fields = Fields::of_body(&body)?;
-    let metadata = fields.optional_object("metadata");
+    let bytes_max = services.config.metadata_bytes_max;
+    let metadata = fields.optional_metadata("metadata", bytes_max);
     if fields.raw("metadata").is_none() {
         fields.problem("metadata", "Field required", "missing");
     }
@@ -256,7 +274,7 @@ pub(crate) async fn patch_metadata(
         id,
         team_id: caller.team.id.clone(),
         metadata: metadata.unwrap_or_default(),
-        metadata_bytes_max: services.config.metadata_bytes_max,
+        metadata_bytes_max: bytes_max,
         now,
     };
     let job = services.writer.patch_metadata(work).await?;
@@ -274,7 +292,9 @@ pub(crate) async fn costs(
     Segment(id): Segment,
 ) -> Result<Json<Value>, ApiError> {
     let job = find_own(&services, &caller, parse_id(&id)?).await?;
-    let calls = call::list_calls(services.database.pool(), job.id).await?;
+    let pool = services.database.pool();
+    let totals = job::find_totals(pool, job.id).await?.unwrap_or_default();
+    let calls = call::list_calls(pool, job.id).await?;
     let breakdown: Vec<Value> = calls
         .iter()
         .map(|call| {
@@ -303,7 +323,7 @@ pub(crate) async fn costs(
         "job_type": job.job_type,
         "status": job.state.word(),
         "costs": {
-            "total_cost_usd": JobTotals::of(&calls).cost.dollars(6),
+            "total_cost_usd": totals.cost.dollars(6),
             "breakdown": breakdown,
         },
     })))

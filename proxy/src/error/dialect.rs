@@ -108,8 +108,8 @@ impl ApiError {
             Self::Route(_) | Self::NoSuchModel(_) => "model_not_found",
             Self::Work(error) => work_code(error),
             Self::Upstream(failure) => upstream_code(failure),
-            Self::RateLimited(_) => "rate_limit_exceeded",
-            Self::Store(_) => "unavailable",
+            Self::RateLimited(_) | Self::TooManyLists => "rate_limit_exceeded",
+            Self::Store(_) | Self::StalePolicy(_) => "unavailable",
             Self::Internal(_) => "internal_error",
         }
     }
@@ -122,7 +122,9 @@ const fn work_code(error: &WorkError) -> &'static str {
         WorkError::MetadataTooLarge { .. } => "metadata_too_large",
         WorkError::ClaimMismatch => "idempotency_key_reused",
         WorkError::ClaimRunning => "idempotency_key_in_use",
-        WorkError::Unavailable(_) => "unavailable",
+        WorkError::Unavailable(_) | WorkError::TimedOut(_) => "unavailable",
+        WorkError::QueueFull => "rate_limit_exceeded",
+        WorkError::Unrecordable(_) => "internal_error",
         WorkError::Refused(refusal) => match refusal {
             Refusal::InsufficientCredits { .. } | Refusal::Owing { .. } => "insufficient_credits",
             Refusal::JobCost => "job_cost_limit",

@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn only_known_fields_travel_and_texts_are_not_changed() {
-        let request = CallRequest::parse(BODY).unwrap();
+        let request = CallRequest::parse(BODY, 10_240).unwrap();
         let Prompt::Completions(chat) = &request.prompt else {
             panic!("the job API speaks of completions");
         };

@@ -1,9 +1,9 @@
 //! What a job is created with, alone or together with its only call.
 
-use serde_json::Value;
 use tollgate_common::clock::Timestamp;
-use tollgate_common::db::work::{IdempotencyClaim, Object, OpenJob};
+use tollgate_common::db::work::{IdempotencyClaim, OpenJob};
 use tollgate_common::id::JobId;
+use tollgate_common::metadata::Metadata;
 use tollgate_common::money::{CREDITS_MAX, Credits};
 
 use super::CallRequest;
@@ -27,7 +27,7 @@ pub(crate) struct JobSpec {
     team_id: Option<String>,
     job_type: String,
     user_id: Option<String>,
-    metadata: Object,
+    metadata: Metadata,
     credits_max: Option<Credits>,
 }
 
@@ -38,7 +38,7 @@ impl JobSpec {
             team_id: None,
             job_type: job_type.to_owned(),
             user_id: None,
-            metadata: Object::new(),
+            metadata: Metadata::default(),
             credits_max: None,
         }
     }
@@ -56,13 +56,8 @@ impl JobSpec {
             .iter()
             .find(|name| fields.raw(name).is_some());
         let metadata = name
-            .and_then(|name| fields.optional_object(name))
+            .and_then(|name| fields.optional_metadata(name, metadata_bytes_max))
             .unwrap_or_default();
-        let bytes = Value::Object(metadata.clone()).to_string().len();
-        if let Some(name) = name.filter(|_| bytes > metadata_bytes_max) {
-            let message = format!("must have at most {metadata_bytes_max} bytes as JSON");
-            fields.problem(name, message, "too_long");
-        }
         let credits_max = fields.optional_integer("max_credits", 1).map(Credits);
         if credits_max.is_some_and(|credits| credits > CREDITS_MAX) {
             let message = format!("must be at most {CREDITS_MAX}");
@@ -122,7 +117,7 @@ pub(crate) fn parse(
     let mut fields = Fields::of_body(body)?;
     let names = ["job_metadata", "metadata"];
     let spec = JobSpec::of_fields(&mut fields, &names, metadata_bytes_max);
-    let request = CallRequest::of_job_call(&mut fields);
+    let request = CallRequest::of_job_call(&mut fields, metadata_bytes_max);
     fields.finish()?;
     let request = request.ok_or_else(|| ApiError::field("messages", "Field required"))?;
     Ok((spec, request))

@@ -3,7 +3,7 @@
 use super::*;
 
 fn detail(body: &str) -> String {
-    match CallRequest::parse(body.as_bytes()) {
+    match CallRequest::parse(body.as_bytes(), 10_240) {
         Ok(_) => "valid".to_owned(),
         Err(error) => error.body()["detail"].as_str().unwrap().to_owned(),
     }
@@ -75,7 +75,7 @@ fn messages_are_checked_one_by_one() {
     }
     let image = r#"{"messages":[{"role":"user","content":[{"type":"text","text":"what?"},
         {"type":"image_url","image_url":{"url":"data:image/png;base64,AAAA"}}]}]}"#;
-    let request = CallRequest::parse(image.as_bytes()).unwrap();
+    let request = CallRequest::parse(image.as_bytes(), 10_240).unwrap();
     assert!(request.weight.total() >= 2_000 && request.weight.total() < 2_150);
 }
 
@@ -91,7 +91,7 @@ fn everything_that_travels_counts_in_the_estimate() {
         format!(r#"{{"role":"assistant","content":null,"function_call":"{long}"}}"#),
     ] {
         let body = format!(r#"{{"messages":[{message}]}}"#);
-        let request = CallRequest::parse(body.as_bytes()).unwrap();
+        let request = CallRequest::parse(body.as_bytes(), 10_240).unwrap();
         assert!(
             request.weight.total() >= 50_000,
             "{}",

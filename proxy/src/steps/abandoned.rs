@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn models_that_think_in_silence_are_known_or_assumed() {
         let body = br#"{"messages": [{"role": "user", "content": "Hi"}]}"#;
-        let plain = CallRequest::parse(body).unwrap();
+        let plain = CallRequest::parse(body, 1_000).unwrap();
         let open_ai = ProviderKind::OpenAi;
         for (name, hides) in [
             ("gpt-4o", false),

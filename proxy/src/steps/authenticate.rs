@@ -75,6 +75,12 @@ fn bearer_key(headers: &HeaderMap) -> Result<&str, ApiError> {
 }
 
 impl Caller {
+    /// The key in whose scope an `Idempotency-Key` is: a key that replaces another one by rotation
+    /// goes on where that one was.
+    pub(crate) fn first_key_id(&self) -> &KeyId {
+        self.snapshot.policy.first_key(&self.key_id)
+    }
+
     /// Refuses new work of teams and organizations that are suspended or paused. Reading what was
     /// done stays allowed, so only work asks this.
     pub(crate) fn require_active(&self, now: Timestamp) -> Result<(), ApiError> {

@@ -8,11 +8,8 @@ use bytes::Bytes;
 use pingora::proxy::Session;
 use tokio::task::unconstrained;
 
+use crate::recording::Recording;
 use crate::reply::Reply;
-
-/// The largest streamed answer that is kept to be replayed: about 40,000 pieces. The same request
-/// after a longer one is a new one.
-const RECORDED_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// How long a caller may take to accept a piece before it is given up.
 const WRITE_MAX: Duration = Duration::from_mins(1);
@@ -56,7 +53,7 @@ pub(crate) struct Downstream<'s> {
     /// How long it has kept pieces waiting. The time of a provider does not run meanwhile.
     held_up: Duration,
     ping: Bytes,
-    recorded: Option<Vec<u8>>,
+    recorded: Option<Recording>,
 }
 
 impl<'s> Downstream<'s> {
@@ -80,8 +77,8 @@ impl<'s> Downstream<'s> {
     }
 
     /// Keeps what is sent from now on, to replay it.
-    pub(crate) fn record(&mut self) {
-        self.recorded = Some(Vec::new());
+    pub(crate) fn record(&mut self, recording: Option<Recording>) {
+        self.recorded = recording;
     }
 
     /// Whether the caller has seen a status already.
@@ -151,11 +148,12 @@ impl<'s> Downstream<'s> {
 
     /// Sends a piece of the answer, and keeps it if that is wanted.
     pub(crate) async fn write(&mut self, piece: Bytes) {
-        if let Some(recorded) = &mut self.recorded {
-            recorded.extend_from_slice(&piece);
-            if recorded.len() > RECORDED_BYTES_MAX {
-                self.recorded = None;
-            }
+        if self
+            .recorded
+            .as_mut()
+            .is_some_and(|recorded| !recorded.add(&piece))
+        {
+            self.recorded = None;
         }
         self.send(piece).await;
     }
@@ -181,7 +179,7 @@ impl<'s> Downstream<'s> {
 
     /// What was sent, if all of it was kept.
     pub(crate) fn take_recorded(&mut self) -> Option<Vec<u8>> {
-        self.recorded.take()
+        self.recorded.take().map(Recording::take)
     }
 
     /// Ends the answer as it should end.

@@ -24,7 +24,8 @@ pub(crate) struct BodyLimits {
     pub(crate) timeout: Duration,
 }
 
-/// Reads the whole body.
+/// Reads the whole body. Whatever is wrong with it ends the connection: where the next request
+/// begins is not known any more.
 pub(crate) async fn read_body(
     session: &mut Session,
     limits: BodyLimits,
@@ -32,6 +33,14 @@ pub(crate) async fn read_body(
     if session.is_body_empty() {
         return Ok(Bytes::new());
     }
+    let read = read_framed_body(session, limits).await;
+    if read.is_err() {
+        session.set_keepalive(None);
+    }
+    read
+}
+
+async fn read_framed_body(session: &mut Session, limits: BodyLimits) -> Result<Bytes, ApiError> {
     let too_large = ApiError::BodyTooLarge {
         bytes_max: limits.bytes_max,
     };
@@ -73,6 +82,7 @@ const DISCARD_MAX: Duration = Duration::from_secs(2);
 /// reset it, and the caller might never see the answer.
 pub(crate) async fn discard_rest(session: &mut Session) {
     if !session.is_body_done() {
+        session.set_keepalive(None);
         // A caller that goes on for longer has had its answer.
         let _ = tokio::time::timeout(DISCARD_MAX, session.drain_request_body()).await;
     }

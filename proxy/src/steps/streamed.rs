@@ -26,6 +26,7 @@ use crate::error::ApiError;
 use crate::provider::ending::Progress;
 use crate::provider::failure::Phase;
 use crate::provider::{self, Encoded, StreamDecoder};
+use crate::recording::Recording;
 use crate::reply::Reply;
 use crate::sse::Parser;
 
@@ -158,7 +159,7 @@ pub(crate) async fn carry_out(
     underway: &Underway<'_>,
     call: OpenCall,
     session: &mut Session,
-    head: Reply,
+    (head, recording): (Reply, Option<Recording>),
 ) -> (Option<Reply>, i64) {
     let services = underway.services;
     let writer = StreamWriter::new(
@@ -167,9 +168,7 @@ pub(crate) async fn carry_out(
         &shown(underway),
     );
     let mut downstream = Downstream::new(session, head, writer.ping(), underway.manners());
-    if call.claim().is_some() {
-        downstream.record();
-    }
+    downstream.record(recording);
     let mut opening = underway.operation.begins_at_once().then(|| writer.ping());
     let mut plan = underway.plan();
     let deadline = plan.deadline();

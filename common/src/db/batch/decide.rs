@@ -1,40 +1,22 @@
 //! What becomes of each piece of work, by the rules of `crate::ledger`. No I/O.
 
-use serde_json::Value;
-
 use super::{Batch, claim_key};
 use crate::clock::Timestamp;
 use crate::db::idempotency::StoredClaim;
+use crate::db::job::totals::CallSums;
 use crate::db::work::{
     BalanceChange, BeginCall, CallBegun, ChangeBalance, CompleteJob, EndJob, IDEMPOTENCY_WINDOW,
-    IdempotencyClaim, Object, OpenJob, Outcome, PatchMetadata, Replay, SettleCall, Settled, Work,
+    IdempotencyClaim, OpenJob, Outcome, PatchMetadata, Replay, SettleCall, Settled, Work,
     WorkError,
 };
 use crate::id::{CallId, JobId, TeamId};
 use crate::job::{CallState, Job, JobState, Spend};
 use crate::ledger::{self, Account, CallEnd, Cause, JobCharge, Refusal};
+use crate::metadata::Metadata;
 use crate::money::Credits;
 
 /// The longest error message of a job that is stored, in characters.
 const ERROR_MESSAGE_MAX: usize = 1_000;
-
-/// Merges `patch` into `metadata` key by key; a nested object is replaced as a whole.
-fn merged(metadata: &str, patch: &Object, bytes_max: usize) -> Result<String, WorkError> {
-    let mut object: Object = serde_json::from_str(metadata).unwrap_or_default();
-    object.extend(
-        patch
-            .iter()
-            .map(|(key, value)| (key.clone(), value.clone())),
-    );
-    let text = Value::Object(object).to_string();
-    if text.len() > bytes_max {
-        return Err(WorkError::MetadataTooLarge {
-            bytes: text.len(),
-            bytes_max,
-        });
-    }
-    Ok(text)
-}
 
 impl<'w> Batch<'w> {
     pub(super) fn decide(&mut self, work: &'w Work) -> Result<Outcome, WorkError> {
@@ -150,7 +132,7 @@ impl<'w> Batch<'w> {
     fn admit_call(&mut self, work: &'w BeginCall) -> Result<Outcome, WorkError> {
         let (account, job) = self.account_and_job(&work.team_id, work.job_id)?;
         if let Some(patch) = &work.metadata {
-            merged(&job.metadata, patch, work.metadata_bytes_max)?;
+            patch.require_room_in(&job.metadata, work.metadata_bytes_max)?;
         }
         if job.terms.needs_price() && work.estimate.unit.is_none() {
             return Err(Refusal::Unpriced {
@@ -160,11 +142,13 @@ impl<'w> Batch<'w> {
         }
         let was_pending = job.state == JobState::Pending;
         let admission = ledger::begin_call(account, job, &work.estimate, work.now)?;
+        job.active_at = job.active_at.max(work.now);
         let terms = job.terms;
         if was_pending || terms.tracks_spend() {
             self.changed_jobs.insert(work.job_id);
         }
         self.changed_accounts.insert(work.team_id.clone());
+        self.totals.entry(work.job_id).or_default().begin(work.now);
         self.count_in_flight(work.job_id, 1);
         self.remember(
             work.claim.as_ref(),
@@ -192,14 +176,19 @@ impl<'w> Batch<'w> {
             (CallState::Interrupted, CallState::Succeeded | CallState::Failed) => Spend::default(),
             _ => return not_again,
         };
+        let totals = self.totals.entry(work.job_id).or_default();
         if call.state == CallState::InFlight {
-            self.count_in_flight(work.job_id, -1);
+            totals.in_flight -= 1;
         } else {
             // Given up and reported in one batch: the report is what counts.
             self.settled_calls.retain(|earlier| earlier.id != work.id);
+            totals.take_back(call.state, &call.recorded);
         }
-        if let Some(call) = self.calls.get_mut(&work.id) {
-            call.state = work.state;
+        let was_in_flight = call.state == CallState::InFlight;
+        (call.state, call.recorded) = (work.state, CallSums::of(&work.result));
+        totals.end(call.state, &call.recorded);
+        if was_in_flight {
+            self.count_in_flight(work.job_id, -1);
         }
         let succeeded = work.state == CallState::Succeeded;
         self.charge_call(work, reserved);
@@ -270,11 +259,11 @@ impl<'w> Batch<'w> {
 
     /// The size was checked when the call began. If another call has filled the metadata since,
     /// this one's part is left out: the answer is worth more than the note about it.
-    fn merge_into_job(&mut self, id: JobId, patch: &Object, bytes_max: usize, now: Timestamp) {
+    fn merge_into_job(&mut self, id: JobId, patch: &Metadata, bytes_max: usize, now: Timestamp) {
         let Some(job) = self.jobs.get_mut(&id) else {
             return;
         };
-        if let Ok(metadata) = merged(&job.metadata, patch, bytes_max) {
+        if let Ok(metadata) = patch.merge_into(&job.metadata, bytes_max) {
             job.metadata = metadata;
             job.updated_at = now;
             self.changed_jobs.insert(id);
@@ -308,7 +297,7 @@ impl<'w> Batch<'w> {
         }
         let patch = work.metadata.as_ref();
         let metadata = patch
-            .map(|p| merged(&job.metadata, p, work.metadata_bytes_max))
+            .map(|patch| patch.merge_into(&job.metadata, work.metadata_bytes_max))
             .transpose()?;
         let in_flight = self.in_flight.get(&work.id).copied().unwrap_or(0);
         let (account, job) = self.account_and_job(&work.team_id, work.id)?;
@@ -330,14 +319,15 @@ impl<'w> Batch<'w> {
 
     fn end_job(&mut self, work: &EndJob) -> Result<Outcome, WorkError> {
         let in_flight = self.in_flight.get(&work.id).copied().unwrap_or(0);
-        let latest_start = self.latest_starts.get(&work.id).copied();
         let (account, job) = self.account_and_job(&work.team_id, work.id)?;
         if let Some(cutoff) = work.unless_active_since {
-            let active_at = latest_start.unwrap_or(job.active_at).max(job.active_at);
             // A clock that was ahead does not keep a job open.
-            let is_believable = active_at <= work.now.plus(ledger::SKEW_MAX);
-            let active_at = if is_believable { active_at } else { work.now };
-            let active_at = if in_flight > 0 { work.now } else { active_at };
+            let is_believable = job.active_at <= work.now.plus(ledger::SKEW_MAX);
+            let active_at = if in_flight > 0 || !is_believable {
+                work.now
+            } else {
+                job.active_at
+            };
             if active_at >= cutoff {
                 job.active_at = active_at;
                 let still_open = Box::new(job.clone());
@@ -361,7 +351,9 @@ impl<'w> Batch<'w> {
 
     fn patch_metadata(&mut self, work: &PatchMetadata) -> Result<Outcome, WorkError> {
         let mut job = self.own_job(work.id, &work.team_id)?;
-        job.metadata = merged(&job.metadata, &work.metadata, work.metadata_bytes_max)?;
+        job.metadata = work
+            .metadata
+            .merge_into(&job.metadata, work.metadata_bytes_max)?;
         job.updated_at = work.now;
         self.changed_accounts.insert(work.team_id.clone());
         self.changed_jobs.insert(work.id);
@@ -506,7 +498,7 @@ fn new_job(work: &OpenJob) -> Job {
         reserved: Spend::default(),
         job_type: work.job_type.clone(),
         user_id: work.user_id.clone(),
-        metadata: Value::Object(work.metadata.clone()).to_string(),
+        metadata: work.metadata.as_str().to_owned(),
         error_message: None,
         charged: None,
         credits_remaining: None,

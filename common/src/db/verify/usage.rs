@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use sqlx::AnyConnection;
 
-use super::Difference;
+use super::{Difference, shown_sum};
 use crate::db::StoreError;
 use crate::db::price::{input_tokens, output_tokens};
 use crate::db::rows::Columns;
@@ -30,43 +30,74 @@ const RULES: [&str; 11] = rules!(
     "latency_ms"
 );
 
-/// Days that are stored but not expected, and days that are expected but not stored.
+/// Days that are stored but not expected, and days that are expected but not stored. What retention
+/// has deleted is expected too.
 const SELECT_DIFFERING_DAYS: &str = concat!(
-    "
-    WITH totals AS (
+    "WITH totals AS (
         SELECT job_id
              , COUNT(*) AS calls
              , SUM(CASE WHEN state IN ('failed', 'interrupted') THEN 1 ELSE 0 END) AS failed
-             , SUM(",
-    input_tokens!(),
-    ") AS input_tokens
-             , SUM(",
-    output_tokens!(),
-    ") AS output_tokens
-             , SUM(client_cost) AS client_cost
-             , SUM(provider_cost) AS provider_cost
-             , SUM(COALESCE(latency_ms, 0)) AS latency_ms
+             , ",
+    shown_sum!(concat!("(", input_tokens!(), ")")),
+    " AS input_tokens, ",
+    shown_sum!(concat!("(", output_tokens!(), ")")),
+    " AS output_tokens, ",
+    shown_sum!("client_cost"),
+    " AS client_cost, ",
+    shown_sum!("provider_cost"),
+    " AS provider_cost, ",
+    shown_sum!("COALESCE(latency_ms, 0)"),
+    " AS latency_ms
         FROM calls
         GROUP BY job_id
-    ), expected AS (
+    ), parts AS (
         SELECT j.team_id
              , j.created_at / 86400000000 AS day
              , j.job_type
-             , CAST(SUM(CASE WHEN j.state = 'completed' THEN 1 ELSE 0 END) AS BIGINT) AS completed
-             , CAST(SUM(CASE WHEN j.state = 'failed' THEN 1 ELSE 0 END) AS BIGINT) AS failed
-             , CAST(SUM(CASE WHEN j.state = 'cancelled' THEN 1 ELSE 0 END) AS BIGINT) AS cancelled
-             , CAST(SUM(COALESCE(t.calls, 0)) AS BIGINT) AS calls
-             , CAST(SUM(COALESCE(t.failed, 0)) AS BIGINT) AS failed_calls
-             , CAST(SUM(COALESCE(t.input_tokens, 0)) AS BIGINT) AS input_tokens
-             , CAST(SUM(COALESCE(t.output_tokens, 0)) AS BIGINT) AS output_tokens
-             , CAST(SUM(COALESCE(t.client_cost, 0)) AS BIGINT) AS client_cost
-             , CAST(SUM(COALESCE(t.provider_cost, 0)) AS BIGINT) AS provider_cost
-             , CAST(SUM(COALESCE(j.charged, 0)) AS BIGINT) AS credits
-             , CAST(SUM(COALESCE(t.latency_ms, 0)) AS BIGINT) AS latency_ms
+             , CASE WHEN j.state = 'completed' THEN 1 ELSE 0 END AS completed
+             , CASE WHEN j.state = 'failed' THEN 1 ELSE 0 END AS failed
+             , CASE WHEN j.state = 'cancelled' THEN 1 ELSE 0 END AS cancelled
+             , COALESCE(t.calls, 0) AS calls
+             , COALESCE(t.failed, 0) AS failed_calls
+             , COALESCE(t.input_tokens, 0) AS input_tokens
+             , COALESCE(t.output_tokens, 0) AS output_tokens
+             , COALESCE(t.client_cost, 0) AS client_cost
+             , COALESCE(t.provider_cost, 0) AS provider_cost
+             , COALESCE(j.charged, 0) AS credits
+             , COALESCE(t.latency_ms, 0) AS latency_ms
         FROM jobs AS j
         LEFT JOIN totals AS t ON t.job_id = j.id
         WHERE j.state NOT IN ('pending', 'in_progress')
-        GROUP BY j.team_id, j.created_at / 86400000000, j.job_type
+        UNION ALL
+        SELECT team_id, day, job_type, completed, failed, cancelled, calls, failed_calls
+             , input_tokens, output_tokens, client_cost, provider_cost, credits, latency_ms
+        FROM usage_deleted
+    ), expected AS (
+        SELECT team_id, day, job_type, ",
+    shown_sum!("completed"),
+    " AS completed, ",
+    shown_sum!("failed"),
+    " AS failed, ",
+    shown_sum!("cancelled"),
+    " AS cancelled, ",
+    shown_sum!("calls"),
+    " AS calls, ",
+    shown_sum!("failed_calls"),
+    " AS failed_calls, ",
+    shown_sum!("input_tokens"),
+    " AS input_tokens, ",
+    shown_sum!("output_tokens"),
+    " AS output_tokens, ",
+    shown_sum!("client_cost"),
+    " AS client_cost, ",
+    shown_sum!("provider_cost"),
+    " AS provider_cost, ",
+    shown_sum!("credits"),
+    " AS credits, ",
+    shown_sum!("latency_ms"),
+    " AS latency_ms
+        FROM parts
+        GROUP BY team_id, day, job_type
     ), stored AS (
         SELECT team_id, day, job_type, completed, failed, cancelled, calls, failed_calls
              , input_tokens, output_tokens, client_cost, provider_cost, credits, latency_ms

@@ -160,7 +160,15 @@ fn limits(installation: &Installation) -> Section {
             ),
         ),
         fact("cache", size(config.cache_bytes_max)),
-        fact("audit log, ledger, jobs", "kept for good"),
+        fact("audit log, ledger", "kept for good"),
+        fact(
+            "ended jobs",
+            if config.job_retention.is_zero() {
+                "kept for good".to_owned()
+            } else {
+                format!("kept for {}", format::span(config.job_retention))
+            },
+        ),
     ];
     Section {
         title: "Limits and retention",
