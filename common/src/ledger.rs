@@ -19,12 +19,14 @@ pub use budget::{Budget, SKEW_MAX, Window};
 pub use charge::{CallEnd, complete_job, fail_job, pay_debt, release_job, settle_call};
 pub use correction::{JobCharge, adjust, refund};
 pub use estimate::{Admission, CallEstimate, LimitedBy, PromptWeight};
+pub use output::OutputShares;
 pub use refusal::Refusal;
 
 mod budget;
 mod charge;
 mod correction;
 mod estimate;
+mod output;
 mod refusal;
 #[cfg(test)]
 mod tests;

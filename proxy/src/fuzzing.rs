@@ -106,6 +106,7 @@ pub fn request(bytes: &[u8]) {
                 let order = Order {
                     upstream_model: "m",
                     output_tokens_max: request.max_tokens,
+                    thoughts_max: None,
                     stream: stream && !is_embeddings,
                 };
                 if let Ok(encoded) = provider::encode(kind, &request, order) {

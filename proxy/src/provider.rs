@@ -30,6 +30,8 @@ pub(crate) struct Order<'a> {
     pub(crate) upstream_model: &'a str,
     /// The longest answer, in tokens, if anyone limits it.
     pub(crate) output_tokens_max: Option<i64>,
+    /// The most tokens of thoughts, where the caller asks for thoughts without a budget.
+    pub(crate) thoughts_max: Option<i64>,
     /// Whether the answer is wanted piece by piece.
     pub(crate) stream: bool,
 }

@@ -8,7 +8,7 @@ use tollgate_common::ledger::PromptWeight;
 use tollgate_common::metadata::Metadata;
 use tollgate_common::policy::Route;
 use tollgate_common::price::{FeeCounts, OutputKinds, RequestedTier};
-use tollgate_common::provider::Endpoint;
+use tollgate_common::provider::{Endpoint, ProviderKind};
 
 use self::demand::Ask;
 use self::parameter::Parameters;
@@ -28,6 +28,7 @@ mod parameter;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text;
+pub(crate) mod thoughts;
 
 /// The most messages of one call.
 const MESSAGES_MAX: usize = 10_000;
@@ -104,33 +105,31 @@ pub(crate) struct Completions<'a> {
 }
 
 impl CallRequest<'_> {
-    /// The fewest tokens that its answers can have together: one each, after what it wants to be
-    /// thought.
-    pub(crate) fn output_tokens_min(&self) -> i64 {
+    /// The shortest answer of which more than thoughts is left where thoughts count as part of it,
+    /// in tokens.
+    pub(crate) fn limit_min(&self) -> i64 {
         let thoughts = match &self.prompt {
             Prompt::Messages(conversation) => match conversation.thinking {
                 Some(Thinking::Budget(tokens)) => tokens,
                 _ => 0,
             },
-            Prompt::Completions(completions) => completions.thinking_budget(),
+            Prompt::Completions(_) => self.ask.thoughts.within_limit(),
             Prompt::Embeddings(_) => 0,
         };
-        thoughts.saturating_add(1).saturating_mul(self.choices)
+        thoughts.saturating_add(1)
     }
-}
 
-impl Completions<'_> {
-    /// How many tokens of thoughts the caller asks for.
-    fn thinking_budget(&self) -> i64 {
-        #[derive(serde::Deserialize)]
-        struct Budget {
-            budget_tokens: Option<i64>,
-        }
-        let mut named = self.parameters.iter();
-        let thinking = named.find(|(name, _)| name == "thinking");
-        let budget = thinking.and_then(|(_, json)| serde_json::from_str(json.get()).ok());
-        let budget = budget.and_then(|budget: Budget| budget.budget_tokens);
-        budget.unwrap_or(0).max(0)
+    /// Tokens that a provider may bill for each answer beside its limit. The longest thoughts are
+    /// taken for those that the request asks for without a budget. Providers of other kinds than
+    /// OpenAI's count all thoughts as part of the answer.
+    pub(crate) fn output_beside(&self, kind: ProviderKind, longest: i64) -> i64 {
+        let is_copied = matches!(self.prompt, Prompt::Completions(_));
+        let thoughts = if is_copied && kind == ProviderKind::OpenAi {
+            self.ask.thoughts.beside_limit(longest)
+        } else {
+            0
+        };
+        thoughts.saturating_add(self.ask.extra_output_tokens)
     }
 }
 

@@ -39,6 +39,7 @@ mod openai_refusals;
 mod routing;
 mod single;
 mod suspend;
+mod thinking;
 mod upstream_failure;
 mod usage;
 

@@ -43,7 +43,7 @@ pub struct CallEstimate {
     /// Completion tokens that the caller or the model allows.
     pub output_tokens_max: i64,
     /// Completion tokens without which the request makes no sense, at least 1: one for each choice,
-    /// and what it wants to be thought.
+    /// what it wants to be thought, and what nothing shortens.
     pub output_tokens_min: i64,
     /// Kinds of output beside text that the caller asks for.
     pub output_kinds: OutputKinds,

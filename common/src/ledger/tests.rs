@@ -15,6 +15,7 @@ use crate::money::{CreditRate, Markup, PicoUsd, Rounding};
 use crate::price::{FeeCounts, OutputKinds, UnitPrices};
 
 mod cases;
+mod output;
 
 /// 2026-11-23T12:00:00Z: a month ends within a few steps.
 const NOW: Timestamp = Timestamp::from_micros(1_795_435_200_000_000);

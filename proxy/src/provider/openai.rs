@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 
 use super::{Encoded, Order};
 use crate::request::Completions;
+use crate::request::thoughts::BUDGET as THOUGHTS_BUDGET;
 
 pub(crate) mod answer;
 pub(crate) mod conversation;
@@ -43,6 +44,10 @@ pub(crate) fn encode(chat: &Completions<'_>, order: Order<'_>) -> Encoded {
         json.extend_from_slice(b",");
         write_text(&mut json, name);
         let _ = write!(json, ":{}", value.get());
+    }
+    if let Some(tokens) = order.thoughts_max {
+        // Writing into memory does not fail.
+        let _ = write!(json, ",\"{THOUGHTS_BUDGET}\":{tokens}");
     }
     json.extend_from_slice(b",\"messages\":");
     json.extend_from_slice(chat.messages.get().as_bytes());
@@ -111,6 +116,7 @@ mod tests {
         let order = |upstream_model, output_tokens_max| Order {
             upstream_model,
             output_tokens_max,
+            thoughts_max: None,
             stream: false,
         };
         let json = encode(chat, order("gpt-4o", request.max_tokens)).body;

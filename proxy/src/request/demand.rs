@@ -7,6 +7,7 @@ use tollgate_common::price::{AssumedMembers, FeeCounts, OutputKinds, RequestedTi
 use tollgate_common::provider::ProviderKind;
 
 use super::content::Content;
+use super::thoughts::Thoughts;
 use crate::chat::Untranslatable;
 
 /// What must be so for a field to travel to a provider.
@@ -46,6 +47,8 @@ pub(crate) struct Ask {
     pub(crate) demands: Vec<Demand>,
     /// Tokens that the provider may bill for an answer beside those that its limit counts.
     pub(crate) extra_output_tokens: i64,
+    /// How much it wants the model to think.
+    pub(crate) thoughts: Thoughts,
     /// The service tier that it asks for.
     pub(crate) tier: RequestedTier,
     /// Billed calls of the provider's tools that it may cause at most.

@@ -9,7 +9,7 @@ use tollgate_common::provider::{Endpoint, FieldRule};
 
 use super::demand::{Ask, Service};
 use super::message::{Place, check_cache_control, note_unknown};
-use super::text;
+use super::{text, thoughts};
 use crate::fields::Fields;
 
 /// The most of an unknown name that an answer repeats, in characters.
@@ -99,14 +99,9 @@ pub(super) fn read(
         "modalities" => read_modalities(fields, raw, ask),
         "audio" => ask.service(name, Service::AudioOutput),
         "cache_control" => check_cache_control(raw, name, ask),
-        // What is predicted wrongly is billed beside the answer; a server that thinks apart from
-        // its limit does so within this budget.
+        // What is predicted wrongly is billed beside the answer.
         "prediction" => add_output(ask, text::tokens_max(raw.get())),
-        "thinking_budget" => {
-            let budget = serde_json::from_str::<i64>(raw.get()).unwrap_or_default();
-            add_output(ask, budget.max(0));
-        }
-        _ => {}
+        _ => thoughts::read(fields, name, raw, &mut ask.thoughts),
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::work::{BeginCall, CallResult, IdempotencyClaim, OpenJob, ServedBy};
 use tollgate_common::id::{CallId, JobId, ModelAlias};
-use tollgate_common::ledger::{CallEstimate, PromptWeight};
+use tollgate_common::ledger::{CallEstimate, OutputShares, PromptWeight};
 use tollgate_common::policy::{Route, RouteRefusal, Routes};
 use tollgate_common::price::{FeeCounts, OutputKinds, ServiceTier, UnitPrices};
 use tollgate_common::secret::Secret;
@@ -105,19 +105,48 @@ impl<'c> Underway<'c> {
         self.request.service_tier.if_untold()
     }
 
-    /// The longest answer of any model that may serve; vectors have no tokens.
-    fn output_tokens_max(&self) -> i64 {
+    /// The longest answer of a model, as far as anyone knows.
+    fn longest_answer(&self, route: &Route<'_>) -> i64 {
+        let default = self.services.config.default_output_tokens_max;
+        route.output_tokens_max().unwrap_or(default)
+    }
+
+    /// The completion tokens that the request may cause at one of the models that may serve it.
+    fn output_shares(&self, route: &Route<'_>) -> OutputShares {
+        let longest = self
+            .candidates
+            .iter()
+            .map(|route| self.longest_answer(route));
+        let longest = longest.max().unwrap_or(1);
+        OutputShares {
+            limit: self.request.max_tokens.unwrap_or(longest),
+            limit_min: self.request.limit_min(),
+            beside: self.output_beside(route),
+            choices: self.request.choices,
+        }
+    }
+
+    /// Tokens that the provider of a model may bill for each answer beside its limit.
+    fn output_beside(&self, route: &Route<'_>) -> i64 {
+        let longest = self.longest_answer(route);
+        self.request.output_beside(route.provider.kind, longest)
+    }
+
+    /// The most that `tokens_of` says of any model that may serve; vectors have no tokens.
+    fn output_tokens(&self, tokens_of: fn(OutputShares) -> i64) -> i64 {
         if matches!(self.request.prompt, Prompt::Embeddings(_)) {
             return 0;
         }
-        let default = self.services.config.default_output_tokens_max;
-        let longest = self.candidates.iter();
-        let longest = longest
-            .map(|route| route.output_tokens_max().unwrap_or(default))
-            .max();
-        let one = self.request.max_tokens.or(longest).unwrap_or(default);
-        let billed = one.saturating_add(self.request.ask.extra_output_tokens);
-        billed.saturating_mul(self.request.choices)
+        let shares = self
+            .candidates
+            .iter()
+            .map(|route| self.output_shares(route));
+        shares.map(tokens_of).max().unwrap_or_default()
+    }
+
+    /// The completion tokens that the request may cause at most.
+    fn output_tokens_max(&self) -> i64 {
+        self.output_tokens(OutputShares::most)
     }
 
     /// The most that the prompt can weigh for one of the models that may serve.
@@ -160,7 +189,7 @@ impl<'c> Underway<'c> {
             output_tokens_max: self.output_tokens_max(),
             output_kinds: self.output_kinds(),
             fees_max: self.request.fees_max,
-            output_tokens_min: self.request.output_tokens_min(),
+            output_tokens_min: self.output_tokens(OutputShares::least),
             unit: self.dearest_unit(),
         }
     }
@@ -216,6 +245,7 @@ impl<'c> Underway<'c> {
         let order = Order {
             upstream_model: &model.upstream_model,
             output_tokens_max: self.output_tokens_of(attempt, call),
+            thoughts_max: self.thoughts_of(attempt, call),
             stream: self.request.stream,
         };
         provider::encode(attempt.route.provider.kind, self.request, order)
@@ -227,12 +257,18 @@ impl<'c> Underway<'c> {
         let model = attempt.route.model;
         let paid_for = call
             .output_tokens_max()
-            .map(|total| total / self.request.choices - self.request.ask.extra_output_tokens)
-            .map(|limit| limit.max(1));
+            .map(|total| self.output_shares(&attempt.route).limit_within(total));
         let asked = paid_for.or(self.request.max_tokens)?;
         let is_meant = self.request.max_tokens.is_some() && model.alias == *self.alias;
         let own = attempt.route.output_tokens_max().filter(|_| !is_meant);
         Some(own.map_or(asked, |own| asked.min(own)))
+    }
+
+    /// The budget of thoughts that the request asks for without one, if they are paid for.
+    fn thoughts_of(&self, attempt: &Try<'_>, call: &OpenCall) -> Option<i64> {
+        let _is_held = call.output_tokens_max()?;
+        let longest = self.longest_answer(&attempt.route);
+        self.request.ask.thoughts.budget_to_send(longest)
     }
 
     /// What the provider of a try can count for this request.
@@ -241,6 +277,8 @@ impl<'c> Underway<'c> {
         let output_held = call
             .output_tokens_max()
             .unwrap_or_else(|| self.output_tokens_max());
+        let beside = self.output_beside(&attempt.route);
+        let with_beside = |limit: Option<i64>| limit.map(|limit| limit.saturating_add(beside));
         meter::Bounds {
             prompt_held: self.weight_for(&attempt.route),
             prompt_max: self.request.ask.content.weight(ModelFacts {
@@ -252,8 +290,8 @@ impl<'c> Underway<'c> {
             prompt_estimated: self.request.weight,
             fees_held: self.request.fees_max,
             output_held,
-            output_limit: self.output_tokens_of(attempt, call),
-            model_output_max: attempt.route.output_tokens_max(),
+            output_limit: with_beside(self.output_tokens_of(attempt, call)),
+            model_output_max: with_beside(attempt.route.output_tokens_max()),
             choices: self.request.choices,
         }
     }

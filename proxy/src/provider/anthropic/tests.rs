@@ -101,6 +101,7 @@ fn requests_are_said_in_anthropics_dialect() {
         let order = Order {
             upstream_model: "claude-upstream",
             output_tokens_max: request.max_tokens,
+            thoughts_max: None,
             stream: request.stream,
         };
         match encode_for(ProviderKind::Anthropic, &request, order) {

@@ -126,6 +126,7 @@ fn requests_are_said_as_the_examples_say_them() {
         let order = Order {
             upstream_model: &example.model,
             output_tokens_max: request.max_tokens,
+            thoughts_max: None,
             stream: request.stream,
         };
         let encoded = encode(&conversation, order).unwrap();

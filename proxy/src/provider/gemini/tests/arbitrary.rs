@@ -363,7 +363,12 @@ proptest! {
         model in word(),
         stream in any::<bool>(),
     ) {
-        let order = Order { upstream_model: &model, output_tokens_max: Some(5), stream };
+        let order = Order {
+            upstream_model: &model,
+            output_tokens_max: Some(5),
+            thoughts_max: None,
+            stream,
+        };
         if let Ok(encoded) = encode(&conversation, order) {
             let body: Value = serde_json::from_slice(&encoded.body).unwrap();
             let contents = body["contents"].as_array().unwrap();

@@ -12,6 +12,7 @@ use crate::provider::Order;
 const ORDER: Order<'_> = Order {
     upstream_model: "gemini-2.5-pro",
     output_tokens_max: None,
+    thoughts_max: None,
     stream: false,
 };
 

@@ -14,6 +14,7 @@ fn encoded_for(upstream_model: &str, body: &Value) -> Result<Value, Untranslatab
     let order = Order {
         upstream_model,
         output_tokens_max: request.max_tokens,
+        thoughts_max: None,
         stream: request.stream,
     };
     let encoded = encode(conversation, order)?;
@@ -60,6 +61,7 @@ fn a_request_is_written_in_full() {
     let order = Order {
         upstream_model: "gpt-4o",
         output_tokens_max: Some(500),
+        thoughts_max: None,
         stream: true,
     };
     let json = encode(conversation, order).unwrap().body;
@@ -163,6 +165,7 @@ fn sounds_are_parts_if_they_are_of_a_known_kind() {
         let order = Order {
             upstream_model: "gpt-4o",
             output_tokens_max: None,
+            thoughts_max: None,
             stream: false,
         };
         let encoded = encode(&conversation, order);
@@ -294,6 +297,7 @@ fn a_part_on_the_wrong_side_is_refused_with_its_place() {
         let order = Order {
             upstream_model: "m",
             output_tokens_max: None,
+            thoughts_max: None,
             stream: false,
         };
         encode(&conversation, order).unwrap_err().field
