@@ -1,7 +1,6 @@
 //! What a request asks for beyond the tokens of its words: what not every provider may be sent, and
 //! what has a price of its own.
 
-use tollgate_common::model::Model;
 use tollgate_common::policy::Route;
 use tollgate_common::price::{AssumedMembers, FeeCounts, OutputKinds, RequestedTier};
 use tollgate_common::provider::ProviderKind;
@@ -104,7 +103,7 @@ impl Demand {
                  administrator pass {name} to this model's provider"
             ),
             // Elsewhere it is left out, or refused by whoever writes the request.
-            Need::Priced(service) if service.is_priced(route.model, tier) => return Ok(()),
+            Need::Priced(service) if service.is_priced(route, tier) => return Ok(()),
             Need::Priced(Service::AudioInput) => Service::AudioInput.refusal().to_owned(),
             Need::Priced(_) if !is_openai || provider.kind != ProviderKind::OpenAi => {
                 return Ok(());
@@ -116,9 +115,9 @@ impl Demand {
 }
 
 impl Service {
-    /// Whether the price of this service is known for a model.
-    fn is_priced(self, model: &Model, tier: RequestedTier) -> bool {
-        let Some(price) = model.price() else {
+    /// Whether the price of this service is known for a model at the provider that would serve it.
+    fn is_priced(self, route: &Route<'_>, tier: RequestedTier) -> bool {
+        let Some(price) = route.price() else {
             // Where nothing has a price, sound in the prompt is no exception.
             return self == Self::AudioInput;
         };

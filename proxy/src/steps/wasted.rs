@@ -39,7 +39,7 @@ impl Wasted<'_> {
 
     fn cost(&self, underway: &Underway<'_>) -> NanoUsd {
         let usage = self.usage(underway.request);
-        let price = self.route.model.price();
+        let price = self.route.price();
         let price = price.map(|price| price.served(usage.input(), underway.untold_tier()));
         price
             .map(|price| price.unit.cost(&usage))
