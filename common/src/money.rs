@@ -102,6 +102,24 @@ impl NanoUsd {
     }
 }
 
+impl NanoUsd {
+    /// Reads dollars per thousand billed calls, such as `10`; at most [`FEE_PRICE_MAX`] a call.
+    pub fn parse_per_thousand(text: &str) -> Result<Self, String> {
+        let nanos = parse_decimal(text, 6).ok_or_else(|| {
+            format!(
+                "'{text}' is not a fee: write dollars per thousand billed calls, at least 0 and \
+                 with at most 6 decimals, as 10"
+            )
+        })?;
+        if nanos > FEE_PRICE_MAX.0 {
+            return Err(format!(
+                "'{text}' is too much: a fee is at most 1000000 dollars per thousand calls"
+            ));
+        }
+        Ok(Self(nanos))
+    }
+}
+
 impl PicoUsd {
     /// Reads dollars per million tokens, such as `2.50`; at most [`TOKEN_PRICE_MAX`].
     pub fn parse_per_million(text: &str) -> Result<Self, String> {
@@ -330,6 +348,10 @@ mod tests {
             assert_eq!(price.per_million(), text);
         }
         assert_eq!(NanoUsd::parse_dollars("0.05"), Some(NanoUsd(50_000_000)));
+        assert_eq!(NanoUsd::parse_per_thousand("10"), Ok(NanoUsd(10_000_000)));
+        for bad in ["-1", "x", "1e3", "1000000.1"] {
+            assert!(NanoUsd::parse_per_thousand(bad).is_err(), "{bad}");
+        }
         assert_eq!("50".parse(), Ok(Markup(5_000)));
         assert!("1000".parse::<Markup>().is_err());
         assert!("0".parse::<CreditRate>().is_err());

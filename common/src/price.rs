@@ -11,14 +11,15 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
-pub use card::{Members, RateCard, TieredMembers};
-pub use catalog::{CATALOG, Catalog, ListedPrice, PriceBook, day_of, names_to_look_up};
+pub use card::{Members, PRICE_NAMES, RateCard, TieredMembers};
+pub use catalog::{CATALOG, Catalog, ListedPrice, PriceBook, day_of, day_text, names_to_look_up};
 pub use tier::{RequestedTier, ServiceTier};
 pub use unit::{AssumedMembers, FEE_NAMES, FeePrices, OutputKinds, UNKNOWN_FEES, UnitPrices};
 pub use usage::{FeeCounts, Usage};
 
 mod card;
 mod catalog;
+pub mod import;
 mod name;
 mod tier;
 mod unit;

@@ -222,6 +222,11 @@ pub(crate) fn price(text: &str) -> Result<PicoUsd, String> {
     PicoUsd::parse_per_million(text)
 }
 
+/// Reads dollars per thousand billed calls.
+pub(crate) fn fee(text: &str) -> Result<NanoUsd, String> {
+    NanoUsd::parse_per_thousand(text)
+}
+
 /// A price per token as dollars per million tokens.
 pub(crate) fn per_million(price: PicoUsd) -> f64 {
     price.0 as f64 / 1_000_000.0

@@ -61,6 +61,95 @@ pub struct Members {
     pub request: Option<NanoUsd>,
 }
 
+/// Names of the prices per token, in the order of [`Members::prices`].
+pub const PRICE_NAMES: [&str; 11] = [
+    "input",
+    "output",
+    "cache_read",
+    "cache_write",
+    "cache_write_1h",
+    "input_audio",
+    "audio_cache_read",
+    "input_image",
+    "output_reasoning",
+    "output_audio",
+    "output_image",
+];
+
+impl Members {
+    /// The listed prices per token, in the order of [`PRICE_NAMES`].
+    pub const fn prices(&self) -> [Option<PicoUsd>; 11] {
+        [
+            self.input,
+            self.output,
+            self.cache_read,
+            self.cache_write,
+            self.cache_write_1h,
+            self.input_audio,
+            self.audio_cache_read,
+            self.input_image,
+            self.output_reasoning,
+            self.output_audio,
+            self.output_image,
+        ]
+    }
+
+    /// The listed fees, in the order of [`FEE_NAMES`](super::FEE_NAMES).
+    pub const fn fees(&self) -> [Option<NanoUsd>; 4] {
+        [
+            self.web_search,
+            self.file_search,
+            self.code_execution,
+            self.request,
+        ]
+    }
+
+    /// The place of a price per token, by its name in [`PRICE_NAMES`].
+    pub fn price_mut(&mut self, name: &str) -> Option<&mut Option<PicoUsd>> {
+        Some(match name {
+            "input" => &mut self.input,
+            "output" => &mut self.output,
+            "cache_read" => &mut self.cache_read,
+            "cache_write" => &mut self.cache_write,
+            "cache_write_1h" => &mut self.cache_write_1h,
+            "input_audio" => &mut self.input_audio,
+            "audio_cache_read" => &mut self.audio_cache_read,
+            "input_image" => &mut self.input_image,
+            "output_reasoning" => &mut self.output_reasoning,
+            "output_audio" => &mut self.output_audio,
+            "output_image" => &mut self.output_image,
+            _ => return None,
+        })
+    }
+
+    /// The place of a fee, by its name in [`FEE_NAMES`](super::FEE_NAMES).
+    pub fn fee_mut(&mut self, name: &str) -> Option<&mut Option<NanoUsd>> {
+        Some(match name {
+            "web_search" => &mut self.web_search,
+            "file_search" => &mut self.file_search,
+            "code_execution" => &mut self.code_execution,
+            "request" => &mut self.request,
+            _ => return None,
+        })
+    }
+
+    /// These members, and from `others` those that are not listed here.
+    #[must_use]
+    pub fn or(mut self, others: &Self) -> Self {
+        for (name, price) in PRICE_NAMES.into_iter().zip(others.prices()) {
+            if let Some(place) = self.price_mut(name) {
+                *place = place.or(price);
+            }
+        }
+        for (name, fee) in super::FEE_NAMES.into_iter().zip(others.fees()) {
+            if let Some(place) = self.fee_mut(name) {
+                *place = place.or(fee);
+            }
+        }
+        self
+    }
+}
+
 /// Prices of a call by the length of its prompt.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]

@@ -90,15 +90,30 @@ impl Catalog {
         names
     }
 
+    /// The name under which the catalogue lists a name that it does not list by itself.
+    fn target(&self, seller: &str, name: &str) -> Option<&'static str> {
+        let [line] = self.rows.get(&(seller, name))?.as_slice() else {
+            return None;
+        };
+        let target = line.strip_prefix(name)?.strip_prefix(" = ")?;
+        (target != name).then_some(target)
+    }
+
+    /// Days after `day` on which the price of exactly this name changes, in days since 1970.
+    fn changes_after(&self, seller: &str, name: &str, day: i64) -> Vec<i64> {
+        let lines = self.rows.get(&(seller, name));
+        let rows = lines.into_iter().flatten();
+        let rows = rows.filter_map(|line| self.parse_row(seller, line));
+        let days = rows.filter_map(|row| row.effective_from);
+        days.filter(|from| *from > day).collect()
+    }
+
     /// The row of exactly this name, as it holds on a day (in days since 1970).
     pub fn exact(&self, seller: &str, name: &str, day: i64) -> Option<ListedPrice> {
-        let lines = self.rows.get(&(seller, name))?;
-        if let [line] = lines.as_slice() {
-            let target = line.strip_prefix(name)?.strip_prefix(" = ");
-            if let Some(target) = target.filter(|target| *target != name) {
-                return self.exact(seller, target, day);
-            }
+        if let Some(target) = self.target(seller, name) {
+            return self.exact(seller, target, day);
         }
+        let lines = self.rows.get(&(seller, name))?;
         let rows = lines.iter().filter_map(|line| self.parse_row(seller, line));
         let begun = rows.filter(|row| row.effective_from.is_none_or(|from| from <= day));
         begun.max_by_key(|row| row.effective_from.unwrap_or(i64::MIN))
@@ -164,6 +179,13 @@ pub fn day_of(text: &str) -> Option<i64> {
     moment.map(Timestamp::day)
 }
 
+/// A day as `2026-12-31`, from days since 1970.
+pub fn day_text(day: i64) -> String {
+    const MICROS_PER_DAY: i64 = 86_400_000_000;
+    let text = Timestamp::from_micros(day.saturating_mul(MICROS_PER_DAY)).to_string();
+    text.get(..10).unwrap_or(&text).to_owned()
+}
+
 /// Reads one condition: a service, a number of prompt tokens, or both, then members.
 fn parse_condition(card: &mut RateCard, segment: &str) -> Option<()> {
     let (head, rest) = segment.split_once(' ')?;
@@ -223,30 +245,54 @@ fn set_member(members: &mut Members, key: &str, value: &str) -> Option<()> {
 /// The lists as they hold on a day: what administrators have imported, before the catalogue.
 #[derive(Debug)]
 pub struct PriceBook {
-    imported: HashMap<(String, String), ListedPrice>,
+    /// The versions of each price, by the days on which they begin.
+    imported: HashMap<(String, String), Vec<ListedPrice>>,
     day: i64,
 }
 
 impl PriceBook {
     /// A book of imported prices and the catalogue, on a day in days since 1970.
     pub fn new(imported: Vec<ListedPrice>, day: i64) -> Self {
-        let keyed = imported.into_iter().map(|listed| {
+        let mut keyed: HashMap<(String, String), Vec<ListedPrice>> = HashMap::new();
+        for listed in imported {
             let key = (listed.seller.clone(), listed.name.clone());
-            (key, listed)
-        });
+            keyed.entry(key).or_default().push(listed);
+        }
         Self {
-            imported: keyed.collect(),
+            imported: keyed,
             day,
         }
     }
 
-    fn exact(&self, seller: &str, name: &str) -> Option<ListedPrice> {
+    /// The imported versions of exactly this name.
+    fn imported(&self, seller: &str, name: &str) -> &[ListedPrice] {
         let key = (seller.to_owned(), name.to_owned());
-        let imported = self.imported.get(&key);
-        let begun = imported.filter(|row| row.effective_from.is_none_or(|from| from <= self.day));
-        begun
-            .cloned()
-            .or_else(|| CATALOG.exact(seller, name, self.day))
+        self.imported.get(&key).map_or(&[], Vec::as_slice)
+    }
+
+    /// What is listed under exactly this name on a day. Where the catalogue calls a name another
+    /// one of the same model, an import of the other one holds for both.
+    pub fn exact_on(&self, seller: &str, name: &str, day: i64) -> Option<ListedPrice> {
+        let versions = self.imported(seller, name).iter();
+        let begun = versions.filter(|row| row.effective_from.is_none_or(|from| from <= day));
+        let latest = begun.max_by_key(|row| row.effective_from.unwrap_or(i64::MIN));
+        if let Some(listed) = latest {
+            return Some(listed.clone());
+        }
+        match CATALOG.target(seller, name) {
+            Some(target) => self.exact_on(seller, target, day),
+            None => CATALOG.exact(seller, name, day),
+        }
+    }
+
+    /// Days after that of the book on which the price of exactly this name changes.
+    pub fn changes_after(&self, seller: &str, name: &str) -> Vec<i64> {
+        let versions = self.imported(seller, name).iter();
+        let days = versions.filter_map(|row| row.effective_from);
+        let mut days: Vec<i64> = days.filter(|from| *from > self.day).collect();
+        let target = CATALOG.target(seller, name).unwrap_or(name);
+        days.extend(CATALOG.changes_after(seller, target, self.day));
+        days
     }
 
     /// What is listed of a provider's model: its exact name, or the longest listed one without a
@@ -261,7 +307,7 @@ impl PriceBook {
             let dated = undated(name, CATALOG.style(seller));
             std::iter::once(name.as_str())
                 .chain(dated)
-                .find_map(|name| self.exact(seller, name))
+                .find_map(|name| self.exact_on(seller, name, self.day))
         })
     }
 }
@@ -271,7 +317,8 @@ pub fn names_to_look_up((kind, host): (ProviderKind, &str), upstream_model: &str
     let places = places(kind, host, upstream_model);
     let names = places.iter().flat_map(|(seller, name)| {
         let dated = undated(name, CATALOG.style(seller));
-        std::iter::once(name.as_str()).chain(dated)
+        let names = std::iter::once(name.as_str()).chain(dated);
+        names.flat_map(|name| std::iter::once(name).chain(CATALOG.target(seller, name)))
     });
     names.map(str::to_owned).collect()
 }

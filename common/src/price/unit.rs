@@ -170,6 +170,12 @@ impl AssumedMembers {
         Self(self.0 | other.0)
     }
 
+    /// Whether the member of this name is in the set.
+    pub fn has_named(self, name: &str) -> bool {
+        let mut named = ASSUMABLE.into_iter();
+        named.any(|(member, bit, _)| member == name && self.has(bit))
+    }
+
     /// Whether all of `other` is in this set.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -197,6 +203,23 @@ pub struct OutputKinds {
 }
 
 impl UnitPrices {
+    /// The prices per token, in the order of [`PRICE_NAMES`](super::PRICE_NAMES).
+    pub const fn prices(&self) -> [PicoUsd; 11] {
+        [
+            self.input,
+            self.output,
+            self.cache_read,
+            self.cache_write,
+            self.cache_write_1h,
+            self.input_audio,
+            self.audio_cache_read,
+            self.input_image,
+            self.output_reasoning,
+            self.output_audio,
+            self.output_image,
+        ]
+    }
+
     /// Prices without a cache discount, and the same for every kind of token.
     pub const fn flat(input: PicoUsd, output: PicoUsd) -> Self {
         Self {

@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use tollgate_common::money::PicoUsd;
-use tollgate_common::price::{Members, RateCard, ServiceTier};
+use tollgate_common::money::{NanoUsd, PicoUsd};
+use tollgate_common::price::{Members, PRICE_NAMES, RateCard, ServiceTier};
 
 use crate::cli::value;
 
@@ -40,20 +40,36 @@ pub(super) struct PriceOptions {
     /// Its own price of image tokens of the answer [default: the output price]
     #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "input_price", value_parser = value::price)]
     image_output_price: Option<PicoUsd>,
+    /// Its own price of audio tokens read from the provider's cache [default: the audio price]
+    #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "input_price", value_parser = value::price)]
+    audio_cache_read_price: Option<PicoUsd>,
+    /// Its own fee of a search of the web, in dollars per thousand [default: none is known]
+    #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "input_price", value_parser = value::fee)]
+    web_search_fee: Option<NanoUsd>,
+    /// Its own fee of a search of files at the provider, in dollars per thousand
+    #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "input_price", value_parser = value::fee)]
+    file_search_fee: Option<NanoUsd>,
+    /// Its own fee of a run of code at the provider, in dollars per thousand
+    #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "input_price", value_parser = value::fee)]
+    code_execution_fee: Option<NanoUsd>,
+    /// Its own fee of a request, in dollars per thousand
+    #[arg(long, value_name = "DOLLARS", allow_negative_numbers = true, requires = "input_price", value_parser = value::fee)]
+    request_fee: Option<NanoUsd>,
     #[arg(
         long,
-        value_name = "TOKENS:INPUT:OUTPUT",
+        value_name = "TOKENS:INPUT:OUTPUT[:MEMBER=PRICE]",
         requires = "input_price",
         help = "Its own prices of calls whose prompt has more tokens than that; repeat it for \
-                more steps. Other prices follow in proportion"
+                more steps. Other prices follow in proportion, unless they are named, as \
+                200000:2.50:15:cache_read=0.25"
     )]
     price_above: Vec<AboveOption>,
     #[arg(
         long,
-        value_name = "TIER:INPUT:OUTPUT",
+        value_name = "TIER:INPUT:OUTPUT[:MEMBER=PRICE]",
         requires = "input_price",
         help = "Its own prices by another service tier: flex, priority, batch, fast or scale; \
-                repeat it for more. Other prices follow in proportion"
+                repeat it for more. Other prices follow in proportion, unless they are named"
     )]
     price_service: Vec<ServiceOption>,
 }
@@ -72,16 +88,28 @@ pub(super) struct ServiceOption {
     members: Members,
 }
 
-/// Reads `INPUT:OUTPUT`.
-fn read_pair(text: &str) -> Result<Members, String> {
-    let (input, output) = text
-        .split_once(':')
+/// Reads `INPUT:OUTPUT` and other members after it, as `cache_read=0.25`.
+fn read_members(text: &str) -> Result<Members, String> {
+    let mut parts = text.split(':');
+    let (input, output) = parts
+        .next()
+        .zip(parts.next())
         .ok_or("write the input price, a colon and the output price")?;
-    Ok(Members {
+    let mut members = Members {
         input: Some(value::price(input)?),
         output: Some(value::price(output)?),
         ..Members::default()
-    })
+    };
+    for part in parts {
+        let (name, price) = part.split_once('=').unwrap_or((part, ""));
+        let place = members.price_mut(name).filter(|place| place.is_none());
+        let place = place.ok_or_else(|| {
+            let names = PRICE_NAMES.get(2..).unwrap_or_default().join(", ");
+            format!("'{name}' cannot be set here: write, each once, {names}")
+        })?;
+        *place = Some(value::price(price)?);
+    }
+    Ok(members)
 }
 
 impl FromStr for AboveOption {
@@ -92,7 +120,7 @@ impl FromStr for AboveOption {
         let tokens = tokens.parse().ok().filter(|tokens| *tokens > 0);
         Ok(Self {
             tokens: tokens.ok_or("begin with a number of prompt tokens above 0")?,
-            members: read_pair(prices)?,
+            members: read_members(prices)?,
         })
     }
 }
@@ -108,7 +136,7 @@ impl FromStr for ServiceOption {
         }
         Ok(Self {
             tier,
-            members: read_pair(prices)?,
+            members: read_members(prices)?,
         })
     }
 }
@@ -128,7 +156,11 @@ impl PriceOptions {
             output_audio: self.audio_output_price,
             input_image: self.image_input_price,
             output_image: self.image_output_price,
-            ..Members::default()
+            audio_cache_read: self.audio_cache_read_price,
+            web_search: self.web_search_fee,
+            file_search: self.file_search_fee,
+            code_execution: self.code_execution_fee,
+            request: self.request_fee,
         });
         for above in self.price_above {
             card.standard.above.insert(above.tokens, above.members);
@@ -152,6 +184,16 @@ mod tests {
         assert_eq!(above.members.output, Some(PicoUsd(15_000_000)));
         let service: ServiceOption = "priority:4.25:17".parse().unwrap();
         assert_eq!(service.tier, ServiceTier::Priority);
+        let named: AboveOption = "1:2:3:cache_read=0.5:output_audio=9".parse().unwrap();
+        assert_eq!(named.members.cache_read, Some(PicoUsd(500_000)));
+        assert_eq!(named.members.output_audio, Some(PicoUsd(9_000_000)));
+        for bad in [
+            "1:2:3:input=4",
+            "1:2:3:cache_read=1:cache_read=1",
+            "1:2:3:web_search=1",
+        ] {
+            assert!(bad.parse::<AboveOption>().is_err(), "{bad}");
+        }
         for bad in ["", "0:1:2", "x:1:2", "200000", "200000:1", "200000:1:2:3"] {
             assert!(bad.parse::<AboveOption>().is_err(), "{bad}");
         }

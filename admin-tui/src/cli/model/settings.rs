@@ -11,7 +11,7 @@ use super::own_price::PriceOptions;
 use crate::cli::value;
 
 /// The options below by their fields.
-pub(super) const OPTIONS: [&str; 16] = [
+pub(super) const OPTIONS: [&str; 21] = [
     "input_price",
     "output_price",
     "cache_read_price",
@@ -22,6 +22,11 @@ pub(super) const OPTIONS: [&str; 16] = [
     "audio_output_price",
     "image_input_price",
     "image_output_price",
+    "audio_cache_read_price",
+    "web_search_fee",
+    "file_search_fee",
+    "code_execution_fee",
+    "request_fee",
     "price_above",
     "price_service",
     "max_output_tokens",
