@@ -28,6 +28,7 @@ mod local;
 pub(crate) mod model;
 mod org;
 mod output;
+mod price;
 pub(crate) mod provider;
 pub(crate) mod team;
 pub(crate) mod value;
@@ -111,6 +112,9 @@ pub(crate) enum Noun {
     /// Models as teams know them
     #[command(subcommand)]
     Model(model::Verb),
+    /// Prices: what models cost, and lists that are imported
+    #[command(subcommand)]
+    Price(price::Verb),
     /// Groups of models that teams are granted
     #[command(subcommand)]
     Group(group::Verb),
@@ -153,6 +157,7 @@ pub(crate) async fn run(options: &Options, rights: Rights, noun: Noun) -> Result
         Noun::Credits(verb) => credits::run(&session, output, verb).await,
         Noun::Provider(verb) => provider::run(&session, output, verb).await,
         Noun::Model(verb) => model::run(&session, output, verb).await,
+        Noun::Price(verb) => price::run(&session, output, verb).await,
         Noun::Group(verb) => group::run(&session, output, verb).await,
         Noun::Job(verb) => job::run(&session, output, verb).await,
         Noun::Call(verb) => call::run(&session, output, verb).await,

@@ -14,6 +14,7 @@ use crate::limit::{LimitSettings, Limits};
 use crate::model::Fallback;
 use crate::money::{CreditRate, Credits, Markup, NanoUsd, Rounding};
 use crate::price::RateCard;
+use crate::price::import::{Acceptance, ImportCounts, PriceList};
 use crate::provider::{BaseUrl, PassFields, ProviderKind};
 use crate::role::NotAllowed;
 use crate::standing::Standing;
@@ -121,6 +122,21 @@ pub struct ModelSettings {
     pub timeout: Option<Option<Duration>>,
     /// All its fallbacks.
     pub fallbacks: Option<Vec<Fallback>>,
+}
+
+/// A price list to be imported.
+#[derive(Debug, Clone)]
+pub struct PriceImport {
+    /// What was read.
+    pub list: PriceList,
+    /// The name of the file that it was read from.
+    pub file_name: String,
+    /// The SHA-256 of the file, in hexadecimal digits.
+    pub file_sha256: String,
+    /// Which changes beyond a factor of 2 are accepted.
+    pub accepted: Acceptance,
+    /// What whoever asks was shown that it does: if it would do something else, nothing is done.
+    pub counts: ImportCounts,
 }
 
 /// One administrative change.
@@ -298,6 +314,11 @@ pub enum Command {
     RemoveModel {
         /** Which. */
         alias: ModelAlias,
+    },
+    /// Imports a price list.
+    ImportPrices {
+        /** The list, and what is accepted of it. */
+        import: Box<PriceImport>,
     },
     /// Creates a group of models.
     CreateGroup {

@@ -111,6 +111,7 @@ const fn needs(command: &Command) -> (Role, &'static str) {
         Command::RemoveCredential { .. } => (Role::Owner, "remove secrets of providers"),
         Command::RemoveProvider { .. } => (Role::Owner, "remove providers"),
         Command::RemoveModel { .. } => (Role::Owner, "remove models"),
+        Command::ImportPrices { .. } => (Role::Owner, "change prices"),
     }
 }
 

@@ -36,6 +36,7 @@ mod live;
 mod messages_api;
 mod openai_api;
 mod openai_refusals;
+mod price;
 mod routing;
 mod single;
 mod suspend;

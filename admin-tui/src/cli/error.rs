@@ -3,6 +3,7 @@
 use tollgate_common::command::CommandError;
 use tollgate_common::config::InvalidConfig;
 use tollgate_common::db::StoreError;
+use tollgate_common::price::import::ListError;
 use tollgate_common::secret::SecretError;
 
 use crate::text;
@@ -51,6 +52,12 @@ pub(crate) enum Failure {
     /// A file could not be made or written.
     #[error("{0}: {1}")]
     File(String, std::io::Error),
+    /// A file is not a price list.
+    #[error("{0} {1}")]
+    PriceList(String, ListError),
+    /// A check of prices has found something.
+    #[error("{0} price(s) to look at")]
+    PriceFindings(usize),
     /// Rows could not be read.
     #[error("{0}")]
     Export(String),
@@ -88,6 +95,7 @@ impl Failure {
             Self::Command(CommandError::Exists { .. } | CommandError::Conflict(_)) => 4,
             Self::Command(CommandError::Refused(_))
             | Self::Differences(_)
+            | Self::PriceFindings(_)
             | Self::KeysRefused(_) => 5,
             Self::Command(CommandError::Store(_))
             | Self::KeysUntested(_)
@@ -99,6 +107,7 @@ impl Failure {
             | Self::Input(_)
             | Self::Output(_)
             | Self::File(..)
+            | Self::PriceList(..)
             | Self::Export(_)
             | Self::Json(_) => 1,
         }

@@ -181,6 +181,29 @@ impl Output {
         print(&format!("{}\n", self.cell(sentence)))
     }
 
+    /// Prints, for people, a table and lines below it; programs get the whole as one document.
+    pub(super) fn table_and_lines<R: Row>(
+        self,
+        rows: &[R],
+        lines: &[String],
+    ) -> Result<(), Failure> {
+        if self.json {
+            return Ok(());
+        }
+        let table = if rows.is_empty() {
+            String::new()
+        } else {
+            format!("{}\n", self.table(rows))
+        };
+        let lines = lines.iter().map(|line| format!("{}\n", self.cell(line)));
+        print(&format!("{table}{}", lines.collect::<String>()))
+    }
+
+    /// Prints a document for programs, and nothing for people.
+    pub(super) fn document_only(self, thing: &impl Serialize) -> Result<(), Failure> {
+        if self.json { self.json(thing) } else { Ok(()) }
+    }
+
     fn fields(self, fields: &[(&'static str, String)]) -> String {
         let width = fields.iter().map(|(label, _)| label.len()).max();
         let width = width.unwrap_or(0);

@@ -5,11 +5,12 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Command, KeySettings, ModelSettings, ProviderRef, TeamSettings};
+use super::{Command, KeySettings, ModelSettings, PriceImport, ProviderRef, TeamSettings};
 use crate::db::work::BalanceChange;
 use crate::job::{BudgetMode, ChargeFailed};
 use crate::limit::LimitSettings;
 use crate::money::{CreditRate, Rounding};
+use crate::price::import::Acceptance;
 use crate::standing::Standing;
 use crate::team::DisconnectPolicy;
 
@@ -53,6 +54,7 @@ impl Command {
             Self::AddModel { .. } => "model.add",
             Self::SetModel { .. } => "model.set",
             Self::RemoveModel { .. } => "model.remove",
+            Self::ImportPrices { .. } => "price.sync",
             Self::CreateGroup { .. } => "group.create",
             Self::AddToGroup { .. } => "group.add",
             Self::RemoveFromGroup { .. } => "group.remove",
@@ -88,6 +90,7 @@ impl Command {
             Self::AddModel { alias, .. }
             | Self::SetModel { alias, .. }
             | Self::RemoveModel { alias } => format!("model:{alias}"),
+            Self::ImportPrices { import } => format!("prices:{}", import.list.format),
             Self::CreateGroup { name, .. }
             | Self::AddToGroup { name, .. }
             | Self::RemoveFromGroup { name, .. } => format!("group:{name}"),
@@ -163,6 +166,7 @@ impl Command {
             Self::AddModel { settings, .. } | Self::SetModel { settings, .. } => {
                 model_detail(settings)
             }
+            Self::ImportPrices { import } => import_detail(import),
             Self::CreateGroup { models, .. } => json!({ "models": models }),
             Self::AddToGroup { alias, .. } | Self::RemoveFromGroup { alias, .. } => {
                 json!({ "model": alias })
@@ -246,6 +250,23 @@ fn model_detail(settings: &ModelSettings) -> Value {
         "weight": settings.weight,
         "timeout_ms": removable(timeout_ms.as_ref()),
         "fallbacks": settings.fallbacks,
+    })
+}
+
+fn import_detail(import: &PriceImport) -> Value {
+    let list = &import.list;
+    let accepted = match &import.accepted {
+        Acceptance::All => json!("all"),
+        Acceptance::Models(models) => json!(models),
+    };
+    json!({
+        "format": list.format.as_str(),
+        "file": import.file_name,
+        "sha256": import.file_sha256,
+        "accepted": accepted,
+        "prices": import.counts,
+        "refused_rows": list.refused.len(),
+        "skipped_rows": list.skipped.rows(),
     })
 }
 

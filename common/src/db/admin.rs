@@ -4,7 +4,7 @@
 use sqlx::AnyConnection;
 
 use super::work::{BalanceChange, ChangeBalance, EndJob, Outcome, Work, WorkError};
-use super::{Database, StoreError, audit, batch, job, key, model, org, provider, team};
+use super::{Database, StoreError, audit, batch, job, key, model, org, price, provider, team};
 use crate::clock::{Random, Timestamp};
 use crate::command::{Applied, Command, CommandError};
 use crate::id::{JobId, TeamId};
@@ -159,6 +159,9 @@ async fn apply(
         | Command::RotateProvider { .. }
         | Command::EnableProvider { .. }
         | Command::RemoveProvider { .. } => provider::apply(connection, command, now).await?,
+        Command::ImportPrices { import } => {
+            price::import::insert(connection, import, (actor.name, now)).await?;
+        }
         Command::AddModel { .. }
         | Command::SetModel { .. }
         | Command::RemoveModel { .. }

@@ -87,6 +87,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "charges",
         include_str!("../../../migrations/20260101000015_charges.sql"),
     ),
+    (
+        20_260_101_000_016,
+        "price_versions",
+        include_str!("../../../migrations/20260101000016_price_versions.sql"),
+    ),
 ];
 
 /// How the schema of a database compares with what this binary knows.

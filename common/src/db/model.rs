@@ -1,5 +1,6 @@
 //! SQL of models and groups of models.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use sqlx::{AnyConnection, AnyPool};
@@ -63,8 +64,8 @@ async fn require_provider(
 const INSERT_MODEL: &str = "
     INSERT INTO models
         (alias, provider_name, upstream_model, rate_card, output_tokens_max, weight, created_at,
-         updated_at)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $7)";
+         updated_at, price_set_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $7, CASE WHEN $4 IS NULL THEN NULL ELSE $7 END)";
 
 /// The share of a model that nobody has given another.
 const DEFAULT_WEIGHT: i64 = 1;
@@ -124,6 +125,7 @@ const UPDATE_MODEL: &str = "
     SET provider_name = COALESCE($2, provider_name)
       , upstream_model = COALESCE($3, upstream_model)
       , rate_card = CASE WHEN $4 = 1 THEN $5 ELSE rate_card END
+      , price_set_at = CASE WHEN $4 = 1 THEN $8 ELSE price_set_at END
       , output_tokens_max = COALESCE($6, output_tokens_max)
       , weight = COALESCE($7, weight)
       , updated_at = $8
@@ -279,6 +281,21 @@ pub async fn list(pool: &AnyPool, providers: &[Provider]) -> Result<Vec<Model>, 
         }
     }
     Ok(models)
+}
+
+const LIST_OWN_PRICES: &str = "
+    SELECT alias, COALESCE(price_set_at, updated_at) FROM models WHERE rate_card IS NOT NULL";
+
+/// When prices of aliases were set; of those that an earlier release has set, when the alias was
+/// last changed.
+pub async fn own_prices_set(pool: &AnyPool) -> Result<HashMap<ModelAlias, Timestamp>, StoreError> {
+    let rows = sqlx::query(LIST_OWN_PRICES).fetch_all(pool).await?;
+    rows.iter()
+        .map(|row| {
+            let mut columns = Columns::of(row);
+            Ok((columns.parse()?, columns.time()?))
+        })
+        .collect()
 }
 
 /// Looks up prices and limits of models that were read by themselves.

@@ -16,6 +16,9 @@ use crate::price::{
     ServiceTier, UnitPrices, names_to_look_up,
 };
 
+pub mod import;
+pub mod list;
+
 /// All prompt tokens of a call, as SQL.
 macro_rules! input_tokens {
     () => {
@@ -196,7 +199,7 @@ pub(super) async fn attach<'c>(
 
 /// The prices in force that were imported, around a list of names.
 const SELECT_IMPORTED: (&str, &str) = (
-    "SELECT v.maker, v.model, v.rate_card, v.effective_from, v.output_tokens_max
+    "SELECT v.maker, v.model, v.rate_card, v.starts_on, v.output_tokens_max
           , v.context_tokens_max, i.format, i.imported_at
      FROM price_versions AS v
      JOIN price_imports AS i ON i.number = v.import_number
@@ -209,7 +212,8 @@ pub(super) fn read_imported(columns: &mut Columns<'_>) -> Result<ListedPrice, St
     let json: String = columns.take()?;
     let card = serde_json::from_str(&json)
         .map_err(|error| StoreError::Inconsistent(format!("a rate card: {error}")))?;
-    let (effective_from, output_tokens_max) = (columns.take()?, columns.take()?);
+    let starts_on: i64 = columns.take()?;
+    let output_tokens_max = columns.take()?;
     let context_tokens_max = columns.take()?;
     let (format, imported_at): (String, Timestamp) = (columns.take()?, columns.time()?);
     let text = imported_at.to_string();
@@ -220,7 +224,7 @@ pub(super) fn read_imported(columns: &mut Columns<'_>) -> Result<ListedPrice, St
         card,
         source: PriceSource::Imported,
         version: format!("{format} {day}"),
-        effective_from,
+        effective_from: Some(starts_on).filter(|day| *day != 0),
         output_tokens_max,
         context_tokens_max,
     })

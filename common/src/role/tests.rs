@@ -1,12 +1,13 @@
 use super::*;
 use crate::clock::{SystemRandom, Timestamp};
-use crate::command::{KeySettings, NewCredential, NewKey, ProviderRef};
+use crate::command::{KeySettings, NewCredential, NewKey, PriceImport, ProviderRef};
 use crate::db::work::BalanceChange;
 use crate::id::{CredentialId, JobId, KeyId};
 use crate::job::BudgetMode;
 use crate::key::PlainKey;
 use crate::limit::{LimitSettings, Limits};
 use crate::money::{Credits, Markup, Rounding};
+use crate::price::import;
 use crate::provider::ProviderKind;
 use crate::standing::Standing;
 
@@ -170,6 +171,7 @@ fn of_owners() -> Vec<Command> {
             settings: ModelSettings::default(),
         },
         Command::RemoveModel { alias: alias() },
+        import_prices(),
         Command::AddProvider {
             provider: provider(),
             kind: ProviderKind::OpenAi,
@@ -215,6 +217,20 @@ fn of_owners() -> Vec<Command> {
         set_model(|model| model.provider = Some("p".parse().unwrap())),
         set_model(|model| model.upstream_model = Some("x".to_owned())),
     ]
+}
+
+fn import_prices() -> Command {
+    let list = r#"[{"seller": "openai", "model": "m", "prices":
+        [{"service_tier": "standard", "input": 1, "output": 1}]}]"#;
+    Command::ImportPrices {
+        import: Box::new(PriceImport {
+            list: import::read(list.as_bytes(), None, 0).unwrap(),
+            file_name: "prices.json".to_owned(),
+            file_sha256: import::sha256(list.as_bytes()),
+            accepted: import::Acceptance::All,
+            counts: import::ImportCounts::default(),
+        }),
+    }
 }
 
 #[test]

@@ -13,13 +13,17 @@ use tollgate_common::filter::{Filter, Vocabulary};
 
 use super::{Exported, Field, Reader, marked, request, start, stream_rows};
 use crate::dashboard::problem::Problem;
+use prices::PriceLine;
 
 mod audit;
 mod jobs;
+mod prices;
 mod teams;
 
 /// What can be exported.
-pub(crate) const NOUNS: [&str; 6] = ["jobs", "teams", "keys", "entries", "accounts", "audit"];
+pub(crate) const NOUNS: [&str; 7] = [
+    "jobs", "teams", "keys", "entries", "accounts", "audit", "prices",
+];
 
 /// What the rows of a noun can be filtered by.
 pub(crate) fn vocabulary(noun: &str) -> Option<&'static Vocabulary> {
@@ -30,6 +34,7 @@ pub(crate) fn vocabulary(noun: &str) -> Option<&'static Vocabulary> {
         "accounts" => Some(ListedAccount::VOCABULARY),
         "teams" => Some(ListedTeam::VOCABULARY),
         "audit" => Some(AuditRecord::VOCABULARY),
+        "prices" => Some(PriceLine::VOCABULARY),
         _ => None,
     }
 }
@@ -48,6 +53,7 @@ pub(super) async fn stream(
         "jobs" => stream_rows::<JobEntry>(reader, filter, out).await,
         "teams" => stream_rows::<ListedTeam>(reader, filter, out).await,
         "audit" => stream_rows::<AuditRecord>(reader, filter, out).await,
+        "prices" => stream_rows::<PriceLine>(reader, filter, out).await,
         other => Err(Problem::new(format!(
             "there is no export of {other}: use {}",
             NOUNS.join(", ")

@@ -50,6 +50,7 @@ async fn changed_at(
         | Command::CreateKey { .. }
         | Command::AddProvider { .. }
         | Command::AddModel { .. }
+        | Command::ImportPrices { .. }
         | Command::CreateGroup { .. } => return Ok(None),
         Command::RenameOrg { id, .. } | Command::SetOrgStanding { id, .. } => {
             (ORG_CHANGED, id.to_string(), None)
