@@ -334,7 +334,7 @@ impl Reading {
         row.name = row.name.to_ascii_lowercase();
         if !is_name(&row.name) {
             let shown: String = row.name.chars().take(NAME_BYTES_MAX).collect();
-            let why = "the name of a model has 1 to 200 letters, digits or -._:/@+";
+            let why = "the name of a model has 1 to 200 letters, digits or -._:/@+~";
             return self.refuse(format!("{}/{shown}", row.seller), why);
         }
         let name = row.name.clone();
@@ -372,7 +372,7 @@ fn weight(row: &ListRow) -> (PicoUsd, PicoUsd) {
 }
 
 fn is_name(name: &str) -> bool {
-    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/@+".contains(&byte);
+    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/@+~".contains(&byte);
     (1..=NAME_BYTES_MAX).contains(&name.len()) && name.bytes().all(is_known)
 }
 

@@ -148,6 +148,12 @@ fn about_service() -> Vec<Command> {
 
 /// What only an owner may do.
 fn of_owners() -> Vec<Command> {
+    let mut commands = changes_of_owners();
+    commands.push(import_prices());
+    commands
+}
+
+fn changes_of_owners() -> Vec<Command> {
     let base_url = || "https://example.org/v1".parse().unwrap();
     let alias = || "m".parse().unwrap();
     vec![
@@ -171,7 +177,6 @@ fn of_owners() -> Vec<Command> {
             settings: ModelSettings::default(),
         },
         Command::RemoveModel { alias: alias() },
-        import_prices(),
         Command::AddProvider {
             provider: provider(),
             kind: ProviderKind::OpenAi,

@@ -126,9 +126,13 @@ fn genai_prices_are_read_with_days_tiers_variants_and_names() {
 fn the_older_list_of_genai_prices_is_a_list_of_providers() {
     let list = list_of(
         r#"[{"id": "x-ai", "models": [{"id": "Grok-T", "match": {"equals": "grok-t"},
-            "prices": {"input_mtok": 0.1, "output_mtok": 0.3}}]}]"#,
+            "prices": {"input_mtok": 0.1, "output_mtok": 0.3}},
+          {"id": "~x-ai/grok-latest", "prices": {"input_mtok": 1, "output_mtok": 3}},
+          {"id": "grok t", "prices": {"input_mtok": 1, "output_mtok": 3}}]}]"#,
     );
     assert_eq!(list.format, ListFormat::GenaiPrices);
+    let _ = row(&list, "xai", "~x-ai/grok-latest");
+    assert_eq!(list.refused[0].name, "xai/grok t");
     assert_eq!(
         row(&list, "xai", "grok-t").cards[0]
             .card
