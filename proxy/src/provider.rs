@@ -7,7 +7,8 @@ use tollgate_common::provider::{BaseUrl, ProviderKind};
 use tollgate_common::secret::Secret;
 
 use self::ending::Progress;
-use crate::chat::{Chunk, Completion, Untranslatable};
+use self::members::Members;
+use crate::chat::{Chunk, Completion, Counted, Untranslatable};
 use crate::conversation::Conversation;
 use crate::request::{CallRequest, Prompt};
 use crate::sse;
@@ -123,6 +124,16 @@ pub(crate) fn decode(kind: ProviderKind, body: &[u8]) -> Result<Completion<'_>, 
     }
 }
 
+/// What a body counts, whatever else is in it: failures have their price, too.
+pub(crate) fn counted_in(kind: ProviderKind, body: &[u8]) -> Option<Counted> {
+    let answer = Members::of_body(body).ok()?;
+    match kind {
+        ProviderKind::OpenAi => openai::answer::counted_in(&answer),
+        ProviderKind::Anthropic => anthropic::answer::counted_in(&answer),
+        ProviderKind::Gemini => gemini::counted_in(&answer),
+    }
+}
+
 /// Reads a streamed answer, event by event.
 #[derive(Debug)]
 pub(crate) enum StreamDecoder {
@@ -165,6 +176,15 @@ impl StreamDecoder {
             Self::OpenAi(decoder) => decoder.progress(),
             Self::Anthropic(decoder) => decoder.progress(),
             Self::Gemini(decoder) => decoder.progress(),
+        }
+    }
+
+    /// What the last event counted, even if it told of a failure.
+    pub(crate) const fn counted_last(&self) -> Option<Counted> {
+        match self {
+            Self::OpenAi(decoder) => decoder.counted_last(),
+            Self::Anthropic(decoder) => decoder.counted_last(),
+            Self::Gemini(decoder) => decoder.counted_last(),
         }
     }
 

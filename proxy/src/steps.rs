@@ -5,6 +5,7 @@ pub(crate) mod admit;
 pub(crate) mod authenticate;
 pub(crate) mod downstream;
 pub(crate) mod forward;
+pub(crate) mod forwarded;
 pub(crate) mod look_up;
 pub(crate) mod meter;
 pub(crate) mod plan;

@@ -37,6 +37,7 @@ mod messages_api;
 mod openai_api;
 mod openai_refusals;
 mod price;
+mod provider_count;
 mod routing;
 mod single;
 mod suspend;

@@ -72,7 +72,7 @@ const FAULTS: &[(&str, Sees, &str, Tokens)] = &[
     ("whole,cut", Status(503), "provider_cut", Tokens::None),
     ("whole,stall", Status(504), "provider_timeout", Estimated),
     ("whole,garbage", Status(503), "provider_invalid", Tokens::None),
-    ("whole,large=300000", Status(503), "provider_too_large", Tokens::None),
+    ("whole,large=300000", Status(503), "provider_too_large", Limited),
     // In the middle: what was said stays said, and nobody else is asked.
     ("cut=1", Broken("", CUT), "provider_cut", Estimated),
     ("cut=2", Broken("Hel", CUT), "provider_cut", Estimated),

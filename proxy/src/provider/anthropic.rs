@@ -3,7 +3,7 @@
 pub(crate) use self::answer::decode;
 pub(crate) use self::request::encode;
 
-mod answer;
+pub(crate) mod answer;
 mod request;
 pub(crate) mod stream;
 #[cfg(test)]

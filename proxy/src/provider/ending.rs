@@ -41,6 +41,13 @@ const OPENAI: Words = Words {
         "prohibited_content",
         "spii",
         "error_toxic",
+        // Google's, as servers in between tell them.
+        "malformed_function_call",
+        "malformed_response",
+        "unexpected_tool_call",
+        "too_many_tool_calls",
+        "missing_thought_signature",
+        "no_image",
     ],
     broken: &[
         "insufficient_system_resource",
@@ -54,9 +61,6 @@ const OPENAI: Words = Words {
         "interrupted",
         "load",
         "unload",
-        "malformed_function_call",
-        "malformed_response",
-        "unexpected_tool_call",
     ],
 };
 
@@ -78,8 +82,8 @@ const ANTHROPIC: Words = Words {
     ],
 };
 
-/// Words of Google's API. An answer that nobody could use, because the model wrote it wrongly, is
-/// broken; one that is held back for what it says is filtered.
+/// Words of Google's API. An answer that is held back is filtered, whether for what it says or for
+/// how the model wrote it: requests can bring both about, and the provider bills them.
 const GEMINI: Words = Words {
     stop: &["stop"],
     length: &["max_tokens"],
@@ -95,8 +99,6 @@ const GEMINI: Words = Words {
         "image_prohibited_content",
         "image_recitation",
         "model_armor",
-    ],
-    broken: &[
         "malformed_function_call",
         "malformed_response",
         "unexpected_tool_call",
@@ -106,6 +108,7 @@ const GEMINI: Words = Words {
         "image_other",
         "other",
     ],
+    broken: &[],
 };
 
 /// What a provider's words mean.
@@ -153,7 +156,7 @@ pub(super) fn reason(
         FinishReason::Length
     } else if is_in(words.tool_calls) {
         FinishReason::ToolCalls
-    } else if is_in(words.content_filter) {
+    } else if is_in(words.content_filter) || is_filter_of_google(&known) {
         FinishReason::ContentFilter
     } else if is_in(words.broken) || known.contains("error") {
         return Err(failure::broken_off(&known));
@@ -161,6 +164,13 @@ pub(super) fn reason(
         FinishReason::Foreign(ForeignReason::new(vocabulary, word.trim()))
     };
     Ok(Some(reason))
+}
+
+/// Whether a word is that of Google's servers that speak OpenAI's dialect: a filter, and after it
+/// what it is for.
+fn is_filter_of_google(known: &str) -> bool {
+    let filter = known.split_once(':').map(|(filter, _)| filter);
+    matches!(filter, Some("content_filter" | "function_call_filter"))
 }
 
 /// How far a stream has come.
@@ -346,14 +356,36 @@ mod tests {
             (Vocabulary::OpenAi, "network_error"),
             (Vocabulary::OpenAi, "abort"),
             (Vocabulary::Anthropic, "error"),
-            (Vocabulary::Gemini, "MALFORMED_FUNCTION_CALL"),
-            (Vocabulary::Gemini, "OTHER"),
+            (Vocabulary::Gemini, "INTERNAL_ERROR"),
         ] {
             let failure = read(vocabulary, &format!("\"{word}\"")).unwrap_err();
             assert_eq!(failure.kind(), "provider_error", "{word}");
             let word = word.to_ascii_lowercase();
             assert!(failure.for_operators().contains(&word), "{failure:?}");
             assert!(!failure.to_string().contains(&word));
+        }
+    }
+
+    #[test]
+    fn answers_that_requests_can_spoil_are_held_back_but_not_broken() {
+        for (vocabulary, word) in [
+            (Vocabulary::Gemini, "MALFORMED_FUNCTION_CALL"),
+            (Vocabulary::Gemini, "MALFORMED_RESPONSE"),
+            (Vocabulary::Gemini, "UNEXPECTED_TOOL_CALL"),
+            (Vocabulary::Gemini, "TOO_MANY_TOOL_CALLS"),
+            (Vocabulary::Gemini, "MISSING_THOUGHT_SIGNATURE"),
+            (Vocabulary::Gemini, "NO_IMAGE"),
+            (Vocabulary::Gemini, "IMAGE_OTHER"),
+            (Vocabulary::Gemini, "OTHER"),
+            (Vocabulary::OpenAi, "malformed_function_call"),
+            (
+                Vocabulary::OpenAi,
+                "function_call_filter: UNEXPECTED_TOOL_CALL",
+            ),
+            (Vocabulary::OpenAi, "content_filter: OTHER"),
+        ] {
+            let reason = read(vocabulary, &format!("\"{word}\""));
+            assert_eq!(reason, Ok(Some(FinishReason::ContentFilter)), "{word}");
         }
     }
 

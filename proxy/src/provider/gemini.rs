@@ -95,6 +95,11 @@ fn counted(counts: &Counts) -> Option<Counted> {
     counts.resolve(BESIDE)
 }
 
+/// What an answer counts, whatever else is in it.
+pub(crate) fn counted_in(answer: &Members<'_>) -> Option<Counted> {
+    counted(&counts_of(answer))
+}
+
 /// Why an answer ended.
 fn reason(candidate: &Members<'_>) -> Result<Option<FinishReason>, UpstreamFailure> {
     ending::reason(Vocabulary::Gemini, candidate, "finishReason")

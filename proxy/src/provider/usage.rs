@@ -151,10 +151,53 @@ impl Counts {
         self.all().iter().any(|count| count.get() > Some(0))
     }
 
+    /// Whether the output was counted, by itself or within the total.
+    fn counts_output(&self) -> bool {
+        let counts = [self.completion, self.total, self.reasoning];
+        counts.iter().any(|count| count.get() > Some(0))
+    }
+
     /// What was used; `None` if nothing was counted.
     pub(super) fn resolve(&self, beside: Beside) -> Option<Counted> {
         self.resolves()
             .then(|| Resolution::of(self, beside).counted())
+    }
+}
+
+/// Counts of a stream, event by event.
+#[derive(Debug, Default)]
+pub(super) struct RunningCounts {
+    counts: Counts,
+    /// What the last event brought.
+    latest: Option<Counted>,
+}
+
+impl RunningCounts {
+    /// Another event begins.
+    pub(super) const fn begin_event(&mut self) {
+        self.latest = None;
+    }
+
+    /// Takes over an event's counts. Returns all counts up to here, if the event has any.
+    pub(super) fn update(
+        &mut self,
+        later: &Counts,
+        resolve: impl Fn(&Counts) -> Option<Counted>,
+    ) -> Option<Counted> {
+        self.counts.update(later);
+        if later.resolves() {
+            let counted = resolve(&self.counts);
+            self.latest = counted.map(|counted| Counted {
+                output_is_new: later.counts_output(),
+                ..counted
+            });
+        }
+        self.latest
+    }
+
+    /// All counts up to here, if the last event had any.
+    pub(super) const fn latest(&self) -> Option<Counted> {
+        self.latest
     }
 }
 
@@ -298,6 +341,7 @@ impl<'c> Resolution<'c> {
             usage,
             lacks_input: lacks.0,
             lacks_output: lacks.1,
+            output_is_new: true,
             total,
             note,
             service_tier: self.counts.service_tier,

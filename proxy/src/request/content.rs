@@ -66,6 +66,8 @@ pub(crate) struct Content {
     long_sounds: i64,
     /// Documents, videos, files kept at the provider: they may fill the whole context.
     documents: i64,
+    /// Texts that are read each by itself, if there are several.
+    inputs: i64,
     /// Writes to a cache for an hour are asked for.
     pub(crate) cache_1h: bool,
 }
@@ -141,6 +143,16 @@ impl Content {
         self.typical += SEARCH_TOKENS;
     }
 
+    /// Says that the request has so many texts that the model reads each by itself.
+    pub(crate) fn set_inputs(&mut self, count: usize) {
+        self.inputs = long(count);
+    }
+
+    /// How many texts the model reads each by itself; at least one.
+    pub(crate) const fn inputs(&self) -> i64 {
+        if self.inputs > 1 { self.inputs } else { 1 }
+    }
+
     /// About how many tokens the prompt has, rather too many than too few.
     pub(crate) const fn typical_tokens(&self) -> i64 {
         self.typical
@@ -173,6 +185,7 @@ impl Content {
             return self.weight_of(text, image, audio);
         };
         // No prompt is longer than the context, whatever it is made of. Text is the cheapest.
+        let context = context.saturating_mul(self.inputs());
         let (image, audio) = (image.min(context), audio.min(context));
         let left = context.saturating_sub(image).saturating_sub(audio).max(0);
         self.weight_of(text.min(left), image, audio)
@@ -318,6 +331,21 @@ mod tests {
         content.add_text("Hi");
         let weight = content.weight(facts(ProviderKind::Anthropic, "claude-x", Some(200_000)));
         assert_eq!((weight.text, weight.image), (0, 200_000));
+    }
+
+    #[test]
+    fn the_context_limits_each_of_several_inputs() {
+        let mut content = Content::default();
+        content.add_text(&"7".repeat(300_000));
+        let text = |content: &Content| {
+            let embedder = facts(ProviderKind::OpenAi, "text-embedding-3-small", Some(8_192));
+            content.weight(embedder).text
+        };
+        assert_eq!(text(&content), 8_192);
+        content.set_inputs(30);
+        assert_eq!(text(&content), 30 * 8_192);
+        content.set_inputs(60);
+        assert_eq!(text(&content), 300_000 + REQUEST_OVERHEAD_TOKENS);
     }
 
     #[test]

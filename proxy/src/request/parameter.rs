@@ -77,7 +77,10 @@ pub(super) fn read(
         _ => ask.content.add_text(raw.get()),
     }
     match name {
-        "input" if endpoint == Endpoint::Embeddings => check_input(fields, raw),
+        "input" if endpoint == Endpoint::Embeddings => {
+            check_input(fields, raw);
+            ask.content.set_inputs(inputs_of(raw));
+        }
         "tool_choice" => {
             let known = ["function", "custom", "allowed_tools"];
             check_type(fields, "tool_choice", raw, &known);
@@ -212,6 +215,17 @@ fn read_tools(fields: &mut Fields<'_>, raw: &RawValue, ask: &mut Ask) {
             tool.absorb(object.into_problems());
         }
         fields.absorb(tool.into_problems());
+    }
+}
+
+/// How many texts are to be turned into vectors. A list of numbers is one text, as tokens.
+fn inputs_of(raw: &RawValue) -> usize {
+    let items = serde_json::from_str::<Vec<&RawValue>>(raw.get()).unwrap_or_default();
+    let is_token = |item: &&RawValue| item.get().starts_with(|c: char| c.is_ascii_digit());
+    if items.iter().all(is_token) {
+        1
+    } else {
+        items.len()
     }
 }
 

@@ -18,7 +18,8 @@ pub(crate) fn tokens_at_most(chunk: &Chunk<'_>) -> i64 {
     tokens.fold(0, i64::saturating_add)
 }
 
-fn tokens_of(said: &Said<'_>) -> i64 {
+/// How many tokens a message may have at most.
+pub(crate) fn tokens_of(said: &Said<'_>) -> i64 {
     let texts = [&said.content, &said.reasoning, &said.refusal];
     let texts = texts.into_iter().flatten();
     let texts = texts.map(|json| text::tokens_max(inside_quotes(json)));

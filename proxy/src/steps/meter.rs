@@ -11,11 +11,9 @@ use tollgate_common::provider::ProviderKind;
 use tollgate_common::usage_note::UsageNote;
 
 use super::abandoned;
+use super::forwarded::Forwarded;
 use crate::chat::{Chunk, Completion, Counted, FinishReason};
-use crate::request::CallRequest;
-
-/// Bytes of text that are taken for one token when the provider does not count.
-const BYTES_PER_TOKEN: i64 = 4;
+use crate::request::{CallRequest, Prompt};
 
 /// What providers may add to a prompt of their own accord and count with it: instructions,
 /// descriptions of tools, templates. More than that beyond what the request can come to is no count
@@ -59,6 +57,8 @@ pub(crate) struct Bounds {
     pub(crate) model_output_max: Option<i64>,
     /// How many answers were asked for.
     pub(crate) choices: i64,
+    /// How many prompts the request has: texts of one request for vectors are read each by itself.
+    pub(crate) inputs: i64,
 }
 
 impl Bounds {
@@ -68,8 +68,8 @@ impl Bounds {
         } else {
             FOUND_INPUT_TOKENS_MAX
         };
-        let prompt = self.prompt_max.total();
-        prompt.saturating_add(added)
+        let added = added.saturating_mul(self.inputs);
+        self.prompt_max.total().saturating_add(added)
     }
 
     fn output_max(&self) -> i64 {
@@ -128,12 +128,12 @@ impl Metered {
     }
 
     /// Usage as the provider counted it. What it has not counted is estimated, by the request and
-    /// by the answer's length; what the request makes impossible is replaced by the most that was
-    /// held for it.
-    fn of(counted: Option<Counted>, text_bytes: usize, bounds: &Bounds) -> Self {
+    /// by what was handed on of the answer; what the request makes impossible is replaced by the
+    /// most that was held for it, but never by less than was handed on.
+    fn of(counted: Option<Counted>, forwarded: &Forwarded, bounds: &Bounds) -> Self {
         let Some(counted) = counted else {
             return Self {
-                usage: estimate(bounds, text_bytes),
+                usage: estimate(bounds, forwarded),
                 note: Some(UsageNote::Estimated),
                 ..Self::nothing()
             };
@@ -144,8 +144,9 @@ impl Metered {
             reported: None,
             service_tier: counted.service_tier,
         };
-        metered.fill(&counted, text_bytes, bounds);
-        metered.bound(bounds);
+        metered.fill(&counted, forwarded, bounds);
+        metered.cover(&counted, forwarded);
+        metered.bound(forwarded, bounds);
         metered.reported = metered.note.map(|_| counted.usage);
         metered
     }
@@ -155,7 +156,7 @@ impl Metered {
     }
 
     /// Estimates what is missing.
-    fn fill(&mut self, counted: &Counted, text_bytes: usize, bounds: &Bounds) {
+    fn fill(&mut self, counted: &Counted, forwarded: &Forwarded, bounds: &Bounds) {
         if counted.lacks_input {
             let estimated = bounds.prompt_estimated.total();
             let missing = estimated.saturating_sub(self.usage.input()).max(0);
@@ -163,8 +164,8 @@ impl Metered {
             self.mark(UsageNote::PartlyEstimated);
         }
         if counted.lacks_output {
-            let said = tokens_in(text_bytes);
-            self.raise_output(said.saturating_sub(self.usage.output()));
+            let said = forwarded.tokens().max(1);
+            self.raise_output(said.saturating_sub(self.visible_output(forwarded)));
             self.mark(UsageNote::PartlyEstimated);
         }
         if counted.lacks_input || counted.lacks_output {
@@ -172,12 +173,37 @@ impl Metered {
         }
     }
 
+    /// Does not believe counts of the output that came before later words, or that are too few for
+    /// the words that were handed on.
+    fn cover(&mut self, counted: &Counted, forwarded: &Forwarded) {
+        let uncounted = forwarded.uncounted_tokens();
+        if uncounted > 0 && !counted.lacks_output {
+            self.raise_output(uncounted);
+        }
+        let visible = self.visible_output(forwarded);
+        if uncounted > 0 || visible < forwarded.tokens_min() {
+            self.raise_output(forwarded.tokens().saturating_sub(visible));
+            self.mark(UsageNote::PartlyEstimated);
+        }
+    }
+
+    /// The tokens that were handed on, by the counts.
+    const fn visible_output(&self, forwarded: &Forwarded) -> i64 {
+        let output = self.usage.output();
+        if forwarded.shows_reasoning() {
+            output
+        } else {
+            output.saturating_sub(self.usage.output_reasoning)
+        }
+    }
+
     fn raise_output(&mut self, tokens: i64) {
         self.usage.output_text = self.usage.output_text.saturating_add(tokens.max(0));
     }
 
-    /// Does not believe what the request makes impossible.
-    fn bound(&mut self, bounds: &Bounds) {
+    /// Does not believe what the request makes impossible. What was handed on is possible, whatever
+    /// the request says.
+    fn bound(&mut self, forwarded: &Forwarded, bounds: &Bounds) {
         self.bound_fees(&bounds.fees_held);
         let used = self.usage;
         if used.input() > bounds.input_max(&used.fees) {
@@ -193,9 +219,11 @@ impl Metered {
         }
         let reasoning = used.output_reasoning;
         let text = used.output().saturating_sub(reasoning);
-        if text > bounds.output_max() || reasoning > bounds.reasoning_max() {
+        let shown_max = forwarded.tokens_max();
+        let text_max = bounds.output_max().max(shown_max);
+        if text > text_max || reasoning > bounds.reasoning_max().max(shown_max) {
             self.usage = Usage {
-                output_text: bounds.output_held,
+                output_text: bounds.output_held.max(forwarded.tokens()),
                 output_reasoning: 0,
                 output_audio: 0,
                 output_image: 0,
@@ -245,12 +273,13 @@ impl Metered {
 
 /// What a whole answer used.
 pub(crate) fn usage_of(completion: &Completion<'_>, bounds: &Bounds) -> Metered {
-    Metered::of(completion.counted, completion.text_bytes(), bounds)
+    let forwarded = Forwarded::of_completion(completion);
+    Metered::of(completion.counted, &forwarded, bounds)
 }
 
 /// What vectors used.
 pub(crate) fn usage_of_embeddings(counted: Option<Counted>, bounds: &Bounds) -> Metered {
-    let mut metered = Metered::of(counted, 0, bounds);
+    let mut metered = Metered::of(counted, &Forwarded::default(), bounds);
     if metered.note == Some(UsageNote::Estimated) {
         // Vectors have no tokens.
         metered.usage.output_text = 0;
@@ -258,16 +287,20 @@ pub(crate) fn usage_of_embeddings(counted: Option<Counted>, bounds: &Bounds) -> 
     metered
 }
 
-/// What an answer of so many bytes has probably used.
-fn estimate(bounds: &Bounds, text_bytes: usize) -> Usage {
-    Usage {
-        output_text: tokens_in(text_bytes),
-        ..input_of(bounds.prompt_estimated)
-    }
+/// What a provider counted with a failure, before anything was handed on.
+pub(crate) fn usage_of_failure(counted: Counted, bounds: &Bounds) -> Metered {
+    let mut metered = Metered::of(Some(counted), &Forwarded::default(), bounds);
+    metered.mark(UsageNote::BrokenOff);
+    metered
 }
 
-fn tokens_in(text_bytes: usize) -> i64 {
-    i64::try_from(text_bytes).unwrap_or(i64::MAX) / BYTES_PER_TOKEN + 1
+/// What an answer has probably used of which so much was handed on.
+fn estimate(bounds: &Bounds, forwarded: &Forwarded) -> Usage {
+    Usage {
+        // Even an answer without words has a mark of its end.
+        output_text: forwarded.tokens().max(1),
+        ..input_of(bounds.prompt_estimated)
+    }
 }
 
 /// An answer that its caller broke off: who gave it to which request.
@@ -284,11 +317,12 @@ pub(crate) struct BrokenOff<'a> {
 pub(crate) struct StreamMeter {
     /// What the provider has counted up to now.
     counted: Option<Counted>,
+    /// How long the texts are, as JSON.
     text_bytes: usize,
+    /// What was handed on.
+    forwarded: Forwarded,
     /// How many tokens what was shown may have at most.
     shown_tokens: i64,
-    /// Whether reasoning has come as text.
-    shows_reasoning: bool,
     /// Why the first answer ended.
     pub(crate) finish_reason: Option<FinishReason>,
     /// From the caller's request to the first piece.
@@ -312,12 +346,20 @@ impl StreamMeter {
     pub(crate) fn add(&mut self, chunk: &Chunk<'_>) {
         self.text_bytes += chunk.text_bytes();
         self.shown_tokens += abandoned::tokens_at_most(chunk);
-        let mut deltas = chunk.deltas.iter();
-        self.shows_reasoning |= deltas.any(|delta| delta.said.reasoning.is_some());
-        self.counted = chunk.counted.or(self.counted);
+        self.forwarded.add_chunk(chunk);
+        self.add_count(chunk.counted);
         let mut first = chunk.deltas.iter().filter(|delta| delta.index == 0);
         let reason = first.find_map(|delta| delta.finish_reason);
         self.finish_reason = self.finish_reason.or(reason);
+    }
+
+    /// Takes over what an event has counted, whether or not it could be read beside.
+    pub(crate) fn add_count(&mut self, counted: Option<Counted>) {
+        let Some(counted) = counted else { return };
+        if counted.output_is_new {
+            self.forwarded.note_count();
+        }
+        self.counted = Some(counted);
     }
 
     /// Whether the provider has counted anything.
@@ -336,7 +378,7 @@ impl StreamMeter {
                 broken.kind,
                 broken.upstream_model,
                 broken.request,
-                self.shows_reasoning,
+                self.forwarded.shows_reasoning(),
             );
         let longest = broken.bounds.longest_output();
         // No more than what was asked for can have been shown.
@@ -345,29 +387,35 @@ impl StreamMeter {
         metered
     }
 
+    /// What an answer used of which nothing can be known: the longest that was asked for.
+    pub(crate) fn unknown_usage(broken: &BrokenOff<'_>) -> Metered {
+        let mut metered = Self::default().partial_usage(&broken.bounds);
+        if !matches!(broken.request.prompt, Prompt::Embeddings(_)) {
+            let longest = broken.bounds.longest_output();
+            abandoned::cover(&mut metered.usage, longest, None);
+        }
+        metered
+    }
+
     /// What the provider has counted up to now, as far as it can be believed.
     pub(crate) fn counted(&self, bounds: &Bounds) -> Option<Usage> {
         self.counted
-            .map(|counted| Metered::of(Some(counted), self.text_bytes, bounds).usage)
+            .map(|counted| Metered::of(Some(counted), &Forwarded::default(), bounds).usage)
     }
 
     /// What a complete answer used: as counted, else estimated.
     pub(crate) fn usage(&self, bounds: &Bounds) -> Metered {
-        Metered::of(self.counted, self.text_bytes, bounds)
+        Metered::of(self.counted, &self.forwarded, bounds)
     }
 
     /// What an answer that was broken off used: what was counted, but at least what has come.
     pub(crate) fn partial_usage(&self, bounds: &Bounds) -> Metered {
         let mut metered = self.usage(bounds);
-        let came = if self.text_bytes == 0 {
-            0
-        } else {
-            tokens_in(self.text_bytes)
-        };
         if self.counted.is_none() {
-            metered.usage.output_text = came;
+            metered.usage.output_text = self.forwarded.tokens();
         }
-        metered.raise_output(came.saturating_sub(metered.usage.output()));
+        let visible = metered.visible_output(&self.forwarded);
+        metered.raise_output(self.forwarded.tokens().saturating_sub(visible));
         metered.mark(UsageNote::BrokenOff);
         metered
     }
@@ -402,155 +450,4 @@ pub(crate) fn result_of(
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const BOUNDS: Bounds = Bounds {
-        prompt_held: PromptWeight::of_text(60),
-        prompt_max: PromptWeight::of_text(60),
-        prompt_estimated: PromptWeight::of_text(40),
-        fees_held: FeeCounts::NONE,
-        output_held: 200,
-        output_limit: Some(100),
-        model_output_max: Some(4_096),
-        choices: 2,
-    };
-
-    fn counted(input: i64, text: i64, reasoning: i64) -> Counted {
-        Counted {
-            usage: Usage {
-                input_uncached: input,
-                output_text: text,
-                output_reasoning: reasoning,
-                ..Usage::default()
-            },
-            ..Counted::default()
-        }
-    }
-
-    fn metered(counted: Counted) -> Metered {
-        Metered::of(Some(counted), 400, &BOUNDS)
-    }
-
-    #[test]
-    fn plausible_counts_are_taken_as_they_are() {
-        for plausible in [
-            counted(1, 0, 0),
-            counted(40, 200, 0),
-            // Instructions of the provider's own, and reasoning beside the limit.
-            counted(5_000, 200, 100_000),
-        ] {
-            let metered = metered(plausible);
-            assert_eq!((metered.usage, metered.note), (plausible.usage, None));
-        }
-    }
-
-    #[test]
-    fn counts_that_the_request_makes_impossible_are_charged_as_held() {
-        let absurd_prompt = metered(counted(900_000_000, 5, 3));
-        assert_eq!(absurd_prompt.usage, counted(60, 5, 3).usage);
-        let absurd_text = metered(counted(10, 100_000, 0));
-        assert_eq!(absurd_text.usage, counted(10, 200, 0).usage);
-        let absurd_thoughts = metered(counted(10, 5, 900_000));
-        assert_eq!(absurd_thoughts.usage, counted(10, 200, 0).usage);
-        for metered in [absurd_prompt, absurd_text, absurd_thoughts] {
-            assert_eq!(metered.note, Some(UsageNote::Implausible));
-            assert!(metered.reported.is_some());
-        }
-    }
-
-    #[test]
-    fn searches_explain_a_long_prompt_but_not_any_number_of_them() {
-        let with_searches = |web_searches| {
-            let mut counted = counted(30_000, 5, 0);
-            counted.usage.fees.web_searches = web_searches;
-            metered(counted)
-        };
-        assert_eq!(with_searches(3).note, None);
-        assert_eq!(with_searches(3).usage.input(), 30_000);
-        let absurd = with_searches(1_000_000);
-        assert_eq!(absurd.note, Some(UsageNote::Implausible));
-        assert!(absurd.usage.fees.is_none());
-        assert_eq!(absurd.usage.input(), 60);
-    }
-
-    #[test]
-    fn without_a_limit_the_models_own_counts() {
-        let unlimited = Bounds {
-            output_limit: None,
-            ..BOUNDS
-        };
-        let long = counted(10, 8_000, 0);
-        assert_eq!(Metered::of(Some(long), 1, &unlimited).note, None);
-        let too_long = counted(10, 9_000, 0);
-        let note = Metered::of(Some(too_long), 1, &unlimited).note;
-        assert_eq!(note, Some(UsageNote::Implausible));
-    }
-
-    #[test]
-    fn only_what_is_missing_is_estimated() {
-        let lacks_input = Counted {
-            lacks_input: true,
-            ..counted(0, 7, 0)
-        };
-        assert_eq!(metered(lacks_input).usage, counted(40, 7, 0).usage);
-        let lacks_output = Counted {
-            lacks_output: true,
-            ..counted(9, 0, 0)
-        };
-        assert_eq!(metered(lacks_output).usage, counted(9, 101, 0).usage);
-        let with_total = Counted {
-            total: 150,
-            ..lacks_output
-        };
-        assert_eq!(metered(with_total).usage, counted(9, 141, 0).usage);
-        for counted in [lacks_input, lacks_output, with_total] {
-            assert_eq!(metered(counted).note, Some(UsageNote::PartlyEstimated));
-        }
-        let nothing = Metered::of(None, 400, &BOUNDS);
-        assert_eq!(nothing.usage, counted(40, 101, 0).usage);
-        assert_eq!(nothing.note, Some(UsageNote::Estimated));
-    }
-
-    #[test]
-    fn a_broken_answer_used_at_least_what_came() {
-        let mut meter = StreamMeter {
-            text_bytes: 400,
-            ..StreamMeter::default()
-        };
-        let estimated = meter.partial_usage(&BOUNDS);
-        assert_eq!(estimated.usage, counted(40, 101, 0).usage);
-        meter.counted = Some(counted(12, 1, 0));
-        let partly_counted = meter.partial_usage(&BOUNDS);
-        assert_eq!(partly_counted.usage, counted(12, 101, 0).usage);
-        let nothing_came = StreamMeter::default().partial_usage(&BOUNDS);
-        assert_eq!(nothing_came.usage, counted(40, 0, 0).usage);
-        for metered in [estimated, partly_counted, nothing_came] {
-            assert_eq!(metered.note, Some(UsageNote::BrokenOff));
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig {
-            failure_persistence: None,
-            ..ProptestConfig::default()
-        })]
-
-        #[test]
-        fn no_count_is_charged_beyond_what_the_request_allows(
-            input in 0_i64..2_000_000_000_000,
-            text in 0_i64..2_000_000_000_000,
-            reasoning in 0_i64..2_000_000_000_000,
-        ) {
-            let metered = metered(counted(input, text, reasoning));
-            prop_assert!(metered.usage.input() <= BOUNDS.input_max(&FeeCounts::NONE));
-            let most = BOUNDS.output_max() + BOUNDS.reasoning_max();
-            prop_assert!(metered.usage.output() <= most);
-            if metered.usage != counted(input, text, reasoning).usage {
-                prop_assert_eq!(metered.note, Some(UsageNote::Implausible));
-            }
-        }
-    }
-}
+mod tests;

@@ -15,7 +15,8 @@ use tollgate_common::policy::Route;
 use tollgate_common::secret::Secret;
 
 use super::forward::UpstreamFailure;
-use super::wasted::Wasted;
+use super::meter::Metered;
+use super::wasted::{Wasted, Work};
 use crate::alerts::{Alerts, Refused};
 use crate::breaker::{Breakers, Outcome, Permit, Refusal, Unit, Why};
 use crate::policy_cache::Snapshot;
@@ -259,16 +260,22 @@ impl<'p> Plan<'p> {
             .then_some(wake_at)
     }
 
-    /// A try has failed: what is left to try depends on why.
-    pub(crate) fn failed(&mut self, attempt: Try<'p>, failure: UpstreamFailure) {
+    /// A try has failed: what is left to try depends on why. `counted` is what the provider has
+    /// counted all the same.
+    pub(crate) fn failed(
+        &mut self,
+        attempt: Try<'p>,
+        failure: UpstreamFailure,
+        counted: Option<Box<Metered>>,
+    ) {
         let now = Instant::now();
         self.record(&attempt, &failure, now);
-        if failure.was_accepted() {
-            self.wasted.push(Wasted {
-                route: attempt.route,
-                waited: now.saturating_duration_since(attempt.began_at),
-            });
-        }
+        let waited = failure
+            .was_accepted()
+            .then(|| Work::Waited(now.saturating_duration_since(attempt.began_at)));
+        let route = attempt.route;
+        let work = counted.map(Work::Counted).or(waited);
+        self.wasted.extend(work.map(|work| Wasted { route, work }));
         let target = Target {
             place: attempt.place,
             route: attempt.route,

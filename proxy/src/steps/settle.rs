@@ -7,7 +7,7 @@ use tollgate_common::db::work::{CallResult, Outcome};
 use tollgate_common::job::{CallState, Job};
 
 use super::forward::UpstreamFailure;
-use super::meter;
+use super::meter::{self, Metered, StreamMeter};
 use super::plan::{Plan, Try};
 use super::reserve::OpenCall;
 use super::underway::{Underway, note_service};
@@ -26,8 +26,9 @@ pub(crate) fn describe(result: &mut CallResult, failure: &UpstreamFailure) {
     result.public_error = Some(ApiError::Upstream(failure.clone()).to_string());
 }
 
-/// Records a call that no provider has answered. It costs the customer nothing; what providers that
-/// were too slow will probably ask for is kept for the operator.
+/// Records a call that no provider has answered. It costs the customer nothing; what providers will
+/// probably ask for that were too slow, or counted something with their failure, is kept for the
+/// operator.
 pub(crate) async fn fail(
     underway: &Underway<'_>,
     call: OpenCall,
@@ -54,30 +55,64 @@ pub(crate) async fn fail(
 
 /// Records a call whose caller has gone before an answer began, and whose team does not want it to
 /// be finished. If a provider was asked, what it has probably read is paid for, and what the model
-/// may have thought.
+/// may have made unseen: thoughts before a stream, and all of a whole answer.
 pub(crate) async fn abandon(
     underway: &Underway<'_>,
     call: OpenCall,
-    mut plan: Plan<'_>,
+    plan: Plan<'_>,
     attempt: Option<Try<'_>>,
 ) -> i64 {
-    let mut result = CallResult::default();
-    if let Some(attempt) = &attempt {
-        let broken = underway.broken_off(attempt, &call);
-        let usage = meter::StreamMeter::default().abandoned_usage(&broken);
-        let price = (attempt.route.price(), underway.untold_tier());
-        result = meter::result_of(&usage, price, call.terms(), underway.latency_ms());
-        note_service(&mut result, underway, attempt, &mut plan);
-    }
-    describe(&mut result, &UpstreamFailure::CallerGone);
-    let tokens = result.usage.total();
-    let was_asked = attempt.is_some();
-    let state = if was_asked {
-        CallState::Succeeded
-    } else {
-        CallState::Failed
+    let failure = UpstreamFailure::CallerGone;
+    let Some(attempt) = attempt else {
+        let mut result = CallResult::default();
+        describe(&mut result, &failure);
+        settle(underway, call, CallState::Failed, result, None).await;
+        return 0;
     };
-    settle(underway, call, state, result, None).await;
+    let broken = underway.broken_off(&attempt, &call);
+    let metered = if underway.request.stream {
+        StreamMeter::default().abandoned_usage(&broken)
+    } else {
+        StreamMeter::unknown_usage(&broken)
+    };
+    charge_unread(underway, call, plan, &attempt, (&metered, &failure)).await
+}
+
+/// Records a call whose answer is larger than is taken. The provider has made it, and requests can
+/// bring that about, so that the longest answer is paid for that was held.
+pub(crate) async fn exceed(
+    underway: &Underway<'_>,
+    call: OpenCall,
+    plan: Plan<'_>,
+    attempt: Try<'_>,
+    failure: &UpstreamFailure,
+) -> i64 {
+    let broken = underway.broken_off(&attempt, &call);
+    let metered = StreamMeter::unknown_usage(&broken);
+    tracing::warn!(
+        call_id = %underway.call_id,
+        reason = failure.for_operators(),
+        "an LLM provider's answer was not taken"
+    );
+    let tokens = charge_unread(underway, call, plan, &attempt, (&metered, failure)).await;
+    attempt.failed(failure);
+    tokens
+}
+
+/// Charges a call whose answer nobody has read. Returns its tokens.
+async fn charge_unread(
+    underway: &Underway<'_>,
+    call: OpenCall,
+    mut plan: Plan<'_>,
+    attempt: &Try<'_>,
+    (metered, failure): (&Metered, &UpstreamFailure),
+) -> i64 {
+    let price = (attempt.route.price(), underway.untold_tier());
+    let mut result = meter::result_of(metered, price, call.terms(), underway.latency_ms());
+    note_service(&mut result, underway, attempt, &mut plan);
+    describe(&mut result, failure);
+    let tokens = result.usage.total();
+    settle(underway, call, CallState::Succeeded, result, None).await;
     tokens
 }
 

@@ -20,8 +20,9 @@ use super::plan::{Plan, Try};
 use super::reserve::OpenCall;
 use super::settle;
 use super::underway::{Underway, note_service};
+use super::wasted::TryFailure;
 use crate::answer::{Answer, StreamWriter};
-use crate::chat::Chunk;
+use crate::chat::{Chunk, Counted};
 use crate::error::ApiError;
 use crate::provider::ending::Progress;
 use crate::provider::failure::Phase;
@@ -211,10 +212,15 @@ pub(crate) async fn carry_out(
                 // Boxed, because it lives long and the tries before it need its memory, too.
                 return Box::pin(relay(underway, call, served, first, downstream, writer)).await;
             }
-            Ok(Err(failure)) => plan.failed(attempt, failure),
+            Ok(Err(failed)) if matches!(failed.failure, UpstreamFailure::TooLarge { .. }) => {
+                let failure = failed.failure;
+                let tokens = settle::exceed(underway, call, plan, attempt, &failure).await;
+                return (refuse(underway, failure, downstream, writer).await, tokens);
+            }
+            Ok(Err(failed)) => underway.note_failed(&mut plan, attempt, &call, failed),
             Err(Stop::Late) => {
                 let phase = Phase::Total;
-                plan.failed(attempt, UpstreamFailure::Timeout { phase });
+                plan.failed(attempt, UpstreamFailure::Timeout { phase }, None);
             }
             Err(Stop::Gone) => {
                 return abandon(underway, call, plan, Some(attempt), &downstream).await;
@@ -241,7 +247,7 @@ async fn begin<'f>(
     underway: &Underway<'f>,
     attempt: &Try<'_>,
     encoded: &Encoded,
-) -> Result<(Upstream<'f>, Chunk<'static>), UpstreamFailure> {
+) -> Result<(Upstream<'f>, Chunk<'static>), TryFailure> {
     let kind = attempt.route.provider.kind;
     let bytes_max = underway.services.config.response_bytes_max;
     let choices = usize::try_from(underway.request.choices).unwrap_or(1);
@@ -258,23 +264,33 @@ async fn begin<'f>(
         whole,
         has_ended: false,
     };
-    let mut counted = None;
+    let mut counted: Option<Counted> = None;
     loop {
         let chunk = match upstream.next(kind).await {
             Ok(Some(chunk)) => chunk,
             Ok(None) => break,
             Err(failure) => {
                 let body = upstream.whole.take().unwrap_or_default();
-                return Err(underway.failure_in(attempt, &body, failure));
+                let failed = underway.failure_in(attempt, &body, failure);
+                let last = upstream.decoder.counted_last().or(counted);
+                let counted = failed.counted.or_else(|| last.map(Box::new));
+                return Err(TryFailure { counted, ..failed });
             }
         };
-        counted = chunk.counted.or(counted);
+        // What was counted before the first words does not count them.
+        let before = counted.map(|counted| Counted {
+            output_is_new: false,
+            ..counted
+        });
+        counted = chunk.counted.or(before);
         if !chunk.deltas.is_empty() {
             return Ok((upstream, Chunk { counted, ..chunk }));
         }
     }
-    Err(UpstreamFailure::Cut {
-        reason: "the stream was empty".to_owned(),
+    let reason = "the stream was empty".to_owned();
+    Err(TryFailure {
+        failure: UpstreamFailure::Cut { reason },
+        counted: counted.map(Box::new),
     })
 }
 
@@ -395,7 +411,10 @@ async fn pump(
                 downstream.write(writer.chunk(&chunk)).await;
             }
             Ok(Ok(None)) => return End::Complete,
-            Ok(Err(failure)) => return broken_by(failure, downstream),
+            Ok(Err(failure)) => {
+                meter.add_count(served.upstream.decoder.counted_last());
+                return broken_by(failure, downstream);
+            }
             Err(Stop::Gone) => return finish_unheard(underway, served, meter).await,
             Err(Stop::Late) => {
                 return End::Limited(UpstreamFailure::Timeout {
@@ -407,11 +426,11 @@ async fn pump(
 }
 
 /// Who is to blame for an answer that breaks: a provider gives up, too, if its answer is not read,
-/// because the caller does not read it.
+/// because the caller does not read it. A caller that had left before has ended the answer itself.
 fn broken_by(failure: UpstreamFailure, downstream: &Downstream<'_>) -> End {
     match failure {
         UpstreamFailure::TooLarge { .. } => End::Limited(failure),
-        _ if downstream.is_slow() => End::Abandoned,
+        _ if downstream.is_slow() || downstream.is_gone() => End::Abandoned,
         _ => End::Failed(failure),
     }
 }
@@ -478,18 +497,28 @@ async fn give_up(
     underway: &Underway<'_>,
     call: OpenCall,
     plan: Plan<'_>,
-    mut downstream: Downstream<'_>,
+    downstream: Downstream<'_>,
     writer: StreamWriter,
 ) -> (Option<Reply>, i64) {
     let failure = settle::fail(underway, call, plan).await;
+    (refuse(underway, failure, downstream, writer).await, 0)
+}
+
+/// Tells the caller why there is no answer: by the status, if that is still open, else by an event.
+async fn refuse(
+    underway: &Underway<'_>,
+    failure: UpstreamFailure,
+    mut downstream: Downstream<'_>,
+    writer: StreamWriter,
+) -> Option<Reply> {
     if !downstream.has_begun() {
-        return (Some(underway.refusal(failure)), 0);
+        return Some(underway.refusal(failure));
     }
     downstream
         .write(writer.failure(&ApiError::Upstream(failure)))
         .await;
     downstream.end().await;
-    (None, 0)
+    None
 }
 
 /// The caller has gone before an answer began, and is not worked for any longer.

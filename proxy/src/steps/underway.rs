@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::work::{BeginCall, CallResult, IdempotencyClaim, OpenJob, ServedBy};
 use tollgate_common::id::{CallId, JobId, ModelAlias};
@@ -18,7 +19,7 @@ use super::forward::{Exchange, Target, UpstreamFailure, UpstreamReply};
 use super::meter;
 use super::plan::{Bounds, Plan, Try};
 use super::reserve::OpenCall;
-use super::wasted;
+use super::wasted::{self, TryFailure};
 use crate::chat::Untranslatable;
 use crate::error::ApiError;
 use crate::figures::CallFigures;
@@ -293,7 +294,22 @@ impl<'c> Underway<'c> {
             output_limit: with_beside(self.output_tokens_of(attempt, call)),
             model_output_max: with_beside(attempt.route.output_tokens_max()),
             choices: self.request.choices,
+            inputs: self.request.ask.content.inputs(),
         }
+    }
+
+    /// A try has failed: what its provider has counted all the same is the operator's cost.
+    pub(crate) fn note_failed(
+        &self,
+        plan: &mut Plan<'c>,
+        attempt: Try<'c>,
+        call: &OpenCall,
+        failed: TryFailure,
+    ) {
+        let bounds = self.usage_bounds(&attempt, call);
+        let counted = failed.counted;
+        let counted = counted.map(|counted| Box::new(meter::usage_of_failure(*counted, &bounds)));
+        plan.failed(attempt, failed.failure, counted);
     }
 
     /// An answer of this try that its caller does not wait for.
@@ -321,7 +337,7 @@ impl<'c> Underway<'c> {
         route: Route<'_>,
         key: &Secret,
         request: &Encoded,
-    ) -> Result<Exchange<'c>, UpstreamFailure> {
+    ) -> Result<Exchange<'c>, TryFailure> {
         let target = Target {
             base_url: &route.provider.base_url,
             kind: route.provider.kind,
@@ -335,8 +351,21 @@ impl<'c> Underway<'c> {
         if exchange.status == 200 {
             return Ok(exchange);
         }
-        let reply: UpstreamReply = exchange.read_whole().await?;
-        Err(failure::failure(&reply, self.scrub(route, key)))
+        let (status, retry_after) = (exchange.status, exchange.retry_after);
+        let reply = match exchange.read_whole().await {
+            Ok(reply) => reply,
+            // No answer that anybody has to pay for is larger than is taken here.
+            Err(UpstreamFailure::TooLarge { .. }) => UpstreamReply {
+                status,
+                retry_after,
+                body: Bytes::new(),
+            },
+            Err(failure) => return Err(failure.into()),
+        };
+        Err(TryFailure {
+            failure: failure::failure(&reply, self.scrub(route, key)),
+            counted: provider::counted_in(route.provider.kind, &reply.body).map(Box::new),
+        })
     }
 
     /// What an answer with status 200 means that could not be read: some providers tell errors so.
@@ -345,9 +374,12 @@ impl<'c> Underway<'c> {
         attempt: &Try<'_>,
         body: &[u8],
         failure: UpstreamFailure,
-    ) -> UpstreamFailure {
+    ) -> TryFailure {
         let scrub = self.scrub(attempt.route, attempt.key);
-        failure::in_body(body, scrub).unwrap_or(failure)
+        TryFailure {
+            failure: failure::in_body(body, scrub).unwrap_or(failure),
+            counted: provider::counted_in(attempt.route.provider.kind, body).map(Box::new),
+        }
     }
 
     fn scrub<'a>(&'a self, route: Route<'a>, key: &'a Secret) -> failure::Scrub<'a> {

@@ -1,5 +1,6 @@
-//! What providers have probably worked for nothing: they had taken a request, and were waited for
-//! too long. The customer pays nothing for that, but the provider asks the operator for it.
+//! What providers have worked for nothing: they counted it with a failure, or had taken a request
+//! and were waited for too long. The customer pays nothing for that, but the provider asks the
+//! operator for it.
 
 use std::time::Duration;
 
@@ -8,30 +9,61 @@ use tollgate_common::money::NanoUsd;
 use tollgate_common::policy::Route;
 use tollgate_common::price::Usage;
 
+use super::forward::UpstreamFailure;
+use super::meter::Metered;
 use super::underway::Underway;
+use crate::chat::Counted;
 use crate::request::{CallRequest, Prompt};
 
 /// How many tokens a model is taken to make in a second. Most make between 20 and 100.
 const TOKENS_PER_SECOND: i64 = 40;
 
-/// A try that ended with a time-out while its provider was at work.
-#[derive(Debug, Clone, Copy)]
+/// Why a try has failed, and what its provider counted with that.
+#[derive(Debug)]
+pub(crate) struct TryFailure {
+    pub(crate) failure: UpstreamFailure,
+    pub(crate) counted: Option<Box<Counted>>,
+}
+
+impl From<UpstreamFailure> for TryFailure {
+    fn from(failure: UpstreamFailure) -> Self {
+        Self {
+            failure,
+            counted: None,
+        }
+    }
+}
+
+/// What is known of a provider's work.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// The provider has counted it.
+    Counted(Box<Metered>),
+    /// How long the provider was waited for.
+    Waited(Duration),
+}
+
+/// A try for which its provider will probably want to be paid, though it failed.
+#[derive(Debug)]
 pub(crate) struct Wasted<'p> {
     pub(crate) route: Route<'p>,
-    /// How long the provider was waited for.
-    pub(crate) waited: Duration,
+    pub(crate) work: Work,
 }
 
 impl Wasted<'_> {
-    /// What the provider has probably read and made until then.
+    /// What the provider has read and made until then, as it counted or probably.
     pub(crate) fn usage(&self, request: &CallRequest<'_>) -> Usage {
+        let waited = match &self.work {
+            Work::Counted(metered) => return metered.usage,
+            Work::Waited(waited) => *waited,
+        };
         let limit = request.max_tokens;
         let limit = limit.or_else(|| self.route.model.output_tokens_max());
         Usage {
             input_uncached: request.weight.total(),
             output_text: match request.prompt {
                 Prompt::Embeddings(_) => 0,
-                _ => tokens_made(self.waited, limit),
+                _ => tokens_made(waited, limit),
             },
             ..Usage::default()
         }
@@ -40,7 +72,12 @@ impl Wasted<'_> {
     fn cost(&self, underway: &Underway<'_>) -> NanoUsd {
         let usage = self.usage(underway.request);
         let price = self.route.price();
-        let price = price.map(|price| price.served(usage.input(), underway.untold_tier()));
+        let service_tier = match &self.work {
+            Work::Counted(metered) => metered.service_tier,
+            Work::Waited(_) => None,
+        };
+        let service_tier = service_tier.unwrap_or_else(|| underway.untold_tier());
+        let price = price.map(|price| price.served(usage.input(), service_tier));
         price
             .map(|price| price.unit.cost(&usage))
             .unwrap_or_default()

@@ -15,6 +15,7 @@ use super::meter::Metered;
 use super::plan::{Plan, Try};
 use super::reserve::OpenCall;
 use super::underway::{Underway, note_service};
+use super::wasted::TryFailure;
 use super::{meter, settle};
 use crate::answer::{Answer, completions, embeddings, envelope, messages, single};
 use crate::cache::CacheKey;
@@ -94,14 +95,21 @@ pub(crate) async fn carry_out(
         let exchange = exchange(underway, session, &attempt, &encoded, deadline);
         let body = match underway.figures.waiting(exchange).await {
             Ok(body) => body,
-            Err(UpstreamFailure::CallerGone) => {
-                let tokens = settle::abandon(underway, call, plan, Some(attempt)).await;
-                return (underway.refusal(UpstreamFailure::CallerGone), tokens);
-            }
-            Err(failure) => {
-                plan.failed(attempt, failure);
-                continue;
-            }
+            Err(TryFailure { failure, counted }) => match failure {
+                UpstreamFailure::CallerGone => {
+                    let tokens = settle::abandon(underway, call, plan, Some(attempt)).await;
+                    return (underway.refusal(failure), tokens);
+                }
+                UpstreamFailure::TooLarge { .. } => {
+                    let tokens = settle::exceed(underway, call, plan, attempt, &failure).await;
+                    return (underway.refusal(failure), tokens);
+                }
+                failure => {
+                    let failed = TryFailure { failure, counted };
+                    underway.note_failed(&mut plan, attempt, &call, failed);
+                    continue;
+                }
+            },
         };
         match Decoded::read(attempt.route.provider.kind, underway.request, &body) {
             Ok(decoded) => {
@@ -116,8 +124,8 @@ pub(crate) async fn carry_out(
                 return answer(underway, call, plan, attempt, &decoded).await;
             }
             Err(failure) => {
-                let failure = underway.failure_in(&attempt, &body, failure);
-                plan.failed(attempt, failure);
+                let failed = underway.failure_in(&attempt, &body, failure);
+                underway.note_failed(&mut plan, attempt, &call, failed);
             }
         }
     }
@@ -132,7 +140,7 @@ async fn exchange(
     attempt: &Try<'_>,
     encoded: &Encoded,
     deadline: Instant,
-) -> Result<Bytes, UpstreamFailure> {
+) -> Result<Bytes, TryFailure> {
     let work = Box::pin(async {
         let exchange = underway.open(attempt.route, attempt.key, encoded).await?;
         Ok(exchange.read_whole().await?.body)
@@ -140,12 +148,13 @@ async fn exchange(
     let bounded = async {
         tokio::time::timeout_at(deadline.into(), work)
             .await
-            .unwrap_or(Err(UpstreamFailure::Timeout {
-                phase: Phase::Total,
-            }))
+            .unwrap_or_else(|_| {
+                let phase = Phase::Total;
+                Err(UpstreamFailure::Timeout { phase }.into())
+            })
     };
     if underway.ends_with_caller() {
-        let left = |Gone| Err(UpstreamFailure::CallerGone);
+        let left = |Gone| Err(UpstreamFailure::CallerGone.into());
         while_there(session, bounded).await.unwrap_or_else(left)
     } else {
         bounded.await

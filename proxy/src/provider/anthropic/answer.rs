@@ -110,6 +110,11 @@ pub(super) fn counted(counts: &Counts) -> Option<Counted> {
     counts.resolve(BESIDE)
 }
 
+/// What an answer counts, whatever else is in it.
+pub(crate) fn counted_in(answer: &Members<'_>) -> Option<Counted> {
+    counted(&counts_of(&answer.object("usage")))
+}
+
 /// Which tools an answer asks for.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Asks {

@@ -6,9 +6,9 @@ use std::borrow::Cow;
 use super::super::ending::{Endings, Progress};
 use super::super::failure;
 use super::super::members::Members;
-use super::super::usage::Counts;
+use super::super::usage::RunningCounts;
 use super::answer::{Asked, Asks, Block, BlockKind, counted, counts_of, reason, stop_sequence};
-use crate::chat::{Chunk, Delta, Json, Said};
+use crate::chat::{Chunk, Counted, Delta, Json, Said};
 use crate::sse::Event;
 use crate::steps::forward::UpstreamFailure;
 
@@ -20,7 +20,7 @@ pub(crate) struct StreamDecoder {
     tool_calls: u32,
     asks: Asks,
     open: Open,
-    counts: Counts,
+    counts: RunningCounts,
     endings: Endings,
 }
 
@@ -139,6 +139,7 @@ fn chunk(said: Said<'_>) -> Chunk<'_> {
 impl StreamDecoder {
     /// What an event says.
     pub(crate) fn read<'e>(&mut self, event: &'e Event) -> Result<Chunk<'e>, UpstreamFailure> {
+        self.counts.begin_event();
         let Some(wire) = Members::of_stream(&event.data)? else {
             self.is_done |= event.is_done();
             return Ok(Chunk::default());
@@ -146,6 +147,9 @@ impl StreamDecoder {
         let kind = EventKind::of(&wire, event);
         let is_error = matches!(kind, EventKind::Error);
         if is_error || failure::is_error(&wire, matches!(kind, EventKind::Other)) {
+            // Failures have their price, too.
+            self.counts
+                .update(&counts_of(&wire.object("usage")), counted);
             return Err(failure::in_stream(&event.data));
         }
         let index = wire.index("index");
@@ -183,11 +187,8 @@ impl StreamDecoder {
 
     /// Takes over counts.
     fn count<'e>(&mut self, usage: &Members<'_>) -> Chunk<'e> {
-        let later = counts_of(usage);
-        let is_news = later.resolves();
-        self.counts.update(&later);
         Chunk {
-            counted: counted(&self.counts).filter(|_| is_news),
+            counted: self.counts.update(&counts_of(usage), counted),
             ..Chunk::default()
         }
     }
@@ -290,6 +291,11 @@ impl StreamDecoder {
         } else {
             Progress::Likely
         }
+    }
+
+    /// What the last event counted, even if it told of a failure.
+    pub(crate) const fn counted_last(&self) -> Option<Counted> {
+        self.counts.latest()
     }
 
     /// The end of the answer, once the stream has ended.

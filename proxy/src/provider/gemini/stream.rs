@@ -6,11 +6,11 @@ use std::fmt;
 
 use super::parts::{Heard, Naming};
 use super::{counted, counts_of, is_blocked, parts_of, reason};
-use crate::chat::{Chunk, Delta, FinishReason, Json, Said};
+use crate::chat::{Chunk, Counted, Delta, FinishReason, Json, Said};
 use crate::provider::ending::{Endings, Progress};
 use crate::provider::failure;
 use crate::provider::members::Members;
-use crate::provider::usage::Counts;
+use crate::provider::usage::RunningCounts;
 use crate::sse::Event;
 use crate::steps::forward::UpstreamFailure;
 
@@ -19,7 +19,7 @@ use crate::steps::forward::UpstreamFailure;
 pub(crate) struct StreamDecoder {
     candidates: BTreeMap<u32, Candidate>,
     endings: Endings,
-    counts: Counts,
+    counts: RunningCounts,
     is_done: bool,
 }
 
@@ -45,6 +45,7 @@ impl fmt::Debug for Candidate {
 impl StreamDecoder {
     /// What an event says.
     pub(crate) fn read<'e>(&mut self, event: &'e Event) -> Result<Chunk<'e>, UpstreamFailure> {
+        self.counts.begin_event();
         let Some(wire) = Members::of_stream(&event.data)? else {
             // There is no last event by the documentation, but servers in between may add one.
             self.is_done |= event.is_done() && self.endings.progress_of_begun().may_end();
@@ -55,6 +56,8 @@ impl StreamDecoder {
             .into_iter()
             .map(Members::of)
             .collect();
+        // Failures have their price, too.
+        let counts = self.counts.update(&counts_of(&wire), counted);
         let is_called_error = event.name.as_deref() == Some("error");
         if is_called_error || failure::is_error(&wire, candidates.is_empty()) {
             return Err(failure::in_stream(&event.data));
@@ -73,12 +76,9 @@ impl StreamDecoder {
         if !deltas.iter().any(|delta| delta.said.says_something()) {
             self.endings.note_quiet_event();
         }
-        let later = counts_of(&wire);
-        let is_news = later.resolves();
-        self.counts.update(&later);
         Ok(Chunk {
             deltas,
-            counted: counted(&self.counts).filter(|_| is_news),
+            counted: counts,
             ..Chunk::default()
         })
     }
@@ -128,6 +128,11 @@ impl StreamDecoder {
         } else {
             self.endings.progress_of_begun()
         }
+    }
+
+    /// What the last event counted, even if it told of a failure.
+    pub(crate) const fn counted_last(&self) -> Option<Counted> {
+        self.counts.latest()
     }
 
     /// The ends of the answers, and the signatures that were held back, once the stream has ended.

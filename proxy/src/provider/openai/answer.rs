@@ -252,6 +252,12 @@ pub(super) fn counted(counts: &Counts) -> Option<Counted> {
     counts.resolve(BESIDE)
 }
 
+/// What an answer counts, whatever else is in it.
+pub(crate) fn counted_in(answer: &Members<'_>) -> Option<Counted> {
+    let choices = answer.list("choices").into_iter().map(Members::of);
+    counted(&read_counts(answer, &choices.collect::<Vec<_>>()))
+}
+
 /// Why a choice ended.
 pub(super) fn reason(choice: &Members<'_>) -> Result<Option<FinishReason>, UpstreamFailure> {
     ending::reason(Vocabulary::OpenAi, choice, "finish_reason")

@@ -3,11 +3,11 @@
 use super::super::ending::{Endings, Progress};
 use super::super::failure;
 use super::super::members::Members;
-use super::super::usage::Counts;
+use super::super::usage::RunningCounts;
 use super::answer::{
     counted, logprobs, other_choice_members, other_members, read_counts, read_said, reason,
 };
-use crate::chat::{Chunk, Delta};
+use crate::chat::{Chunk, Counted, Delta};
 use crate::sse::Event;
 use crate::steps::forward::UpstreamFailure;
 
@@ -18,7 +18,7 @@ pub(crate) struct StreamDecoder {
     /// How many answers were asked for.
     choices: usize,
     endings: Endings,
-    counts: Counts,
+    counts: RunningCounts,
 }
 
 impl StreamDecoder {
@@ -28,17 +28,20 @@ impl StreamDecoder {
             is_done: false,
             choices,
             endings: Endings::default(),
-            counts: Counts::default(),
+            counts: RunningCounts::default(),
         }
     }
 
     /// What an event says.
     pub(crate) fn read<'e>(&mut self, event: &'e Event) -> Result<Chunk<'e>, UpstreamFailure> {
+        self.counts.begin_event();
         let Some(wire) = Members::of_stream(&event.data)? else {
             self.is_done |= event.is_done();
             return Ok(Chunk::default());
         };
         let choices: Vec<Members<'e>> = wire.list("choices").into_iter().map(Members::of).collect();
+        // Failures have their price, too.
+        let counts = self.counts.update(&read_counts(&wire, &choices), counted);
         let is_called_error = event.name.as_deref() == Some("error")
             || wire.word("object").as_deref() == Some("error");
         if is_called_error || failure::is_error(&wire, choices.is_empty()) {
@@ -53,12 +56,9 @@ impl StreamDecoder {
         if !deltas.iter().any(|delta| delta.said.says_something()) {
             self.endings.note_quiet_event();
         }
-        let later = read_counts(&wire, &choices);
-        let is_news = later.resolves();
-        self.counts.update(&later);
         Ok(Chunk {
             deltas,
-            counted: counted(&self.counts).filter(|_| is_news),
+            counted: counts,
             others: other_members(&wire),
         })
     }
@@ -95,6 +95,11 @@ impl StreamDecoder {
     /// Whether the last event has come.
     pub(crate) const fn is_done(&self) -> bool {
         self.is_done
+    }
+
+    /// What the last event counted, even if it told of a failure.
+    pub(crate) const fn counted_last(&self) -> Option<Counted> {
+        self.counts.latest()
     }
 
     /// The ends of the answers, once the stream has ended.
