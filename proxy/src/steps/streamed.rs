@@ -39,6 +39,11 @@ const TRAILER_MAX: Duration = Duration::from_millis(50);
 /// servers never tell it, and do not hang up either.
 const LAST_WORDS_MAX: Duration = Duration::from_secs(10);
 
+/// The time of a try, or of a stream, is over.
+const LATE: UpstreamFailure = UpstreamFailure::Timeout {
+    phase: Phase::Total,
+};
+
 /// A provider's stream.
 struct Upstream<'f> {
     exchange: Exchange<'f>,
@@ -218,10 +223,7 @@ pub(crate) async fn carry_out(
                 return (refuse(underway, failure, downstream, writer).await, tokens);
             }
             Ok(Err(failed)) => underway.note_failed(&mut plan, attempt, &call, failed),
-            Err(Stop::Late) => {
-                let phase = Phase::Total;
-                plan.failed(attempt, UpstreamFailure::Timeout { phase }, None);
-            }
+            Err(Stop::Late) => plan.failed(attempt, LATE, None),
             Err(Stop::Gone) => {
                 return abandon(underway, call, plan, Some(attempt), &downstream).await;
             }
@@ -416,11 +418,7 @@ async fn pump(
                 return broken_by(failure, downstream);
             }
             Err(Stop::Gone) => return finish_unheard(underway, served, meter).await,
-            Err(Stop::Late) => {
-                return End::Limited(UpstreamFailure::Timeout {
-                    phase: Phase::Total,
-                });
-            }
+            Err(Stop::Late) => return End::Limited(LATE),
         }
     }
 }
