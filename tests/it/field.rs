@@ -85,6 +85,17 @@ async fn every_door_sends_only_what_it_knows() {
     for refused in ask_everywhere(&plenty, &body).await {
         assert!(refused.expect(400).text().contains("tools[1].type"));
     }
+    let mut hiding = weather_tool();
+    hiding["googleSearch"] = json!({});
+    let body = chat_with(FAST, "Hi", json!({ "tools": [hiding] }));
+    for refused in ask_everywhere(&plenty, &body).await {
+        assert!(refused.expect(400).text().contains("tools[0].googleSearch"));
+    }
+    let format = json!({ "type": "json_object", "extra": 1 });
+    let body = chat_with(FAST, "Hi", json!({ "response_format": format }));
+    for refused in ask_everywhere(&plenty, &body).await {
+        assert!(refused.expect(400).text().contains("response_format.extra"));
+    }
     for (field, value) in [
         ("Model", json!("text-embedding-3-large")),
         ("models", json!(["x"])),
@@ -141,6 +152,8 @@ async fn parts_that_are_not_what_they_are_said_to_be_are_refused() {
             json!({ "type": "image_url", "image_url": { "url": "data:video/mp4;base64,AAAA" } }),
             json!({ "type": "image_url", "image_url": { "url": "https://x.example/million.txt" } }),
             json!({ "type": "image_url", "image_url": { "url": "https://x.example/a.pdf" } }),
+            json!({ "type": "image_url", "image_url": { "url": "https://m.youtube.com/a" } }),
+            json!({ "type": "image_url", "image_url": { "url": "https://youtu.be/a.png" } }),
             json!({ "type": "image_url", "image_url": { "url": "gs://bucket/a.png" } }),
             json!({ "type": "image_url", "Image_URL": { "url": "https://x.example/a.png" } }),
             json!({ "type": "file", "file": { "file_id": "file-1" } }),

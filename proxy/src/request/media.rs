@@ -1,6 +1,8 @@
 //! Images, sounds and files in requests: what their bytes are, whatever they are said to be, and
 //! how long a sound is at most.
 
+use std::ops::RangeInclusive;
+
 use base64::Engine as _;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
@@ -97,46 +99,112 @@ const OTHER_ENDINGS: [&str; 33] = [
     "m4a", "mp4", "mov", "mkv", "webm", "avi", "mpg", "mpeg",
 ];
 
+/// Hosts whose addresses providers take for videos or files that they keep, whatever they are said
+/// to be, with all hosts below them.
+const OTHER_HOSTS: [&str; 4] = [
+    "youtube.com",
+    "youtu.be",
+    "youtube-nocookie.com",
+    "generativelanguage.googleapis.com",
+];
+
+fn is_other_host(url: &str) -> bool {
+    let Ok(url) = url::Url::parse(url) else {
+        return false;
+    };
+    let host = url.host_str().unwrap_or_default().trim_end_matches('.');
+    OTHER_HOSTS.iter().any(|other| {
+        let below = host.strip_suffix(other);
+        below.is_some_and(|below| below.is_empty() || below.ends_with('.'))
+    })
+}
+
 /// Whether an address names a file that is no image.
 pub(crate) fn names_no_image(url: &str) -> bool {
+    if is_other_host(url) {
+        return true;
+    }
     let end = url.find(['?', '#']).unwrap_or(url.len());
     let name = url.get(..end).unwrap_or_default().rsplit('/').next();
     let ending = name.and_then(|name| name.rsplit_once('.'));
     ending.is_some_and(|(_, ending)| OTHER_ENDINGS.iter().any(|o| o.eq_ignore_ascii_case(ending)))
 }
 
-/// The most seconds that a sound lasts; `None` if its bytes do not say.
-pub(crate) fn seconds_max(data: &str, format: &str) -> Option<u64> {
+/// The most seconds that a sound lasts; `None` if its bytes do not say. A sound whose header cannot
+/// be true is refused: servers differ in what they take it for.
+pub(crate) fn seconds_max(data: &str, format: &str) -> Result<Option<u64>, &'static str> {
     match format {
         "wav" | "x-wav" | "wave" => wav_seconds(data),
-        "mp3" | "mpeg" => mp3_seconds(data),
-        _ => None,
+        "mp3" | "mpeg" => Ok(mp3_seconds(data)),
+        _ => Ok(None),
     }
 }
 
+/// Sample rates that sounds have, in hertz.
+const SAMPLE_RATES: RangeInclusive<u64> = 1_000..=768_000;
+
+/// The most chunks of a WAV file that are looked at.
+const WAV_CHUNKS_MAX: usize = 64;
+
 /// A WAV file of plain samples lasts as long as its bytes at the rate that it tells.
-fn wav_seconds(data: &str) -> Option<u64> {
-    let header = decoded(data, 0, 36);
-    let is_plain = header.starts_with(b"RIFF")
-        && header.get(8..16) == Some(b"WAVEfmt ")
-        && matches!(header.get(20..22), Some([1 | 3, 0]));
-    if !is_plain {
-        return None;
+fn wav_seconds(data: &str) -> Result<Option<u64>, &'static str> {
+    let start = decoded(data, 0, 12);
+    if !start.starts_with(b"RIFF") || start.get(8..12) != Some(b"WAVE") {
+        return Ok(None);
     }
-    let number = |place: usize, length: usize| {
-        let bytes = header.get(place..place + length)?;
-        Some(
-            bytes
-                .iter()
-                .rev()
-                .fold(0_u64, |sum, byte| sum << 8 | u64::from(*byte)),
-        )
+    let Some(format) = wav_format(data)? else {
+        return Ok(None);
     };
-    let rate = number(24, 4)?.checked_mul(number(32, 2)?)?;
-    let told = number(28, 4)?.min(rate);
-    decoded_length(data)
+    let number = |place: usize, length: usize| little_endian(&format, place, length);
+    if !matches!(number(0, 2), 1 | 3) {
+        return Ok(None);
+    }
+    let (rate, told, block) = (number(4, 4), number(8, 4), number(12, 2));
+    let is_possible = SAMPLE_RATES.contains(&rate)
+        && block > 0
+        && block == number(2, 2) * number(14, 2).div_ceil(8)
+        && told == rate * block;
+    if !is_possible {
+        return Err(
+            "must be a WAV file whose header has a sample rate from 1 to 768 kHz and the \
+                    byte rate that follows from it",
+        );
+    }
+    Ok(decoded_length(data)
         .checked_div(told)
-        .map(|seconds| seconds + 1)
+        .map(|seconds| seconds + 1))
+}
+
+/// The format that a WAV file tells, which it does once; `None` if it is not found.
+fn wav_format(data: &str) -> Result<Option<Vec<u8>>, &'static str> {
+    let mut found = None;
+    let mut place = 12_usize;
+    for _ in 0..WAV_CHUNKS_MAX {
+        let head = decoded(data, place, 24);
+        if head.len() < 8 {
+            return Ok(found);
+        }
+        if head.starts_with(b"fmt ") {
+            if found.is_some() {
+                return Err("must be a WAV file with one format: its header tells several");
+            }
+            found = head.get(8..).map(<[u8]>::to_vec);
+        }
+        let length = usize::try_from(little_endian(&head, 4, 4)).unwrap_or(usize::MAX);
+        // Chunks begin at even places.
+        let padded = length.saturating_add(length % 2);
+        place = place.saturating_add(8).saturating_add(padded);
+        if u64::try_from(place).unwrap_or(u64::MAX) >= decoded_length(data) {
+            return Ok(found);
+        }
+    }
+    Err("must be a WAV file with at most 64 chunks")
+}
+
+fn little_endian(bytes: &[u8], place: usize, length: usize) -> u64 {
+    let bytes = bytes.get(place..place + length).unwrap_or_default();
+    let bytes = bytes.iter().rev();
+    bytes.fold(0, |sum, byte| sum << 8 | u64::from(*byte))
 }
 
 /// An MP3 lasts at most as long as its bytes at the lowest rate, if they are one.
@@ -170,10 +238,45 @@ mod tests {
         bytes.extend(format.to_le_bytes());
         bytes.extend(1_u16.to_le_bytes());
         bytes.extend(rate.to_le_bytes());
-        bytes.extend((rate * u32::from(block)).to_le_bytes());
+        bytes.extend(rate.wrapping_mul(u32::from(block)).to_le_bytes());
         bytes.extend(block.to_le_bytes());
+        bytes.extend((block * 8).to_le_bytes());
+        bytes.extend(b"data\xff\xff\xff\xff");
         bytes.resize(length, 0);
         bytes
+    }
+
+    #[test]
+    fn headers_of_sounds_that_cannot_be_true_are_refused() {
+        let refused = |bytes: &[u8]| seconds_max(&encode(bytes), "wav").is_err();
+        for (rate, block) in [
+            (0, 2),
+            (1, 1),
+            (999, 2),
+            (768_001, 2),
+            (4_000_000_000, 1),
+            (48_000, 0),
+        ] {
+            assert!(refused(&wav(rate, block, 1, 320_000)), "{rate} {block}");
+        }
+        let mut other_rate = wav(16_000, 2, 1, 320_000);
+        other_rate[28..32].copy_from_slice(&4_000_000_u32.to_le_bytes());
+        assert!(refused(&other_rate));
+        let mut other_block = wav(16_000, 2, 1, 320_000);
+        other_block[34] = 64;
+        assert!(refused(&other_block));
+        // A second format, before or after the samples.
+        let header = wav(768_000, 8, 1, 36);
+        let format = |rate, block| wav(rate, block, 1, 36)[12..36].to_vec();
+        let before = [&wav(768_000, 8, 1, 36)[..], &format(8_000, 1), &[0; 999]].concat();
+        assert!(refused(&before));
+        let mut after = wav(768_000, 8, 1, 44);
+        after[40..44].copy_from_slice(&100_u32.to_le_bytes());
+        after.resize(144, 0);
+        after.extend(format(8_000, 1));
+        assert!(refused(&after));
+        let many = [&header[..12], &[0; 8 * 100]].concat();
+        assert!(refused(&many));
     }
 
     #[test]
@@ -212,6 +315,13 @@ mod tests {
             "https://x/a.pdf",
             "https://x/A.TXT?x=1.png",
             "https://x/v.mp4#t",
+            "https://youtu.be/a.png",
+            "https://www.youtube.com/watch?v=a",
+            "HTTPS://M.YouTube.com./shorts/a",
+            "https://a@youtube.com:443/a",
+            "https:/\\youtube.com/a",
+            "https://you%74ube.com/a",
+            "https://generativelanguage.googleapis.com/v1beta/files/a",
         ] {
             assert!(names_no_image(url), "{url}");
         }
@@ -220,6 +330,9 @@ mod tests {
             "https://x/a",
             "https://x/i?f=a.pdf",
             "https://x.pdf/i",
+            "https://notyoutube.com/a",
+            "https://i.ytimg.com/vi/a/0.jpg",
+            "https://x/youtube.com",
         ] {
             assert!(!names_no_image(url), "{url}");
         }
@@ -227,10 +340,8 @@ mod tests {
 
     #[test]
     fn a_sound_lasts_as_long_as_its_bytes_can_at_most() {
-        let seconds = |bytes: &[u8], format: &str| seconds_max(&encode(bytes), format);
+        let seconds = |bytes: &[u8], format: &str| seconds_max(&encode(bytes), format).unwrap();
         assert_eq!(seconds(&wav(16_000, 2, 1, 320_000), "wav"), Some(11));
-        assert_eq!(seconds(&wav(1, 1, 1, 320_000), "wav"), Some(320_002));
-        assert_eq!(seconds(&wav(0, 0, 1, 320_000), "wav"), None);
         assert_eq!(
             seconds(&wav(16_000, 2, 0x55, 320_000), "wav"),
             None,

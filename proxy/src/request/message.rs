@@ -100,11 +100,22 @@ pub(super) fn note_unknown(
         {
             let message = format!("must be written as {alike}");
             fields.problem(&shown, message, "look_alike");
-        } else if !matches!(raw.get(), "[]" | "{}" | "false") {
+        } else if !says_nothing(raw, place) {
             let (field, path) = (&place.field, &place.name);
             ask.pass(format!("{field}.{shown}"), format!("{path}.{name}"));
             ask.content.add_text(raw.get());
         }
+    }
+}
+
+/// Whether an unknown field asks for nothing. What names a tool may do so by an empty object.
+fn says_nothing(raw: &RawValue, place: &Place) -> bool {
+    match raw.get() {
+        "[]" | "false" => true,
+        "{}" => !["tools", "functions"]
+            .iter()
+            .any(|tools| place.name.starts_with(tools)),
+        _ => false,
     }
 }
 
@@ -336,9 +347,14 @@ impl<'a> PartReader<'_, 'a> {
         };
         let data = inner.raw("data").and_then(text_of);
         let format = inner.raw("format").and_then(text_of);
-        let seconds = data.zip(format);
-        let seconds = seconds.and_then(|(data, format)| media::seconds_max(&data, &format));
-        self.add_sound(seconds);
+        let seconds = match data.zip(format) {
+            Some((data, format)) => media::seconds_max(&data, &format),
+            None => Ok(None),
+        };
+        if let Err(message) = seconds {
+            self.fields.problem("input_audio", message, "audio_type");
+        }
+        self.add_sound(seconds.unwrap_or_default());
         self.absorb("input_audio", inner);
     }
 
@@ -434,6 +450,8 @@ mod tests {
         }
         for other in [
             "https://x.example/million.txt",
+            "https://www.youtube.com/watch?v=x",
+            "https://youtu.be/x",
             "https://x.example/a.PDF?x=.png",
             "data:text/plain;base64,aGVsbG8gd29ybGQ=",
             "data:application/pdf;base64,JVBERi0xLjcK",

@@ -76,6 +76,7 @@ pub(super) fn read(
         }
         _ => ask.content.add_text(raw.get()),
     }
+    read_members(fields, name, raw, ask);
     match name {
         "input" if endpoint == Endpoint::Embeddings => {
             check_input(fields, raw);
@@ -105,6 +106,113 @@ pub(super) fn read(
         // What is predicted wrongly is billed beside the answer.
         "prediction" => add_output(ask, text::tokens_max(raw.get())),
         _ => thoughts::read(fields, name, raw, &mut ask.thoughts),
+    }
+}
+
+/// Objects that are copied with all that is in them, and their members.
+const OBJECTS: [(&str, &[&str]); 8] = [
+    (
+        "response_format",
+        &[
+            "type",
+            "json_schema",
+            "schema",
+            "strict",
+            "name",
+            "description",
+            "structures",
+            "triggers",
+            "format",
+            "pattern",
+            "regex",
+            "grammar",
+            "value",
+        ],
+    ),
+    (
+        "thinking",
+        &[
+            "type",
+            "budget_tokens",
+            "max_tokens",
+            "thinking_budget",
+            "display",
+            "clear_thinking",
+        ],
+    ),
+    (
+        "reasoning",
+        &[
+            "effort",
+            "max_tokens",
+            "budget_tokens",
+            "thinking_budget",
+            "enabled",
+            "exclude",
+            "summary",
+            "generate_summary",
+        ],
+    ),
+    (
+        "tool_choice",
+        &["type", "name", "function", "custom", "allowed_tools"],
+    ),
+    ("prediction", &["type", "content"]),
+    ("audio", &["voice", "format"]),
+    (
+        "web_search_options",
+        &["search_context_size", "user_location"],
+    ),
+    ("usage", &["include"]),
+];
+
+/// The members of a function that a model may ask for.
+const FUNCTION_MEMBERS: &[&str] = &["name", "description", "parameters", "strict"];
+
+/// The members of a schema in `response_format`.
+const SCHEMA_MEMBERS: &[&str] = &["name", "description", "schema", "strict"];
+
+/// Notes the unknown members of an object that a parameter is, or of those in a list.
+fn read_members(fields: &mut Fields<'_>, name: &str, raw: &RawValue, ask: &mut Ask) {
+    if name == "functions" {
+        let functions = serde_json::from_str::<Vec<&RawValue>>(raw.get()).unwrap_or_default();
+        for (index, raw) in functions.into_iter().enumerate() {
+            let place = Place {
+                field: format!("functions[{index}]"),
+                name: "functions".to_owned(),
+            };
+            note_members(fields, FUNCTION_MEMBERS, &place, raw, ask);
+        }
+    }
+    let Some((_, known)) = OBJECTS.iter().find(|(object, _)| *object == name) else {
+        return;
+    };
+    let place = |name: &str| Place {
+        field: name.to_owned(),
+        name: name.to_owned(),
+    };
+    note_members(fields, known, &place(name), raw, ask);
+    if name == "response_format"
+        && let Some(format) = Fields::of_nested(raw, Vec::new())
+        && let Some(schema) = format.raw("json_schema")
+    {
+        let place = place("response_format.json_schema");
+        note_members(fields, SCHEMA_MEMBERS, &place, schema, ask);
+    }
+}
+
+/// Notes the unknown members of an object.
+fn note_members(
+    fields: &mut Fields<'_>,
+    known: &[&str],
+    place: &Place,
+    raw: &RawValue,
+    ask: &mut Ask,
+) {
+    let location = vec!["body".into(), place.field.as_str().into()];
+    if let Some(mut object) = Fields::of_nested(raw, location) {
+        note_unknown(&mut object, &[known], place, ask);
+        fields.absorb(object.into_problems());
     }
 }
 
@@ -182,7 +290,7 @@ fn read_tools(fields: &mut Fields<'_>, raw: &RawValue, ask: &mut Ask) {
         let kind = tool.raw("type");
         let kind = kind.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
         let inner: &[&str] = match kind.as_deref() {
-            Some("function") => &["name", "description", "parameters", "strict"],
+            Some("function") => FUNCTION_MEMBERS,
             Some("custom") => &["name", "description", "format"],
             _ => {
                 let message = "must be function or custom: tools that the provider runs have \

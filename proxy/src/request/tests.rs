@@ -147,6 +147,29 @@ fn fields_go_by_the_table() {
             r#""tools":[{"type":"function","function":{"name":"f","x":1}}]"#,
             "tools[0].function.x",
         ),
+        (
+            r#""tools":[{"type":"function","function":{"name":"f"},"googleSearch":{}}]"#,
+            "tools[0].googleSearch",
+        ),
+        (
+            r#""functions":[{"name":"f"},{"name":"g","web_search":{}}]"#,
+            "functions[1].web_search",
+        ),
+        (
+            r#""response_format":{"type":"json_object","x":1}"#,
+            "response_format.x",
+        ),
+        (
+            r#""response_format":{"type":"json_schema","json_schema":{"name":"a","x":1}}"#,
+            "response_format.json_schema.x",
+        ),
+        (r#""reasoning":{"effort":"low","x":1}"#, "reasoning.x"),
+        (r#""thinking":{"type":"disabled","x":1}"#, "thinking.x"),
+        (
+            r#""tool_choice":{"type":"function","x":1}"#,
+            "tool_choice.x",
+        ),
+        (r#""prediction":{"type":"content","x":1}"#, "prediction.x"),
     ] {
         assert_eq!(of_completions(field), demanded, "{field}");
     }

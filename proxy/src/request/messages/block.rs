@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::json;
 
 use super::super::demand::Ask;
+use super::super::media::{self, Sniffed};
 use super::super::message::check_cache_control;
 use super::object::Object;
 use crate::conversation::{Part, Source};
@@ -112,17 +113,32 @@ fn image<'a>(block: &mut Object<'a>, ask: &mut Ask) -> Option<Part<'a>> {
     let cache_control = block.cache_control();
     let source = block.required_member("source", |source| {
         let kind = source.text("type")?;
-        match kind.as_ref() {
+        let image = match kind.as_ref() {
             "base64" => base64(source, &IMAGE_TYPES),
             "url" => url(source),
             _ => refuse_source(source, "must be base64 or url"),
-        }
+        };
+        check_image(source, image?)
     })?;
     ask.content.add_image(false);
     Some(Part::Image {
         source,
         cache_control,
     })
+}
+
+/// Checks that a source stands for an image and nothing else: other files weigh more.
+fn check_image<'a>(source: &mut Object<'a>, image: Source<'a>) -> Option<Source<'a>> {
+    let (field, is_other) = match &image {
+        Source::Base64 { data, .. } => ("data", matches!(media::sniff(data), Sniffed::Other(_))),
+        Source::Url(url) => ("url", media::names_no_image(url)),
+    };
+    if is_other {
+        let message = "must be an image: send another file as a document";
+        source.fields.problem(field, message, "image_type");
+        return None;
+    }
+    Some(image)
 }
 
 /// What a document says, or where it is.
