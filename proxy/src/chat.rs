@@ -102,6 +102,8 @@ pub(crate) struct Counted {
     pub(crate) lacks_output: bool,
     /// Whether the output was counted just now, and not only by an earlier event of the stream.
     pub(crate) output_is_new: bool,
+    /// The provider tells how often it searched the web, even if that is never.
+    pub(crate) names_searches: bool,
     /// What the provider says that all tokens come to; 0 if it does not.
     pub(crate) total: i64,
     /// What is to be known about the counts.

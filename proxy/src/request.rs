@@ -10,7 +10,7 @@ use tollgate_common::policy::Route;
 use tollgate_common::price::{FeeCounts, OutputKinds, RequestedTier};
 use tollgate_common::provider::{Endpoint, ProviderKind};
 
-use self::demand::Ask;
+use self::demand::{Ask, always_searches};
 use self::parameter::Parameters;
 use crate::chat::Untranslatable;
 use crate::conversation::{Conversation, Thinking};
@@ -224,8 +224,49 @@ impl<'a> CallRequest<'a> {
 }
 
 impl CallRequest<'_> {
+    /// The billed calls that the request causes for certain at a model, as far as they have a
+    /// price: one request, and one search if it asks for searches or the model always makes them.
+    pub(crate) fn fees_min(&self, route: &Route<'_>) -> FeeCounts {
+        let price = route.price();
+        let unit = price.and_then(|price| price.reachable(0, self.service_tier));
+        let Some(fees) = unit.map(|unit| unit.fees) else {
+            return FeeCounts::NONE;
+        };
+        let is_openai = route.provider.kind == ProviderKind::OpenAi;
+        let asks = is_openai && self.fees_max.web_searches > 0;
+        let searches = fees.web_search.is_some() && (asks || self.is_answered_by_search(route));
+        FeeCounts {
+            web_searches: i64::from(searches),
+            requests: i64::from(fees.request.is_some()),
+            ..FeeCounts::NONE
+        }
+    }
+
+    /// Whether a model searches the web for the answer although it is not asked to.
+    fn is_answered_by_search(&self, route: &Route<'_>) -> bool {
+        !matches!(self.prompt, Prompt::Embeddings(_))
+            && route.provider.kind == ProviderKind::OpenAi
+            && always_searches(&route.model.upstream_model)
+    }
+
+    /// Refuses a model that always searches the web if nobody knows what a search costs.
+    fn check_search(&self, route: &Route<'_>) -> Result<(), Untranslatable> {
+        let price = route.price().filter(|_| self.is_answered_by_search(route));
+        let Some(unit) = price.and_then(|price| price.reachable(0, self.service_tier)) else {
+            return Ok(());
+        };
+        if unit.fees.web_search.or(unit.fees.request).is_some() {
+            return Ok(());
+        }
+        let message = "searches the web for every answer, and the price of a search is not known; \
+                       use another model, or let an administrator set the price web_search of \
+                       this one";
+        Err(Untranslatable::new("model", message))
+    }
+
     /// Refuses, by its name, a field that the provider of a model may not be sent.
     pub(crate) fn check_demands(&self, route: &Route<'_>) -> Result<(), Untranslatable> {
+        self.check_search(route)?;
         let mut demands = self.ask.demands.iter();
         let is_openai = !matches!(self.prompt, Prompt::Messages(_));
         demands.try_for_each(|demand| demand.check(route, self.service_tier, is_openai))

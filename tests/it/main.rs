@@ -21,6 +21,7 @@ mod connection;
 mod credit;
 mod description;
 mod fallback;
+mod fee;
 mod field;
 mod health;
 mod idempotency;

@@ -83,27 +83,48 @@ impl FeePrices {
         }
     }
 
+    /// The fees in the order of [`FeeCounts::all`]. A fee for each request covers the searches that
+    /// have none of their own.
+    fn effective(&self) -> [Option<NanoUsd>; 4] {
+        let covered = self.request.map(|_| NanoUsd(0));
+        let web_search = self.web_search.or(covered);
+        Self {
+            web_search,
+            ..*self
+        }
+        .all()
+    }
+
     /// The kinds of billed calls that occur in `counts` and have no known price, by name.
     pub fn unknown_in(&self, counts: &FeeCounts) -> Vec<&'static str> {
-        let pairs = counts.all().into_iter().zip(self.all()).zip(FEE_NAMES);
+        let pairs = counts
+            .all()
+            .into_iter()
+            .zip(self.effective())
+            .zip(FEE_NAMES);
         let unknown = pairs.filter(|((count, fee), _)| *count > 0 && fee.is_none());
         unknown.map(|(_, name)| name).collect()
     }
 
-    /// The higher fee of each kind; unknown if either is.
+    /// The higher fee of each kind; unknown if either is. Where requests have no fee of their own,
+    /// there is none.
     #[must_use]
     fn max(self, other: Self) -> Self {
-        let mut fees = self.all();
-        for (fee, other) in fees.iter_mut().zip(other.all()) {
+        let mut fees = self.effective();
+        for (fee, other) in fees.iter_mut().zip(other.effective()) {
             *fee = fee.zip(other).map(|(one, other)| one.max(other));
         }
-        Self::of(fees)
+        Self {
+            request: self.request.max(other.request),
+            ..Self::of(fees)
+        }
     }
 
     /// Pico-dollars of `counts`; what has no known price counts with [`UNKNOWN_FEES`].
     fn cost_pico(&self, counts: &FeeCounts) -> i128 {
         let mut sum = 0_i128;
-        for ((count, fee), unknown) in counts.all().into_iter().zip(self.all()).zip(UNKNOWN_FEES) {
+        let fees = counts.all().into_iter().zip(self.effective());
+        for ((count, fee), unknown) in fees.zip(UNKNOWN_FEES) {
             let fee = fee.unwrap_or(unknown);
             let nanos = i128::from(count.max(0)).saturating_mul(i128::from(fee.0));
             sum = sum.saturating_add(nanos.saturating_mul(1_000));

@@ -67,6 +67,17 @@ impl FeeCounts {
         matches!(self.all(), [0, 0, 0, 0])
     }
 
+    /// The larger count of each kind.
+    #[must_use]
+    pub fn max(self, other: Self) -> Self {
+        Self {
+            web_searches: self.web_searches.max(other.web_searches),
+            file_searches: self.file_searches.max(other.file_searches),
+            code_executions: self.code_executions.max(other.code_executions),
+            requests: self.requests.max(other.requests),
+        }
+    }
+
     /// The sum, bucket by bucket.
     #[must_use]
     pub const fn plus(self, other: Self) -> Self {

@@ -342,6 +342,7 @@ impl<'c> Resolution<'c> {
             lacks_input: lacks.0,
             lacks_output: lacks.1,
             output_is_new: true,
+            names_searches: self.counts.web_searches.get().is_some(),
             total,
             note,
             service_tier: self.counts.service_tier,

@@ -31,6 +31,23 @@ pub(crate) enum Service {
     CacheHour,
 }
 
+/// Whether a model searches the web for every answer, as its name has it.
+pub(crate) fn always_searches(upstream_model: &str) -> bool {
+    let name = upstream_model.to_ascii_lowercase();
+    let name = name.rsplit('/').next().unwrap_or_default();
+    let is_sonar = name.starts_with("sonar") && !name.ends_with("-chat");
+    is_sonar
+        || [
+            "search-preview",
+            "search-api",
+            "deep-research",
+            "-online",
+            ":online",
+        ]
+        .iter()
+        .any(|part| name.contains(part))
+}
+
 /// A field that not every provider may be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Demand {

@@ -49,6 +49,8 @@ pub(crate) struct Bounds {
     pub(crate) prompt_estimated: PromptWeight,
     /// The billed calls as they were held.
     pub(crate) fees_held: FeeCounts,
+    /// The billed calls that the request causes for certain, unless the provider says otherwise.
+    pub(crate) fees_min: FeeCounts,
     /// The tokens of all answers as they were held.
     pub(crate) output_held: i64,
     /// The limit of one answer, if one was sent.
@@ -132,8 +134,10 @@ impl Metered {
     /// most that was held for it, but never by less than was handed on.
     fn of(counted: Option<Counted>, forwarded: &Forwarded, bounds: &Bounds) -> Self {
         let Some(counted) = counted else {
+            let mut usage = estimate(bounds, forwarded);
+            usage.fees = bounds.fees_min;
             return Self {
-                usage: estimate(bounds, forwarded),
+                usage,
                 note: Some(UsageNote::Estimated),
                 ..Self::nothing()
             };
@@ -144,6 +148,7 @@ impl Metered {
             reported: None,
             service_tier: counted.service_tier,
         };
+        metered.fill_fees(&counted, bounds.fees_min);
         metered.fill(&counted, forwarded, bounds);
         metered.cover(&counted, forwarded);
         metered.bound(forwarded, bounds);
@@ -153,6 +158,14 @@ impl Metered {
 
     fn mark(&mut self, note: UsageNote) {
         self.note = self.note.max(Some(note));
+    }
+
+    /// Adds the billed calls that the provider does not count.
+    fn fill_fees(&mut self, counted: &Counted, mut least: FeeCounts) {
+        if counted.names_searches {
+            least.web_searches = 0;
+        }
+        self.usage.fees = self.usage.fees.max(least);
     }
 
     /// Estimates what is missing.

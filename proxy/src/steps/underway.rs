@@ -184,12 +184,21 @@ impl<'c> Underway<'c> {
         }
     }
 
+    /// The billed calls that the request may cause at any of the models that may serve.
+    fn fees_max(&self) -> FeeCounts {
+        let fees = self
+            .candidates
+            .iter()
+            .map(|route| self.request.fees_min(route));
+        fees.fold(self.request.fees_max, FeeCounts::max)
+    }
+
     fn worst_case(&self) -> CallEstimate {
         CallEstimate {
             prompt: self.prompt_weight_max(),
             output_tokens_max: self.output_tokens_max(),
             output_kinds: self.output_kinds(),
-            fees_max: self.request.fees_max,
+            fees_max: self.fees_max(),
             output_tokens_min: self.output_tokens(OutputShares::least),
             unit: self.dearest_unit(),
         }
@@ -289,7 +298,8 @@ impl<'c> Underway<'c> {
                 context_tokens_max: None,
             }),
             prompt_estimated: self.request.weight,
-            fees_held: self.request.fees_max,
+            fees_held: self.fees_max(),
+            fees_min: self.request.fees_min(&attempt.route),
             output_held,
             output_limit: with_beside(self.output_tokens_of(attempt, call)),
             model_output_max: with_beside(attempt.route.output_tokens_max()),

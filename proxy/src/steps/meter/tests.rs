@@ -7,6 +7,7 @@ const BOUNDS: Bounds = Bounds {
     prompt_max: PromptWeight::of_text(60),
     prompt_estimated: PromptWeight::of_text(40),
     fees_held: FeeCounts::NONE,
+    fees_min: FeeCounts::NONE,
     output_held: 200,
     output_limit: Some(100),
     model_output_max: Some(4_096),
@@ -76,6 +77,36 @@ fn searches_explain_a_long_prompt_but_not_any_number_of_them() {
     assert_eq!(absurd.note, Some(UsageNote::Implausible));
     assert!(absurd.usage.fees.is_none());
     assert_eq!(absurd.usage.input(), 60);
+}
+
+#[test]
+fn what_a_request_causes_for_certain_is_charged_without_a_count() {
+    let least = FeeCounts {
+        web_searches: 1,
+        requests: 1,
+        ..FeeCounts::NONE
+    };
+    let bounds = Bounds {
+        fees_held: least,
+        fees_min: least,
+        ..BOUNDS
+    };
+    let fees = |counted| Metered::of(counted, &forwarded(4), &bounds).usage.fees;
+    assert_eq!(fees(None), least);
+    assert_eq!(fees(Some(counted(9, 3, 0))), least);
+    let mut named = counted(9, 3, 0);
+    named.names_searches = true;
+    let without = FeeCounts {
+        web_searches: 0,
+        ..least
+    };
+    assert_eq!(
+        fees(Some(named)),
+        without,
+        "it says that it has not searched"
+    );
+    named.usage.fees.web_searches = 3;
+    assert_eq!(fees(Some(named)).web_searches, 3);
 }
 
 #[test]
