@@ -93,6 +93,10 @@ impl std::fmt::Debug for ForeignReason {
 
 /// What a provider counted of one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each says of another count whether it is there"
+)]
 pub(crate) struct Counted {
     /// The tokens in disjoint buckets, as far as they were counted.
     pub(crate) usage: Usage,
