@@ -4,23 +4,19 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::json;
-use sqlx::Connection as _;
+use sqlx::{AnyConnection, Connection as _};
 use tollgate_common::clock::{Clock as _, SystemClock, SystemRandom};
 use tollgate_common::command::Command;
+use tollgate_common::db::StoreError;
 use tollgate_common::db::lease::Lease;
-use tollgate_common::db::work::BalanceChange;
-use tollgate_common::db::{StoreError, retention};
 use tollgate_common::job::JobState;
 use tollgate_common::key::PlainKey;
-use tollgate_common::money::Credits;
 use tollgate_tests::client::{job_id, prompt_body};
-use tollgate_tests::fixture::{ALPHA, TEAM_B, TOK, key_id, new_key};
+use tollgate_tests::fixture::{ALPHA, TEAM_B, key_id, new_key};
 use tollgate_tests::{Client, Store, World, wait};
 
-use crate::usage::whole_usage;
-
 /// Runs a statement that no proxy would.
-async fn tamper(world: &World, sql: &'static str) {
+pub(crate) async fn tamper(world: &World, sql: &'static str) {
     let mut connection = world.database().dedicated_connection().await.unwrap();
     sqlx::query(sql).execute(&mut connection).await.unwrap();
 }
@@ -432,92 +428,6 @@ async fn refused_jobs_are_recorded_without_metadata_and_only_so_many() {
     let _ = world.verify().await;
 }
 
-async fn refund(world: &World, team: &str, job: &str) {
-    world
-        .execute(Command::ChangeBalance {
-            team_id: team.parse().unwrap(),
-            change: BalanceChange::Refund(Credits(1), Some(job.parse().unwrap())),
-            reason: "not useful".to_owned(),
-        })
-        .await;
-}
-
-async fn old_jobs_are_deleted_and_the_sums_stay(store: Store) {
-    let world = World::on(store).await;
-    let proxy = world.start().await;
-    let tok = proxy.client(TOK);
-    for status in ["completed", "failed"] {
-        let job = tok.create_job().await;
-        let _ = tok.call(&job, "Hi").await.expect(200);
-        let _ = tok.call(&job, "do:status=400").await;
-        let _ = tok.end(&job, status).await.expect(200);
-        if status == "completed" {
-            refund(&world, TOK.id, &job).await;
-        }
-    }
-    let open = tok.create_job().await;
-    let _ = tok.call(&open, "Hi").await.expect(200);
-    let usage = whole_usage(&tok, TOK.id).await;
-    let entries = world.entries(TOK.id).await.len();
-    let cutoff = SystemClock.now().plus(Duration::from_mins(1));
-    while retention::delete_ended(world.database(), cutoff)
-        .await
-        .unwrap()
-    {}
-    let left: Vec<String> = world
-        .jobs()
-        .await
-        .iter()
-        .map(|job| job.id.to_string())
-        .collect();
-    assert_eq!(left, std::slice::from_ref(&open));
-    assert_eq!(world.calls(&open).await.len(), 1);
-    assert_eq!(world.entries(TOK.id).await.len(), entries);
-    assert_eq!(whole_usage(&tok, TOK.id).await, usage);
-    let _ = world.verify().await;
-    let _ = tok.complete(&open).await.expect(200);
-    let _ = world.verify().await;
-}
-
-#[tokio::test]
-async fn old_jobs_are_deleted_and_the_sums_stay_on_sqlite() {
-    old_jobs_are_deleted_and_the_sums_stay(Store::Sqlite).await;
-}
-
-#[tokio::test]
-async fn old_jobs_are_deleted_and_the_sums_stay_on_postgres() {
-    old_jobs_are_deleted_and_the_sums_stay(Store::Postgres).await;
-}
-
-#[tokio::test]
-async fn the_proxy_deletes_jobs_that_ended_before_the_retention_time() {
-    let world = World::sqlite()
-        .await
-        .with("TOLLGATE_JOBS_RETENTION_DAYS", "2");
-    let mut proxy = world.start().await;
-    let alpha = proxy.client(ALPHA);
-    let old = alpha.create_job().await;
-    let _ = alpha.call(&old, "Hi").await.expect(200);
-    let _ = alpha.complete(&old).await.expect(200);
-    tamper(
-        &world,
-        "UPDATE jobs SET completed_at = completed_at - 3 * 86400000000",
-    )
-    .await;
-    let recent = alpha.create_job().await;
-    let _ = alpha.complete(&recent).await.expect(200);
-    proxy.restart().await;
-    wait::until("the old job is deleted", async || {
-        let jobs = world.jobs().await;
-        jobs.iter()
-            .all(|job| job.id.to_string() != old)
-            .then_some(())
-    })
-    .await;
-    assert_eq!(world.job(&recent).await.state, JobState::Completed);
-    let _ = world.verify().await;
-}
-
 #[tokio::test]
 async fn lists_of_one_team_wait_for_each_other() {
     let world = World::sqlite()
@@ -533,4 +443,71 @@ async fn lists_of_one_team_wait_for_each_other() {
     for list in lists.collect::<Vec<_>>() {
         assert_eq!(list.await.unwrap(), 200);
     }
+}
+
+/// How many connections to the database are asleep in a statement.
+const COUNT_SLEEPING: &str = "
+    SELECT COUNT(*)
+    FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event = 'PgSleep'";
+
+async fn count_sleeping(connection: &mut AnyConnection) -> i64 {
+    sqlx::query_scalar(COUNT_SLEEPING)
+        .fetch_one(connection)
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_new_key_is_known_while_lists_hold_all_connections() {
+    let world = World::postgres()
+        .await
+        .with("TOLLGATE_DATABASE_CONNECTIONS", "2")
+        .with("TOLLGATE_DATABASE_STATEMENT_TIMEOUT_MS", "600000");
+    let proxy = world.start().await;
+    let teams = [ALPHA, TEAM_B];
+    for team in teams {
+        let _ = proxy.client(team).create_job().await;
+    }
+    // Reading jobs takes longer than this test.
+    tamper(&world, "ALTER TABLE jobs RENAME TO stored_jobs").await;
+    tamper(
+        &world,
+        "CREATE VIEW jobs AS SELECT * FROM stored_jobs WHERE pg_sleep(300) IS NOT NULL",
+    )
+    .await;
+    for team in teams {
+        let client = proxy.client(team);
+        for _ in 0..2 {
+            let request = client.request(Method::GET, &format!("/api/teams/{}/jobs", team.id));
+            tokio::spawn(request.send());
+        }
+    }
+    let mut connection = world.database().dedicated_connection().await.unwrap();
+    wait::until("lists hold all connections", async || {
+        (count_sleeping(&mut connection).await >= 2).then_some(())
+    })
+    .await;
+    let key = PlainKey::generate(&SystemRandom);
+    world
+        .execute(Command::CreateKey {
+            team_id: ALPHA.id.parse().unwrap(),
+            key: new_key(&key),
+            label: None,
+            limits: tollgate_common::limit::Limits::default(),
+            expires_at: None,
+        })
+        .await;
+    let client = proxy.client_with_key(key.reveal());
+    wait::until("the new key is known", async || {
+        (client.get("/v1/models").await.status == 200).then_some(())
+    })
+    .await;
+    assert!(count_sleeping(&mut connection).await >= 2);
+    tamper(
+        &world,
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND wait_event = 'PgSleep'",
+    )
+    .await;
 }

@@ -48,6 +48,7 @@ mod usage;
 
 mod crash;
 mod race;
+mod retention;
 mod secrets;
 mod shutdown;
 mod store;

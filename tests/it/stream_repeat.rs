@@ -63,6 +63,26 @@ async fn a_stream_that_is_asked_for_twice_is_made_once() {
 }
 
 #[tokio::test]
+async fn a_stream_that_there_is_no_memory_to_record_says_so_and_is_made_again() {
+    let world = World::sqlite().await;
+    let world = world.with("TOLLGATE_LIMITS_RECORDED_BYTES", "0");
+    let proxy = world.start().await;
+    let alpha = proxy.client(ALPHA);
+    for door in Door::ALL {
+        let key = format!("{door:?}");
+        let job = alpha.create_job().await;
+        for _ in 0..2 {
+            let count = world.upstream.count();
+            let answer = once(&alpha, door, &job, "Hi", &key).await.expect(200);
+            assert_eq!(answer.header("x-tollgate-idempotency"), "not recorded");
+            assert_eq!(answer.header("idempotent-replayed"), "");
+            assert_eq!(world.upstream.count(), count + 1);
+        }
+    }
+    world.verify().await;
+}
+
+#[tokio::test]
 async fn a_stream_under_way_is_not_begun_again_and_a_broken_one_may_be() {
     let world = World::sqlite().await;
     let world = world.with("TOLLGATE_ROUTING_TRIES", "1");

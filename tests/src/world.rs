@@ -121,6 +121,8 @@ impl World {
             ("TOLLGATE_DATABASE_URL", url.as_str()),
             ("TOLLGATE_SECRETS_KEY_FILE", &key_file.display().to_string()),
             ("TOLLGATE_LOG_FILTER", "info"),
+            // A machine with too much to do is no fault of the ledger.
+            ("TOLLGATE_DATABASE_WAIT_TIMEOUT_MS", "60000"),
             ("RUST_BACKTRACE", "1"),
         ];
         Self {
