@@ -153,6 +153,8 @@ fn start_logging(config: &Config) -> anyhow::Result<()> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
+        // A log that cannot be written must not end the process: the error would go to the same place.
+        .log_internal_errors(false)
         .with_writer(std::io::stderr);
     if config.log_json {
         builder.json().init();

@@ -8,7 +8,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tollgate_tests::fixture::ALPHA;
-use tollgate_tests::{Proxy, World, raw};
+use tollgate_tests::process::free_port;
+use tollgate_tests::{Client, Proxy, World, raw, wait};
 
 const HEALTH: &[u8] = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
@@ -140,7 +141,7 @@ async fn one_address_has_its_share_of_the_connections() {
         stream.write_all(&call).await.expect("sent");
         busy.push(stream);
     }
-    tollgate_tests::wait::until("the calls are at the provider", async || {
+    wait::until("the calls are at the provider", async || {
         (world.upstream.count() >= 3).then_some(())
     })
     .await;
@@ -155,7 +156,7 @@ async fn one_address_has_its_share_of_the_connections() {
         stream.write_all(&call).await.expect("sent");
         many.push(stream);
     }
-    tollgate_tests::wait::until("all calls are at the provider", async || {
+    wait::until("all calls are at the provider", async || {
         (world.upstream.count() >= 9).then_some(())
     })
     .await;
@@ -252,4 +253,29 @@ async fn bodies_of_callers_without_a_key_are_not_kept() {
     }
     let grown = memory_of(&proxy).saturating_sub(before);
     assert!(grown < 80_000_000, "200 bodies of 1 MB took {grown} bytes");
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_written_stops_nothing() {
+    let world = World::sqlite().await;
+    let port = free_port();
+    let world = world.with("TOLLGATE_SERVER_LISTEN", &format!("127.0.0.1:{port}"));
+    std::os::unix::fs::symlink("/dev/full", world.folder().join("spawned.log")).unwrap();
+    let mut proxy = world.spawn(&["serve"]);
+    let client = Client::new(port, ALPHA.key).of_team(ALPHA.id);
+    wait::until("the proxy serves without a log", async || {
+        assert!(proxy.ended().is_none(), "it has ended");
+        let ready = client.try_get("/readyz").await;
+        ready.ok().filter(|a| a.status == 200).map(|_| ())
+    })
+    .await;
+    // Each failed attempt is a line of the log.
+    for prompt in ["do:status=500", "do:status=401", "do:cut"] {
+        let job = client.create_job().await;
+        let _ = client.call(&job, prompt).await;
+    }
+    assert_eq!(client.get("/livez").await.status, 200);
+    assert!(proxy.ended().is_none());
+    proxy.kill();
+    world.verify().await;
 }
