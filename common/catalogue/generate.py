@@ -339,9 +339,11 @@ def is_date_suffix(rest, style):
     return False
 
 
-def known_by_date(name, names, style):
-    return any(name.startswith(other) and is_date_suffix(name[len(other):], style)
-               for other in names)
+def undated(name, names, style):
+    """The longest of the names that this one is with a date at its end, or nothing."""
+    found = [other for other in names
+             if name.startswith(other) and is_date_suffix(name[len(other):], style)]
+    return max(found, key=len, default=None)
 
 
 def decisions():
@@ -373,7 +375,6 @@ def differences(one, other):
 
 def merge(provider, rows, names, others, rules, open_questions):
     """Compares both lists, takes limits, and adds what the first one lacks."""
-    style = PROVIDERS[provider][2]
     for name, other in sorted(others.items()):
         if not usable(other.conditions, provider, name):
             continue
@@ -397,9 +398,26 @@ def merge(provider, rows, names, others, rules, open_questions):
                 rows[name] = [other]
             elif target == name:
                 row.note = decided[1]
-        elif not known_by_date(name, rows.keys() | names.keys(), style):
+        elif is_listed_apart(provider, name, rows, names, others, rules, open_questions):
             other.note = "litellm"
             rows[name] = [other]
+
+
+def is_listed_apart(provider, name, rows, names, others, rules, open_questions):
+    """Whether a model that only litellm lists needs a row: a dated name is found by the name
+    without its date, unless this snapshot has a price of its own."""
+    style = PROVIDERS[provider][2]
+    base = undated(name, rows.keys() | names.keys(), style)
+    if base is None:
+        return True
+    listed = others.get(base) or rows[names.get(base, base)][0]
+    differing = differences(listed, others[name])
+    if not differing:
+        return False
+    decided = decide(rules, provider, name)
+    if base not in others and decided is None:
+        open_questions.append(f"{provider} {name}: {', '.join(differing)} (listed as {base})")
+    return decided is None or decided[0] == "litellm"
 
 
 def main():

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use super::name::{DateStyle, places, undated};
+use super::name::{DateStyle, last_segment, name_elsewhere, places, undated};
 use super::{Members, Price, PriceSource, RateCard, ServiceTier};
 use crate::clock::Timestamp;
 use crate::money::{NanoUsd, PicoUsd};
@@ -46,7 +46,12 @@ pub struct Catalog {
     version: &'static str,
     rows: HashMap<(&'static str, &'static str), Vec<&'static str>>,
     styles: HashMap<&'static str, DateStyle>,
+    /// Sellers and names by the last segment of the name.
+    listings: HashMap<&'static str, Vec<Listing>>,
 }
+
+/// A seller and a name on its list.
+type Listing = (&'static str, &'static str);
 
 /// The prices shipped with this build; their version is the day on which they were collected.
 pub static CATALOG: LazyLock<Catalog> =
@@ -59,6 +64,7 @@ impl Catalog {
             version: "unknown",
             rows: HashMap::new(),
             styles: HashMap::new(),
+            listings: HashMap::new(),
         };
         let mut seller = "";
         for line in text.lines().filter(|line| !line.starts_with('#')) {
@@ -70,7 +76,12 @@ impl Catalog {
                     catalog.styles.insert(seller, style_of(style));
                 }
                 Some((name, _)) if !seller.is_empty() => {
-                    catalog.rows.entry((seller, name)).or_default().push(line);
+                    let lines = catalog.rows.entry((seller, name)).or_default();
+                    lines.push(line);
+                    if lines.len() == 1 {
+                        let listings = catalog.listings.entry(last_segment(name));
+                        listings.or_default().push((seller, name));
+                    }
                 }
                 _ => {}
             }
@@ -108,6 +119,12 @@ impl Catalog {
         days.filter(|from| *from > day).collect()
     }
 
+    /// All sellers that list a name, whatever path is before it.
+    fn listings(&self, name: &str) -> &[Listing] {
+        let found = self.listings.get(last_segment(name));
+        found.map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// The row of exactly this name, as it holds on a day (in days since 1970).
     pub fn exact(&self, seller: &str, name: &str, day: i64) -> Option<ListedPrice> {
         if let Some(target) = self.target(seller, name) {
@@ -119,7 +136,7 @@ impl Catalog {
         begun.max_by_key(|row| row.effective_from.unwrap_or(i64::MIN))
     }
 
-    fn style(&self, seller: &str) -> DateStyle {
+    pub(super) fn style(&self, seller: &str) -> DateStyle {
         self.styles.get(seller).copied().unwrap_or_default()
     }
 
@@ -296,20 +313,78 @@ impl PriceBook {
     }
 
     /// What is listed of a provider's model: its exact name, or the longest listed one without a
-    /// date or `latest` at its end. There is no default price.
+    /// date or `latest` at its end. Where nothing says who serves it, the dearest seller's price
+    /// holds, unless an administrator has imported one. There is no default price.
     pub fn find(
         &self,
         (kind, host): (ProviderKind, &str),
         upstream_model: &str,
     ) -> Option<ListedPrice> {
         let places = places(kind, host, upstream_model);
-        places.iter().find_map(|(seller, name)| {
-            let dated = undated(name, CATALOG.style(seller));
-            std::iter::once(name.as_str())
-                .chain(dated)
-                .find_map(|name| self.exact_on(seller, name, self.day))
+        let mut found = places
+            .iter()
+            .find_map(|(seller, name)| self.listed_by(seller, name))?;
+        if found.source == PriceSource::Catalogue
+            && let Some(name) = name_elsewhere(kind, host, upstream_model)
+        {
+            for (seller, name) in elsewhere(&name, CATALOG.style(&found.seller)) {
+                let other = self.exact_on(seller, name, self.day);
+                let other = other.filter(|other| other.seller != found.seller);
+                if let Some(other) = other.filter(|other| cost_of(other) > cost_of(&found)) {
+                    found = other;
+                }
+            }
+        }
+        Some(found)
+    }
+
+    /// What a seller lists of a name, or of it without its date.
+    fn listed_by(&self, seller: &str, name: &str) -> Option<ListedPrice> {
+        let mut bases = undated(name, CATALOG.style(seller));
+        self.exact_on(seller, name, self.day).or_else(|| {
+            bases.find_map(|base| {
+                let listed = self.exact_on(seller, base, self.day)?;
+                (!self.is_listed_apart(name, base)).then_some(listed)
+            })
         })
     }
+
+    /// Whether some seller asks another price for a dated release than for the name without its
+    /// date: then the latter says nothing about the release.
+    fn is_listed_apart(&self, name: &str, base: &str) -> bool {
+        if name.ends_with("-latest") {
+            return false;
+        }
+        let mut listings = CATALOG.listings(name).iter();
+        listings.any(|(seller, dated)| {
+            let path = dated.strip_suffix(last_segment(name)).unwrap_or_default();
+            let usual = self.exact_on(seller, &format!("{path}{}", last_segment(base)), self.day);
+            let own = self.exact_on(seller, dated, self.day);
+            own.zip(usual)
+                .is_some_and(|(own, usual)| tokens_of(&own) != tokens_of(&usual))
+        })
+    }
+}
+
+/// Where a name is listed, or else the name without its date.
+fn elsewhere(name: &str, style: DateStyle) -> &'static [Listing] {
+    let names = std::iter::once(name).chain(undated(name, style));
+    let mut found = names.map(|name| CATALOG.listings(name));
+    found
+        .find(|listings| !listings.is_empty())
+        .unwrap_or_default()
+}
+
+/// Prices of a token of the prompt and of the answer.
+fn tokens_of(listed: &ListedPrice) -> (PicoUsd, PicoUsd) {
+    let unit = listed.card.standard();
+    (unit.input, unit.output)
+}
+
+/// What a token of each costs together, by which sellers are compared.
+fn cost_of(listed: &ListedPrice) -> PicoUsd {
+    let (input, output) = tokens_of(listed);
+    PicoUsd(input.0.saturating_add(output.0))
 }
 
 /// Names under which imported lists may have a provider's model.
@@ -318,7 +393,14 @@ pub fn names_to_look_up((kind, host): (ProviderKind, &str), upstream_model: &str
     let names = places.iter().flat_map(|(seller, name)| {
         let dated = undated(name, CATALOG.style(seller));
         let names = std::iter::once(name.as_str()).chain(dated);
-        names.flat_map(|name| std::iter::once(name).chain(CATALOG.target(seller, name)))
+        names.flat_map(|name| {
+            let elsewhere = CATALOG.listings(name).iter().map(|(_, listed)| *listed);
+            let own = std::iter::once(name).chain(CATALOG.target(seller, name));
+            own.chain(elsewhere)
+        })
     });
-    names.map(str::to_owned).collect()
+    let mut names: Vec<String> = names.map(str::to_owned).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }

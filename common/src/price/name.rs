@@ -2,7 +2,7 @@
 //!
 //! The same name has another price at another provider, so the host of the base URL says whose
 //! list holds. An unknown host is a server of one's own or another gateway: there the price of the
-//! model's maker holds, which its name tells.
+//! model's maker holds, which its name tells, or the dearest that other sellers ask for it.
 
 use crate::provider::ProviderKind;
 
@@ -180,6 +180,39 @@ pub(super) fn places(
     places
 }
 
+/// Sellers of models that others make, at prices of their own.
+const RESELLERS: [&str; 7] = [
+    "aws",
+    "azure",
+    "cerebras",
+    "fireworks",
+    "groq",
+    "openrouter",
+    "together",
+];
+
+/// The name under which other sellers may list a model, if nothing says who serves it: the host is
+/// not known, its dialect is everybody's, and no prefix of the name is a reseller's.
+pub(super) fn name_elsewhere(
+    kind: ProviderKind,
+    host: &str,
+    upstream_model: &str,
+) -> Option<String> {
+    if kind != ProviderKind::OpenAi || seller_at(host).is_some() {
+        return None;
+    }
+    let name = upstream_model.trim().to_ascii_lowercase();
+    let prefix = name.split_once('/').map(|(prefix, _)| prefix);
+    let named = PREFIXES.iter().find(|(known, _)| Some(*known) == prefix);
+    let is_resold = named.is_some_and(|(_, seller)| RESELLERS.contains(seller));
+    (!is_resold).then(|| last_segment(&name).to_owned())
+}
+
+/// A name without the path before it.
+pub(super) fn last_segment(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or(name)
+}
+
 /// What a server of one's own or another gateway means by a name.
 fn add_unknown_host(places: &mut Vec<(&'static str, String)>, kind: ProviderKind, name: &str) {
     let own = match kind {
@@ -195,7 +228,7 @@ fn add_unknown_host(places: &mut Vec<(&'static str, String)>, kind: ProviderKind
             return;
         }
     }
-    let base = name.rsplit('/').next().unwrap_or(name);
+    let base = last_segment(name);
     places.extend(maker_of(base).map(|maker| (maker, base.to_owned())));
 }
 
