@@ -62,6 +62,7 @@ async fn a_message_has_its_form_whoever_serves_it() {
         let usage = json!({
             "input_tokens": input, "output_tokens": output,
             "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0,
+            "cache_creation": { "ephemeral_5m_input_tokens": 0, "ephemeral_1h_input_tokens": 0 },
         });
         assert_eq!(json["usage"], usage);
         assert_ne!(answer.header("request-id"), "");
@@ -294,6 +295,9 @@ async fn what_caches_saved_is_counted_apart_and_priced() {
         let usage = json!({
             "input_tokens": input, "output_tokens": 100,
             "cache_creation_input_tokens": written, "cache_read_input_tokens": 500,
+            "cache_creation": {
+                "ephemeral_5m_input_tokens": written, "ephemeral_1h_input_tokens": 0,
+            },
         });
         assert_eq!(answer.json["usage"], usage, "{model}");
         let call = &world.calls(&job_of(&answer)).await[0];

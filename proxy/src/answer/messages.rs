@@ -83,7 +83,8 @@ fn write_blocks(json: &mut Vec<u8>, said: &Said<'_>, id: &str) {
             let _ = write!(json, ",\"text\":{text}}}");
         }
     }
-    let calls = said.tool_calls.as_deref().map(tool_call::read);
+    let calls = tool_call::list_of(said);
+    let calls = calls.as_deref().map(tool_call::read);
     for (position, call) in calls.unwrap_or_default().iter().enumerate() {
         begin(json, "tool_use");
         write_call_name(json, call, id, position);
@@ -120,15 +121,21 @@ fn stop_reason(reason: &FinishReason, is_refused: bool, has_stop_sequence: bool)
     }
 }
 
-/// Writes the tokens as the API counts them: what a cache served is not in `input_tokens`.
+/// Writes the tokens as the API counts them: what a cache served is not in `input_tokens`, and what
+/// was written to one is told as a whole and by how long it is kept.
 fn write_usage(json: &mut Vec<u8>, usage: &Usage) {
     let _ = write!(
         json,
         "{{\"input_tokens\":{},\"cache_creation_input_tokens\":{},\
-         \"cache_read_input_tokens\":{},\"output_tokens\":{}}}",
+         \"cache_read_input_tokens\":{},\"cache_creation\":{{\"ephemeral_5m_input_tokens\":{},\
+         \"ephemeral_1h_input_tokens\":{}}},\"output_tokens\":{}}}",
         usage.input_uncached,
-        usage.input_cache_write,
+        usage
+            .input_cache_write
+            .saturating_add(usage.input_cache_write_1h),
         usage.input_cache_read,
+        usage.input_cache_write,
+        usage.input_cache_write_1h,
         usage.output()
     );
 }

@@ -367,3 +367,30 @@ fn what_is_no_answer_is_refused() {
     let read = decode(ProviderKind::OpenAi, tools).unwrap();
     assert_eq!(read.choices[0].finish_reason, FinishReason::ToolCalls);
 }
+
+#[test]
+fn arguments_that_are_an_object_reach_callers_as_a_text() {
+    let arguments = json!({"city": "Paris", "n": [1]});
+    let call = json!({"id": "t", "type": "function",
+        "function": {"name": "f", "arguments": arguments}});
+    let documented = json!({"id": "u", "type": "function",
+        "function": {"name": "f", "arguments": "{}"}});
+    let answer = json!({"choices": [{"message": {"content": null,
+        "tool_calls": [call, documented],
+        "function_call": {"name": "f", "arguments": arguments}}}]});
+    let bytes = answer.to_string();
+    let read = decode(ProviderKind::OpenAi, bytes.as_bytes()).unwrap();
+    let said = &read.choices[0].said;
+    let calls: Value = serde_json::from_str(said.tool_calls.as_deref().unwrap()).unwrap();
+    let text = calls[0]["function"]["arguments"].as_str().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(text).unwrap(), arguments);
+    assert_eq!(calls[1], documented);
+    let (_, call) = said
+        .others
+        .iter()
+        .find(|(name, _)| name == "function_call")
+        .unwrap();
+    let call: Value = serde_json::from_str(call).unwrap();
+    let text = call["arguments"].as_str().unwrap();
+    assert_eq!(serde_json::from_str::<Value>(text).unwrap(), arguments);
+}

@@ -139,12 +139,8 @@ impl StreamWriter {
         self.write_text_piece(out, content, ("text_delta", "text"));
         self.has_refused |= refusal.0.is_some();
         self.write_text_piece(out, refusal, ("text_delta", "text"));
-        for call in said
-            .tool_calls
-            .as_deref()
-            .map(tool_call::read)
-            .unwrap_or_default()
-        {
+        let calls = tool_call::list_of(said);
+        for call in calls.as_deref().map(tool_call::read).unwrap_or_default() {
             self.write_call(out, &call);
         }
     }

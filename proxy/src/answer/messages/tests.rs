@@ -91,9 +91,62 @@ fn a_whole_answer_has_all_blocks_in_order() {
                 {"type": "tool_use", "id": "t1", "name": "f", "input": {"a": [1]}}],
             "stop_reason": "tool_use", "stop_sequence": null,
             "usage": {"input_tokens": 6, "cache_creation_input_tokens": 1,
+                "cache_creation": {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 0},
                 "cache_read_input_tokens": 3, "output_tokens": 6}
         })
     );
+}
+
+#[test]
+fn writes_to_a_cache_are_told_as_a_whole_and_by_how_long_they_are_kept() {
+    let usage = Usage {
+        input_uncached: 7,
+        input_cache_write: 400,
+        input_cache_write_1h: 600,
+        ..Usage::default()
+    };
+    let mut json = Vec::new();
+    write_usage(&mut json, &usage);
+    let told: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(told["cache_creation_input_tokens"], 1_000);
+    let parts = json!({"ephemeral_5m_input_tokens": 400, "ephemeral_1h_input_tokens": 600});
+    assert_eq!(told["cache_creation"], parts);
+    assert_eq!(told["input_tokens"], 7);
+}
+
+/// A message of a server that still writes `function_call`.
+fn function_call(json: &str) -> Said<'_> {
+    Said {
+        others: vec![("function_call".into(), json.into())],
+        ..Said::default()
+    }
+}
+
+#[test]
+fn a_function_call_of_the_former_kind_is_a_request_for_a_tool() {
+    let whole = function_call(r#"{"name":"f","arguments":"{\"a\":1}"}"#);
+    let answer = written(choice(whole, FinishReason::ToolCalls));
+    assert_eq!(answer["stop_reason"], "tool_use");
+    let block = &answer["content"][0];
+    assert_eq!(
+        (&block["type"], &block["name"]),
+        (&json!("tool_use"), &json!("f"))
+    );
+    assert_eq!(block["input"], json!({"a": 1}));
+    let chunks = [
+        chunk(function_call(r#"{"name":"f","arguments":""}"#)),
+        chunk(function_call(r#"{"arguments":"{\"a\":"}"#)),
+        chunk(function_call(r#"{"arguments":"1}"}"#)),
+        end(FinishReason::ToolCalls, None),
+    ];
+    let events = told(&chunks);
+    assert_eq!(
+        events.matches(r#""type":"tool_use""#).count(),
+        1,
+        "{events}"
+    );
+    assert!(events.contains(r#""partial_json":"{\"a\":""#), "{events}");
+    assert!(events.contains(r#""partial_json":"1}""#), "{events}");
 }
 
 #[test]
@@ -233,7 +286,8 @@ fn a_text_is_told_as_the_api_tells_it() {
         r#"data: {"type":"message_start","message":{"id":"msg_00000000000000000000000000000001","#,
         r#""type":"message","role":"assistant","model":"claude","content":[],"stop_reason":null,"#,
         r#""stop_sequence":null,"usage":{"input_tokens":0,"cache_creation_input_tokens":0,"#,
-        r#""cache_read_input_tokens":0,"output_tokens":0}}}"#,
+        r#""cache_read_input_tokens":0,"cache_creation":{"ephemeral_5m_input_tokens":0,"#,
+        r#""ephemeral_1h_input_tokens":0},"output_tokens":0}}}"#,
         "\n\nevent: content_block_start\n",
         r#"data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
         "\n\nevent: content_block_delta\n",
@@ -245,7 +299,8 @@ fn a_text_is_told_as_the_api_tells_it() {
         "\n\nevent: message_delta\n",
         r#"data: {"type":"message_delta","delta":{"stop_reason":"stop_sequence","#,
         r#""stop_sequence":"END"},"usage":{"input_tokens":6,"cache_creation_input_tokens":1,"#,
-        r#""cache_read_input_tokens":3,"output_tokens":6}}"#,
+        r#""cache_read_input_tokens":3,"cache_creation":{"ephemeral_5m_input_tokens":1,"#,
+        r#""ephemeral_1h_input_tokens":0},"output_tokens":6}}"#,
         "\n\nevent: message_stop\n",
         r#"data: {"type":"message_stop"}"#,
         "\n\n",

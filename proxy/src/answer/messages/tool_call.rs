@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::chat::Said;
 use crate::provider::members::{Members, list};
 
 /// A request for a tool, or a piece of one. What is not as documented costs only itself.
@@ -15,6 +16,18 @@ pub(super) struct Call<'a> {
     name: Option<String>,
     /// JSON.
     arguments: Option<&'a str>,
+}
+
+/// The requests of a message, or of a piece of one: its `tool_calls`, or its `function_call`, which
+/// some servers still write for a single one.
+pub(super) fn list_of<'s>(said: &'s Said<'_>) -> Option<Cow<'s, str>> {
+    if let Some(calls) = said.tool_calls.as_deref() {
+        return Some(Cow::Borrowed(calls));
+    }
+    let mut others = said.others.iter();
+    let (_, call) = others.find(|(name, _)| name == "function_call")?;
+    let list = format!("[{{\"index\":0,\"function\":{call}}}]");
+    call.starts_with('{').then_some(Cow::Owned(list))
 }
 
 /// Reads the list. What is no list of requests asks for nothing.

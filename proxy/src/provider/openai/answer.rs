@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use serde_json::Value;
+
 use super::super::ending::{self, asked};
 use super::super::failure;
 use super::super::members::{Count, Members, list};
@@ -108,6 +110,13 @@ pub(super) fn read_said<'a>(message: &Members<'a>) -> Option<Said<'a>> {
     let reasoning = message.string("reasoning_content");
     let reasoning = reasoning.or_else(|| message.string("reasoning"));
     let mut others = message.others(|name| passes(name, &MESSAGE_OWN));
+    for (name, json) in &mut others {
+        if name == "function_call"
+            && let Some(call) = with_text_arguments(json, &[])
+        {
+            *json = Cow::Owned(call);
+        }
+    }
     if !parts.images.is_empty() {
         let images = format!("[{}]", parts.images.join(","));
         others.push((Cow::Borrowed("images"), Cow::Owned(images)));
@@ -125,16 +134,38 @@ pub(super) fn read_said<'a>(message: &Members<'a>) -> Option<Said<'a>> {
     (is_text || said.says_something()).then_some(said)
 }
 
-/// Requests for tools: those that are objects.
+/// Requests for tools: those that are objects, with arguments that are texts.
 fn tool_calls<'a>(message: &Members<'a>) -> Option<Json<'a>> {
     let json = message.raw("tool_calls")?;
-    let calls = list(json);
+    let all = list(json);
     let is_call = |call: &&str| call.starts_with('{') && *call != "{}";
-    if calls.iter().all(is_call) {
+    let calls: Vec<Json<'a>> = all.iter().copied().filter(is_call).map(with_text).collect();
+    let is_documented = |call: &Json<'_>| matches!(call, Cow::Borrowed(_));
+    if calls.len() == all.len() && calls.iter().all(is_documented) {
         return (!calls.is_empty()).then_some(Cow::Borrowed(json));
     }
-    let calls: Vec<&str> = calls.into_iter().filter(is_call).collect();
     (!calls.is_empty()).then(|| Cow::Owned(format!("[{}]", calls.join(","))))
+}
+
+/// A request for a tool with its arguments as a text, as callers expect them.
+fn with_text(call: &str) -> Json<'_> {
+    with_text_arguments(call, &["function"]).map_or(Cow::Borrowed(call), Cow::Owned)
+}
+
+/// A request whose arguments, in the object on the way `path`, are an object and no text, with the
+/// text of that object; nothing if they are a text.
+fn with_text_arguments(call: &str, path: &[&str]) -> Option<String> {
+    let at = path
+        .iter()
+        .fold(Members::of(call), |members, name| members.object(name));
+    let arguments = at.raw("arguments").filter(|json| json.starts_with('{'))?;
+    let mut value: Value = serde_json::from_str(call).ok()?;
+    let object = path
+        .iter()
+        .try_fold(&mut value, |value, name| value.get_mut(name))?;
+    let object = object.as_object_mut()?;
+    object.insert("arguments".to_owned(), Value::from(arguments));
+    Some(value.to_string())
 }
 
 /// A content that is a list: some servers tell thoughts and texts as its parts.
