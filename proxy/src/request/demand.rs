@@ -121,7 +121,9 @@ impl Demand {
             ),
             // Elsewhere it is left out, or refused by whoever writes the request.
             Need::Priced(service) if service.is_priced(route, tier) => return Ok(()),
-            Need::Priced(Service::AudioInput) => Service::AudioInput.refusal().to_owned(),
+            Need::Priced(service @ (Service::AudioInput | Service::Tier)) => {
+                service.refusal().to_owned()
+            }
             Need::Priced(_) if !is_openai || provider.kind != ProviderKind::OpenAi => {
                 return Ok(());
             }
