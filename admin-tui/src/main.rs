@@ -65,7 +65,14 @@ async fn run(arguments: cli::Arguments, is_forced: bool) -> Result<(), Failure> 
 }
 
 fn show_usage(error: &clap::Error) -> u8 {
-    let _ = error.print();
+    let told = error.render().to_string();
+    let shown = text::printable_lines(&told);
+    if error.use_stderr() && shown != told {
+        // It quotes an argument, which may hold anything.
+        let _ = std::io::stderr().write_all(shown.as_bytes());
+    } else {
+        let _ = error.print();
+    }
     if error.use_stderr() {
         EXIT_USAGE
     } else {

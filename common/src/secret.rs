@@ -68,13 +68,19 @@ pub enum SecretError {
         /// The file.
         path: String,
     },
-    /// Sealed under another key, or damaged.
-    #[error(
-        "a stored secret was sealed with key {wanted}, but key {present} is loaded, or it is damaged"
-    )]
+    /// Sealed under another key.
+    #[error("a stored secret was sealed with key {wanted}, but key {present} is loaded")]
     CannotOpen {
         /// The id of the key that sealed it.
         wanted: String,
+        /// The id of the key at hand.
+        present: String,
+    },
+    /// Damaged, or moved from where it was stored.
+    #[error(
+        "a stored secret does not open with the loaded key {present}, although no other key sealed it: it is damaged, or was moved from another row. Store it anew"
+    )]
+    Damaged {
         /// The id of the key at hand.
         present: String,
     },
@@ -200,13 +206,17 @@ impl SealingKey {
 
     fn open_form(&self, form: &str, sealed: &str, aad: &[u8]) -> Result<Secret, SecretError> {
         let parts: Vec<&str> = sealed.split('.').collect();
-        let wanted = parts.get(1).copied().unwrap_or("unknown").to_owned();
-        self.open_parts(form, &parts, aad)
-            .map(Secret::new)
-            .ok_or_else(|| SecretError::CannotOpen {
-                wanted,
-                present: self.key_id.clone(),
-            })
+        let opened = self.open_parts(form, &parts, aad);
+        opened.map(Secret::new).ok_or_else(|| {
+            let present = self.key_id.clone();
+            match parts.get(1).filter(|wanted| **wanted != present) {
+                Some(wanted) => SecretError::CannotOpen {
+                    wanted: (*wanted).to_owned(),
+                    present,
+                },
+                None => SecretError::Damaged { present },
+            }
+        })
     }
 
     fn open_parts(&self, form: &str, parts: &[&str], aad: &[u8]) -> Option<String> {
@@ -350,6 +360,11 @@ mod tests {
         for damaged in ["", "v1", "v1.a.b.c", &sealed[..sealed.len() - 4]] {
             assert!(key.open(damaged, place).is_err(), "{damaged}");
         }
+        // The same key is not named as the wrong one.
+        let elsewhere = key.open(&sealed, credential(2));
+        assert!(matches!(elsewhere, Err(SecretError::Damaged { .. })));
+        let why = elsewhere.unwrap_err().to_string();
+        assert_eq!(why.matches(&key.key_id).count(), 1, "{why}");
     }
 
     #[test]

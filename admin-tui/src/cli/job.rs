@@ -219,16 +219,24 @@ async fn end(
 ) -> Result<(), Failure> {
     session.execute(command).await?;
     let job = find(session, id).await?;
-    let charge = match job.charged {
-        Some(charged) => format!("it was charged {charged} credits"),
-        None => "it is not charged".to_owned(),
-    };
-    let rest = match job.hold {
-        Credits::ZERO => String::new(),
-        hold => format!(", {hold} stay held for its calls in flight"),
-    };
-    let sentence = format!("Job {id} is {}; {charge}{rest}.", job.state);
+    let charge = charge_sentence(job.charged, job.hold);
+    let sentence = format!("Job {id} is {}; {charge}.", job.state);
     output.done(&JobView::from(job), &sentence)
+}
+
+/// What an ended job was charged. What is held for calls in flight is charged when they end.
+fn charge_sentence(charged: Option<Credits>, hold: Credits) -> String {
+    let charged = charged.map(|charged| format!("it was charged {charged} credits"));
+    if hold == Credits::ZERO {
+        return charged.unwrap_or_else(|| "it is not charged".to_owned());
+    }
+    let rest = format!(
+        "its calls in flight, for which {hold} credits stay held, are charged when they end"
+    );
+    match charged {
+        Some(charged) => format!("{charged} so far; {rest}"),
+        None => rest,
+    }
 }
 
 /// A job by its id.
@@ -236,4 +244,23 @@ pub(super) async fn find(session: &Session, id: JobId) -> Result<Job, Failure> {
     job::find_job(session.database.pool(), id)
         .await?
         .ok_or_else(|| Failure::not_found("job", id))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_with_calls_in_flight_is_not_said_to_be_free() {
+        let sentence =
+            |charged: Option<i64>, hold| charge_sentence(charged.map(Credits), Credits(hold));
+        assert_eq!(sentence(None, 0), "it is not charged");
+        assert_eq!(sentence(Some(3), 0), "it was charged 3 credits");
+        let open = "its calls in flight, for which 41 credits stay held, are charged when they end";
+        assert_eq!(sentence(None, 41), open);
+        assert_eq!(
+            sentence(Some(3), 41),
+            format!("it was charged 3 credits so far; {open}")
+        );
+    }
 }

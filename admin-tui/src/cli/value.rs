@@ -10,6 +10,7 @@ use tollgate_common::money::{Credits, NanoUsd, PicoUsd};
 use tollgate_common::standing::Standing;
 
 use super::error::Failure;
+use crate::text::is_unprintable;
 
 /// The most credits that one option may name: many of them still add up without overflow.
 const CREDITS_MAX: i64 = tollgate_common::money::CREDITS_MAX.0;
@@ -115,12 +116,13 @@ pub(crate) fn span(text: &str) -> Result<Duration, String> {
     Ok(span)
 }
 
-/// Reads a text for people: not empty, not endless, without control characters.
+/// Reads a text for people: not empty, not endless, without characters that steer or reorder what
+/// is around them.
 pub(crate) fn text(text: &str) -> Result<String, String> {
     let length = text.chars().count();
-    if text.trim().is_empty() || length > TEXT_CHARACTERS_MAX || text.contains(char::is_control) {
+    if text.trim().is_empty() || length > TEXT_CHARACTERS_MAX || text.contains(is_unprintable) {
         return Err(format!(
-            "write 1 to {TEXT_CHARACTERS_MAX} characters without line breaks"
+            "write 1 to {TEXT_CHARACTERS_MAX} characters without line breaks, marks of direction or invisible characters"
         ));
     }
     Ok(text.to_owned())
@@ -251,6 +253,24 @@ mod tests {
         assert!("2026-12-31T23:59:59Z".parse::<Moment>().is_ok());
         for bad in ["", "tomorrow", "2026-12-31", "-2h", "99999999999d"] {
             assert!(bad.parse::<Moment>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn texts_for_people_have_no_characters_that_reorder_or_hide_others() {
+        for fine in ["Acme", "größer שלום", "👍 ok"] {
+            assert_eq!(text(fine).as_deref(), Ok(fine));
+        }
+        for bad in [
+            "",
+            " ",
+            "a\nb",
+            "a\u{202e}b",
+            "a\u{2066}b",
+            "a\u{200d}b",
+            "\u{feff}a",
+        ] {
+            assert!(text(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -43,6 +43,20 @@ pub(crate) async fn apply(
     }
 }
 
+const FIND_KEY_BY_HASH: &str = "SELECT id FROM virtual_keys WHERE hash = $1";
+
+/// Refuses a key that is stored already, by the id that it has.
+async fn require_new(connection: &mut AnyConnection, key: &NewKey) -> Result<(), CommandError> {
+    let found: Option<String> = sqlx::query_scalar(FIND_KEY_BY_HASH)
+        .bind(key.hash.to_hex())
+        .fetch_optional(connection)
+        .await?;
+    match found {
+        Some(id) => Err(CommandError::Exists { noun: "key", id }),
+        None => Ok(()),
+    }
+}
+
 const INSERT_KEY: &str = "
     INSERT INTO virtual_keys
         (id, team_id, label, hash, expires_at, requests_per_minute, tokens_per_minute,
@@ -58,6 +72,7 @@ async fn insert(
     expires_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<(), CommandError> {
+    require_new(connection, key).await?;
     let result = sqlx::query(INSERT_KEY)
         .bind(key.id.to_string())
         .bind(team_id.to_string())
@@ -150,6 +165,7 @@ async fn rotate(
     if let Some(earlier) = Columns::of(&live).take::<Option<String>>()? {
         return Err(has_successor(id, &earlier));
     }
+    require_new(connection, successor).await?;
     sqlx::query(INSERT_SUCCESSOR)
         .bind(successor.id.to_string())
         .bind(id.to_string())
