@@ -10,6 +10,7 @@ mod contract;
 mod setup;
 
 mod answer_reading;
+mod attention;
 mod auth;
 mod bad_input;
 mod budget;

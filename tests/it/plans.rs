@@ -44,7 +44,7 @@ const DAYS: &str = "sqlite_autoindex_usage_daily_1";
 const TRAFFIC: &str = "sqlite_autoindex_traffic_1";
 
 /// Indexes of the few rows that are at work: reading one of them whole is cheap.
-const PARTIAL: [&str; 2] = ["calls_in_flight", "jobs_open"];
+const PARTIAL: [&str; 3] = ["accounts_owing", "calls_in_flight", "jobs_open"];
 
 /// The lists of a team's jobs, with the index that serves each.
 const TEAM_LISTS: [(Option<JobState>, &str); 6] = [
@@ -312,6 +312,17 @@ fn overview_statements() -> Vec<Hot> {
             overview::LIST_ENDING,
             &[time, time, "10"],
             "virtual_keys_by_end",
+        ),
+        single(overview::LIST_OWING, &["10"], "accounts_owing"),
+        single(
+            overview::LIST_IMPLAUSIBLE,
+            &["'call_01'", "10"],
+            "calls_implausible",
+        ),
+        single(
+            overview::SUM_UNCHARGED,
+            &["'call_01'", "10"],
+            "calls_uncharged",
         ),
         single(live::LIST_TRAFFIC, &["1"], TRAFFIC),
     ]

@@ -92,6 +92,11 @@ const MIGRATIONS: &[(i64, &str, &str)] = &[
         "price_versions",
         include_str!("../../../migrations/20260101000016_price_versions.sql"),
     ),
+    (
+        20_260_101_000_018,
+        "attention",
+        include_str!("../../../migrations/20260101000018_attention.sql"),
+    ),
 ];
 
 /// How the schema of a database compares with what this binary knows.

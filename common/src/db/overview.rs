@@ -4,9 +4,10 @@
 use sqlx::AnyPool;
 
 use super::StoreError;
+use super::call::list::first_id_at;
 use super::rows::Columns;
 use crate::clock::Timestamp;
-use crate::id::{JobId, KeyId, ModelAlias, TeamId};
+use crate::id::{CallId, JobId, KeyId, ModelAlias, ProviderName, TeamId};
 use crate::money::{Credits, NanoUsd};
 
 /// What the jobs of all teams that were created on one day and have ended come to.
@@ -84,6 +85,140 @@ pub async fn low_balances(
         count = columns.take()?;
     }
     Ok((teams, count))
+}
+
+/// A team that owes credits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwingTeam {
+    /// The team.
+    pub team_id: TeamId,
+    /// What it could not pay for work already done.
+    pub owed: Credits,
+}
+
+/// Teams that owe credits, the largest debt first.
+pub const LIST_OWING: &str = "
+    SELECT team_id, owed
+    FROM accounts
+    WHERE owed > 0
+    ORDER BY owed DESC, team_id DESC
+    LIMIT $1";
+
+/// Teams that owe credits, the largest debt first. No work begins for them.
+pub async fn owing_teams(pool: &AnyPool, limit: i64) -> Result<Vec<OwingTeam>, StoreError> {
+    let rows = sqlx::query(LIST_OWING).bind(limit).fetch_all(pool).await?;
+    let read = |row| {
+        let mut columns = Columns::of(row);
+        Ok(OwingTeam {
+            team_id: columns.parse()?,
+            owed: Credits(columns.take()?),
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// A call whose provider counted what the request made impossible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImplausibleCall {
+    /// The call.
+    pub id: CallId,
+    /// Its job.
+    pub job_id: JobId,
+    /// Whose.
+    pub team_id: TeamId,
+    /// Who counted.
+    pub provider: ProviderName,
+    /// What the customer is asked: the worst case that was held.
+    pub client_cost: NanoUsd,
+    /// When it began.
+    pub at: Timestamp,
+}
+
+/// Calls with impossible counts that began since a moment, the newest first.
+pub const LIST_IMPLAUSIBLE: &str = "
+    SELECT id, job_id, team_id, provider_name, client_cost, started_at
+    FROM calls
+    WHERE usage_note = 'implausible' AND id >= $1
+    ORDER BY id DESC
+    LIMIT $2";
+
+/// Calls with impossible counts that began since a moment, the newest first.
+pub async fn implausible_calls(
+    pool: &AnyPool,
+    since: Timestamp,
+    limit: i64,
+) -> Result<Vec<ImplausibleCall>, StoreError> {
+    let rows = sqlx::query(LIST_IMPLAUSIBLE)
+        .bind(first_id_at(since))
+        .bind(limit)
+        .fetch_all(pool)
+        .await?;
+    let read = |row| {
+        let mut columns = Columns::of(row);
+        Ok(ImplausibleCall {
+            id: columns.parse()?,
+            job_id: columns.parse()?,
+            team_id: columns.parse()?,
+            provider: columns.parse()?,
+            client_cost: NanoUsd(columns.take()?),
+            at: columns.time()?,
+        })
+    };
+    rows.iter().map(read).collect()
+}
+
+/// What providers ask for calls that nobody was charged for: those that failed after a provider had
+/// begun to work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Uncharged {
+    /// How many calls; [`UNCHARGED_MAX`] if there are as many or more.
+    pub calls: i64,
+    /// What providers ask for these.
+    pub provider_cost: NanoUsd,
+    /// The job of the newest.
+    pub job_id: JobId,
+}
+
+/// How many calls without a charge are added up at most.
+pub const UNCHARGED_MAX: i64 = 10_000;
+
+/// Provider cost without a charge since a moment, over the newest calls.
+pub const SUM_UNCHARGED: &str = "
+    SELECT COUNT(*), CAST(SUM(provider_cost) AS BIGINT), MAX(id)
+    FROM (
+        SELECT id, provider_cost
+        FROM calls
+        WHERE provider_cost > 0 AND client_cost = 0 AND id >= $1
+        ORDER BY id DESC
+        LIMIT $2
+    ) AS newest";
+
+/// The job of a call.
+const SELECT_JOB_OF: &str = "SELECT job_id FROM calls WHERE id = $1";
+
+/// What providers ask for calls that began since a moment and that nobody was charged for; nothing
+/// if there are none.
+pub async fn uncharged(pool: &AnyPool, since: Timestamp) -> Result<Option<Uncharged>, StoreError> {
+    let row = sqlx::query(SUM_UNCHARGED)
+        .bind(first_id_at(since))
+        .bind(UNCHARGED_MAX)
+        .fetch_one(pool)
+        .await?;
+    let mut columns = Columns::of(&row);
+    let (calls, cost): (i64, Option<i64>) = (columns.take()?, columns.take()?);
+    let newest: Option<String> = columns.take()?;
+    let (Some(cost), Some(newest)) = (cost, newest) else {
+        return Ok(None);
+    };
+    let row = sqlx::query(SELECT_JOB_OF)
+        .bind(newest)
+        .fetch_one(pool)
+        .await?;
+    Ok(Some(Uncharged {
+        calls,
+        provider_cost: NanoUsd(cost),
+        job_id: Columns::of(&row).parse()?,
+    }))
 }
 
 /// A job that has failed.

@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use tollgate_common::clock::Timestamp;
 use tollgate_common::db::live::{self, Told};
-use tollgate_common::db::overview::{self, DaySums, EndingKey, FailedJob, IdleHold, LowBalance};
+use tollgate_common::db::overview::{
+    self, DaySums, EndingKey, FailedJob, IdleHold, ImplausibleCall, LowBalance, OwingTeam,
+    Uncharged,
+};
 use tollgate_common::db::verify::{self, LastCheck};
 use tollgate_common::db::{model, node, provider};
 use tollgate_common::id::{ModelAlias, NodeId};
@@ -19,6 +22,9 @@ const LISTED: i64 = 20;
 
 /// For how long a failed job needs a look.
 const FAILED_LATELY: Duration = Duration::from_hours(1);
+
+/// For how long cost without a charge and charges by impossible counts need a look.
+const UNCLEAR_LATELY: Duration = Duration::from_hours(24);
 
 /// How long a hold may wait for a call before it needs a look.
 const IDLE_LONG: Duration = Duration::from_mins(10);
@@ -81,6 +87,13 @@ pub(crate) struct Standing {
     pub(crate) yesterday: DaySums,
     /// Teams with little left, and how many they are.
     pub(crate) low: (Vec<LowBalance>, i64),
+    /// Teams that owe credits.
+    pub(crate) owing: Vec<OwingTeam>,
+    /// Calls of the last day that were charged at their worst case, because their providers
+    /// counted what is impossible.
+    pub(crate) implausible: Vec<ImplausibleCall>,
+    /// What providers ask for calls of the last day that nobody was charged for.
+    pub(crate) uncharged: Option<Uncharged>,
     /// Jobs that failed lately.
     pub(crate) failed: Vec<FailedJob>,
     /// Credits that are held though nothing goes on.
@@ -124,6 +137,9 @@ async fn standing(source: &Source) -> Result<Standing, Problem> {
         today: overview::day(pool, now.day()).await?,
         yesterday: overview::day(pool, now.day() - 1).await?,
         low: overview::low_balances(pool, LISTED).await?,
+        owing: overview::owing_teams(pool, LISTED).await?,
+        implausible: overview::implausible_calls(pool, now.minus(UNCLEAR_LATELY), LISTED).await?,
+        uncharged: overview::uncharged(pool, now.minus(UNCLEAR_LATELY)).await?,
         failed: overview::failed_jobs(pool, now.minus(FAILED_LATELY), LISTED).await?,
         idle: overview::idle_holds(pool, now.minus(IDLE_LONG), LISTED).await?,
         ending: overview::ending_keys(pool, soon, LISTED).await?,

@@ -312,7 +312,7 @@ pub async fn begun_since(pool: &AnyPool, moment: Timestamp) -> Result<Vec<CallId
 }
 
 /// Not greater than any id that is made at this moment or later: ids begin with milliseconds.
-fn first_id_at(moment: Timestamp) -> String {
+pub(in crate::db) fn first_id_at(moment: Timestamp) -> String {
     format!("call_{:012x}", moment.as_millis())
 }
 

@@ -1,6 +1,7 @@
 //! What may need a look, the worst first, each line leading to its object.
 
 use tollgate_common::clock::Timestamp;
+use tollgate_common::db::overview::UNCHARGED_MAX;
 use tollgate_common::live::{ProviderAlert, RestingKey};
 
 use super::figures::{Condition, Figures};
@@ -39,6 +40,9 @@ pub(super) fn of(
     lines.extend(health_of_providers(providers));
     lines.extend(resting_keys(figures, standing));
     if let Some(standing) = standing {
+        lines.extend(debts(standing));
+        lines.extend(implausible(standing));
+        lines.extend(uncharged(standing));
         lines.extend(balances(standing));
         lines.extend(holds(standing, now));
         lines.extend(failed(standing));
@@ -173,6 +177,54 @@ fn resting_keys(figures: &Figures, standing: Option<&Standing>) -> Vec<Line> {
         lines.push(line(id, Look::Warn, text, (Tab::Providers, filter)));
     }
     lines
+}
+
+fn debts(standing: &Standing) -> Vec<Line> {
+    let lines = standing.owing.iter().map(|team| {
+        let id = team.team_id.to_string();
+        let owed = format::credits(team.owed);
+        let text = format!("team {id} owes {owed} credits: no work begins until they are paid");
+        let target = (Tab::Credits, format!("team:{id}"));
+        line(format!("debt {id}"), Look::Bad, text, target)
+    });
+    lines.collect()
+}
+
+fn implausible(standing: &Standing) -> Vec<Line> {
+    let lines = standing.implausible.iter().map(|call| {
+        let job = call.job_id.to_string();
+        let text = format!(
+            "{} job {} of {}: provider {} counted impossible usage, worst case of {} charged",
+            format::clock(call.at),
+            format::short_id(&job),
+            call.team_id,
+            call.provider,
+            format::dollars(call.client_cost),
+        );
+        line(
+            format!("usage {}", call.id),
+            Look::Warn,
+            text,
+            (Tab::Jobs, job),
+        )
+    });
+    lines.collect()
+}
+
+fn uncharged(standing: &Standing) -> Option<Line> {
+    let uncharged = standing.uncharged.as_ref()?;
+    let job = uncharged.job_id.to_string();
+    let calls = match uncharged.calls {
+        1 => "1 call".to_owned(),
+        UNCHARGED_MAX => format!("the newest {} calls", format::number(UNCHARGED_MAX)),
+        count => format!("{} calls", format::number(count)),
+    };
+    let text = format!(
+        "{} of provider cost in 24 h for {calls} that nobody was charged for, the newest in job {}",
+        format::dollars(uncharged.provider_cost),
+        format::short_id(&job),
+    );
+    Some(line("uncharged".into(), Look::Warn, text, (Tab::Jobs, job)))
 }
 
 fn balances(standing: &Standing) -> Vec<Line> {

@@ -2,7 +2,10 @@ use std::collections::BTreeMap;
 
 use ratatui::layout::Size;
 use tollgate_common::db::live::Told;
-use tollgate_common::db::overview::{DaySums, EndingKey, FailedJob, IdleHold, LowBalance};
+use tollgate_common::db::overview::{
+    DaySums, EndingKey, FailedJob, IdleHold, ImplausibleCall, LowBalance, OwingTeam, UNCHARGED_MAX,
+    Uncharged,
+};
 use tollgate_common::db::verify::LastCheck;
 use tollgate_common::id::{KeyId, NodeId};
 use tollgate_common::live::{
@@ -10,6 +13,7 @@ use tollgate_common::live::{
 };
 use tollgate_common::money::{Credits, NanoUsd};
 
+use super::lines::Look;
 use super::*;
 use crate::dashboard::store::overview::{Credential, Present};
 use crate::dashboard::testing::{self, NOW};
@@ -177,6 +181,9 @@ fn standing() -> Standing {
         today: sums(1),
         yesterday: sums(2),
         low: (vec![low("zeta", 0), low("beta-voice", 40)], 25),
+        owing: Vec::new(),
+        implausible: Vec::new(),
+        uncharged: None,
         failed: vec![FailedJob {
             id: job(88).parse().unwrap(),
             team_id: "acme-search".parse().unwrap(),
@@ -427,6 +434,51 @@ fn each_line_that_needs_a_look_opens_its_object() {
     );
     let steps = lines[0].open();
     assert!(matches!(steps[0], Step::Go(_)));
+}
+
+/// What is standing once money is unclear in every way.
+fn unclear(calls: i64) -> Standing {
+    Standing {
+        owing: vec![OwingTeam {
+            team_id: "zeta".parse().unwrap(),
+            owed: Credits(1_204),
+        }],
+        implausible: vec![ImplausibleCall {
+            id: "call_01977777000070008000000000000001".parse().unwrap(),
+            job_id: job(41).parse().unwrap(),
+            team_id: "beta-voice".parse().unwrap(),
+            provider: "fireworks".parse().unwrap(),
+            client_cost: NanoUsd(41_200_000),
+            at: NOW.minus(seconds(7_200)),
+        }],
+        uncharged: Some(Uncharged {
+            calls,
+            provider_cost: NanoUsd(12_300_000_000),
+            job_id: job(42).parse().unwrap(),
+        }),
+        ..standing()
+    }
+}
+
+#[test]
+fn debts_and_costs_that_nobody_can_explain_need_a_look() {
+    let screen = of(present(), unclear(3));
+    let lines = attention(&screen);
+    let find = |part: &str| {
+        let found = lines.iter().find(|line| line.left.contains(part));
+        found.unwrap_or_else(|| panic!("no line says {part}: {lines:#?}"))
+    };
+    let debt = find("team zeta owes 1,204 credits");
+    assert_eq!(debt.look, Look::Bad);
+    assert_eq!(debt.target, (Tab::Credits, "team:zeta".to_owned()));
+    let counted = find("provider fireworks counted impossible usage");
+    assert!(counted.left.contains("worst case of $0.0412 charged"));
+    assert_eq!(counted.target, (Tab::Jobs, job(41)));
+    let uncharged = find("$12.30 of provider cost in 24 h for 3 calls");
+    assert_eq!(uncharged.target, (Tab::Jobs, job(42)));
+    let many = attention(&of(present(), unclear(UNCHARGED_MAX)));
+    let says = |part: &str| many.iter().any(|line| line.left.contains(part));
+    assert!(says("for the newest 10,000 calls"));
 }
 
 #[test]
