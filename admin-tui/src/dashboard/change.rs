@@ -168,6 +168,8 @@ pub(crate) enum SealedCommand {
         kind: tollgate_common::provider::ProviderKind,
         /// Where it is.
         base_url: tollgate_common::provider::BaseUrl,
+        /// What callers wrote for it that it is sent as it is.
+        pass_fields: tollgate_common::provider::PassFields,
     },
     /// One more key of a provider.
     AddCredential {

@@ -26,8 +26,12 @@ pub(super) async fn make(source: &Source, change: &Change) -> Result<Outcome, Pr
         }
         Operation::CreateKey { .. } | Operation::RotateKey { .. } => make_key(source, change).await,
         Operation::WithSecret { secret, command } => {
-            let command = super::providers::sealed(source, secret, command)?;
-            execute(source, change, &command).await
+            let sealed = super::providers::sealed(source, secret, command)?;
+            let outcome = execute(source, change, &sealed).await?;
+            match super::providers::followed_by(command) {
+                Some(next) => execute(source, change, &next).await,
+                None => Ok(outcome),
+            }
         }
         Operation::TestProvider {
             provider,

@@ -5,9 +5,10 @@ use tollgate_common::db::ledger::accounts::{self, ACCOUNTS, AccountOrder, Listed
 use tollgate_common::db::ledger::entries::{self, ENTRIES, EntryOrder, ListedEntry};
 use tollgate_common::db::ledger::holds::{self, HOLDS, Hold, HoldSums};
 use tollgate_common::db::page::{Listed, Place};
-use tollgate_common::db::usage;
 use tollgate_common::db::verify::{self, Difference, LastCheck, Progress, Report};
-use tollgate_common::id::TeamId;
+use tollgate_common::db::{job, ledger, usage};
+use tollgate_common::id::{JobId, TeamId};
+use tollgate_common::job::JobState;
 use tollgate_common::money::Credits;
 
 use super::Source;
@@ -31,6 +32,8 @@ pub(crate) enum Query {
     Holds(Ask),
     /// A part of the list of entries, the newest first.
     Entries(Ask),
+    /// What a job was charged, and what of it was given back.
+    JobCharge(JobId),
     /// How far the check of the ledger has come.
     Progress,
 }
@@ -46,6 +49,8 @@ pub(crate) enum Answer {
     Holds(Page<HoldRow>),
     /// A part of the list of entries.
     Entries(Page<LedgerRow>),
+    /// What a job was charged, if there is such a job.
+    JobCharge(Option<ChargedJob>),
     /// How far the check has come, while there is one.
     Progress(Option<Progress>),
 }
@@ -88,6 +93,19 @@ pub(crate) struct AccountFacts {
     pub(crate) days: Vec<Credits>,
 }
 
+/// What a job was charged, and what of it was given back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ChargedJob {
+    /// Whose it is.
+    pub(crate) team_id: TeamId,
+    /// Its state.
+    pub(crate) state: JobState,
+    /// What it was charged.
+    pub(crate) charged: Credits,
+    /// What its refunds gave back.
+    pub(crate) refunded: Credits,
+}
+
 /// Reads it.
 pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer, Problem> {
     let now = source.now();
@@ -119,6 +137,21 @@ pub(super) async fn load(source: &Source, query: Query) -> Result<super::Answer,
             let found = entries::page(&mut connection, EntryOrder::Newest, &request).await?;
             let row = |Listed { place, row }| LedgerRow { place, listed: row };
             Answer::Entries(part::page(found, row))
+        }
+        Query::JobCharge(id) => {
+            let refunded = ledger::refunded(&mut connection, &[id]).await?;
+            drop(connection);
+            let found = job::find_job(source.pool(), id).await?;
+            Answer::JobCharge(found.map(|job| {
+                ChargedJob {
+                    team_id: job.team_id,
+                    state: job.state,
+                    charged: job.charged.unwrap_or_default(),
+                    refunded: refunded
+                        .first()
+                        .map_or(Credits::ZERO, |(_, credits)| *credits),
+                }
+            }))
         }
         Query::Progress => Answer::Progress(source.check.get()),
     };

@@ -199,6 +199,7 @@ pub(super) fn sealed(
             provider,
             kind,
             base_url,
+            pass_fields: _,
         } => Command::AddProvider {
             provider,
             kind,
@@ -213,6 +214,22 @@ pub(super) fn sealed(
             provider,
             credential,
         },
+    })
+}
+
+/// What is changed once the command is carried out, because the command itself has no room for it.
+pub(super) fn followed_by(command: &SealedCommand) -> Option<Command> {
+    let SealedCommand::AddProvider {
+        provider,
+        pass_fields,
+        ..
+    } = command
+    else {
+        return None;
+    };
+    (!pass_fields.is_empty()).then(|| Command::SetPassFields {
+        provider: provider.clone(),
+        pass_fields: pass_fields.clone(),
     })
 }
 

@@ -12,7 +12,8 @@ use crate::dashboard::change::{Change, Outcome};
 use crate::dashboard::context::Context;
 use crate::dashboard::keys::Key;
 use crate::dashboard::problem::Problem;
-use crate::dashboard::step::Step;
+use crate::dashboard::step::{Slot, Step};
+use crate::dashboard::store::{Answer, Query};
 use crate::dashboard::widgets::facts::Fact;
 
 mod draw;
@@ -220,6 +221,28 @@ struct Written {
 /// Says what must be typed before the values are written, and the verb for it, if they are grave.
 pub(crate) type Guard = Box<dyn Fn(Values<'_>) -> Option<(&'static str, String)> + Send>;
 
+/// Says what to read for the values, if they name something.
+pub(crate) type Named = Box<dyn Fn(Values<'_>) -> Option<Query> + Send>;
+
+/// Says in words what was read.
+pub(crate) type Describe = Box<dyn Fn(Answer, &Context) -> Vec<Fact> + Send>;
+
+/// What a form reads while it is filled, because its values name something that it does not know.
+pub(crate) struct Lookup {
+    /// What to read for the values, if they name something.
+    pub(crate) query: Named,
+    /// What the answer says, in words.
+    pub(crate) describe: Describe,
+}
+
+/// What a form has read.
+struct LookedUp {
+    lookup: Lookup,
+    /// What was asked last.
+    asked: Option<Query>,
+    facts: Vec<Fact>,
+}
+
 /// A form.
 pub(crate) struct Form {
     title: String,
@@ -229,6 +252,7 @@ pub(crate) struct Form {
     preview: Option<Preview>,
     then: Option<Then>,
     guard: Option<Guard>,
+    looked_up: Option<LookedUp>,
     review: Option<Written>,
     error: Option<String>,
     /// The first line of fields that is shown; drawing moves it to where the cursor is.
@@ -256,6 +280,7 @@ impl Form {
             preview: None,
             then: None,
             guard: None,
+            looked_up: None,
             review: None,
             error: None,
             skip: std::cell::Cell::new(0),
@@ -278,6 +303,36 @@ impl Form {
     pub(crate) fn guarded(mut self, guard: Guard) -> Self {
         self.guard = Some(guard);
         self
+    }
+
+    /// The same with lines about what the values name, which are read while it is filled.
+    pub(crate) fn looking_up(mut self, lookup: Lookup) -> Self {
+        self.looked_up = Some(LookedUp {
+            lookup,
+            asked: None,
+            facts: Vec::new(),
+        });
+        self
+    }
+
+    /// Reads what the values name, once they name something else than before.
+    fn look_up(&mut self) -> Vec<Step> {
+        let Some(known) = &mut self.looked_up else {
+            return Vec::new();
+        };
+        let query = (known.lookup.query)(Values(&self.entries));
+        if query == known.asked {
+            return Vec::new();
+        }
+        known.asked.clone_from(&query);
+        known.facts.clear();
+        let load = query.map(|query| Step::Load(LOOKED_UP, query));
+        load.into_iter().collect()
+    }
+
+    /// What was read of what the values name.
+    fn looked_up(&self) -> &[Fact] {
+        self.looked_up.as_ref().map_or(&[], |known| &known.facts)
     }
 
     /// What the confirmed review leads to: the change, or the question before it.
@@ -319,8 +374,10 @@ impl Form {
         }
         match (self.submit)(Values(&self.entries), context) {
             Ok(review) => {
+                let mut facts = review.facts;
+                facts.extend_from_slice(self.looked_up());
                 self.review = Some(Written {
-                    facts: review.facts,
+                    facts,
                     skip: 0,
                     change: Some(Box::new(review.change)),
                     is_lost: false,
@@ -383,6 +440,9 @@ impl Form {
     }
 }
 
+/// The slot of what the values name.
+const LOOKED_UP: Slot = 0;
+
 /// What a window says of a change whose answer was lost.
 pub(crate) const LOST: &str =
     "The answer was lost: it may have been done or not. Look before you do it again.";
@@ -424,7 +484,7 @@ impl Window for Form {
             _ if key == Key::control('s') => self.submit(context),
             _ => self.edit(key),
         }
-        Vec::new()
+        self.look_up()
     }
 
     fn paste(&mut self, text: &str, _context: &Context) -> Vec<Step> {
@@ -437,6 +497,13 @@ impl Window for Form {
         {
             field.paste(text);
             *error = None;
+        }
+        self.look_up()
+    }
+
+    fn receive(&mut self, slot: Slot, answer: Answer, context: &Context) -> Vec<Step> {
+        if let Some(known) = self.looked_up.as_mut().filter(|_| slot == LOOKED_UP) {
+            known.facts = (known.lookup.describe)(answer, context);
         }
         Vec::new()
     }

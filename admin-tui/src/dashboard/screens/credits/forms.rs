@@ -4,7 +4,7 @@
 use tollgate_common::command::Command;
 use tollgate_common::db::ledger::accounts::ListedAccount;
 use tollgate_common::db::work::BalanceChange;
-use tollgate_common::id::JobId;
+use tollgate_common::id::{JobId, TeamId};
 use tollgate_common::money::Credits;
 
 use super::facts::lasts;
@@ -15,8 +15,10 @@ use crate::dashboard::context::Context;
 use crate::dashboard::format;
 use crate::dashboard::keys::Action;
 use crate::dashboard::step::Step;
+use crate::dashboard::store::credits::{Answer as Read, ChargedJob, Query as Ask};
+use crate::dashboard::store::{Answer, Query};
 use crate::dashboard::widgets::facts::{Fact, fact, styled};
-use crate::dashboard::windows::form::{Check, Complaint, Entry, Form, Review, Values};
+use crate::dashboard::windows::form::{Check, Complaint, Entry, Form, Lookup, Review, Values};
 
 const AMOUNT: &str = "Amount";
 const JOB: &str = "Job";
@@ -96,7 +98,18 @@ fn refund(account: &ListedAccount) -> Form {
     ];
     let title = format!("Refund team {}", account.account.team_id);
     let used = account.account.used;
-    form(title, entries, account, move |values| {
+    let team = account.account.team_id.clone();
+    let lookup = Lookup {
+        query: Box::new(|values: Values<'_>| {
+            let job: Option<JobId> = values.parse_filled(JOB).ok().flatten();
+            job.map(|job| Query::Credits(Ask::JobCharge(job)))
+        }),
+        describe: Box::new(move |answer, context| match answer {
+            Answer::Credits(Read::JobCharge(job)) => vec![charge_of(job.as_ref(), &team, context)],
+            _ => Vec::new(),
+        }),
+    };
+    let form = form(title, entries, account, move |values| {
         let credits = given(values)?;
         if credits > used {
             let used = format::credits(used);
@@ -108,7 +121,33 @@ fn refund(account: &ListedAccount) -> Form {
             amount: credits,
             change: BalanceChange::Refund(credits, job),
         })
-    })
+    });
+    form.looking_up(lookup)
+}
+
+/// What may still be given back of the job that is named.
+fn charge_of(job: Option<&ChargedJob>, team: &TeamId, context: &Context) -> Fact {
+    const LABEL: &str = "job";
+    let bad = |text: String| styled(LABEL, text, context.theme.bad);
+    match job {
+        None => bad("there is no job with this id".to_owned()),
+        Some(job) if job.team_id != *team => bad(format!("belongs to team {}", job.team_id)),
+        Some(job) if job.state.is_open() => bad("has not ended: nothing was charged".to_owned()),
+        Some(job) => {
+            let left = job.charged.minus(job.refunded);
+            let text = format!(
+                "charged {}, refunded {}: {} left",
+                format::credits(job.charged),
+                format::credits(job.refunded),
+                format::credits(left)
+            );
+            if left.is_positive() {
+                fact(LABEL, text)
+            } else {
+                bad(text)
+            }
+        }
+    }
 }
 
 fn adjust(account: &ListedAccount) -> Form {

@@ -15,7 +15,7 @@ use tollgate_common::ledger::Account;
 use tollgate_common::money::Credits as Amount;
 
 use super::*;
-use crate::dashboard::store::credits::{AccountFacts, HoldRow, LedgerRow};
+use crate::dashboard::store::credits::{AccountFacts, ChargedJob, HoldRow, LedgerRow};
 use crate::dashboard::testing::{self, NOW};
 use crate::dashboard::theme::{Theme, ThemeName};
 use crate::dashboard::widgets::list::Page;
@@ -310,6 +310,50 @@ fn what_breaks_a_rule_is_refused_in_the_form() {
     assert!(end.is_empty());
     let why = screen.refusal(Action::Refund, &context);
     assert_eq!(why.as_deref(), Some("nothing was spent yet"));
+}
+
+#[test]
+fn a_refund_shows_what_its_job_was_charged_and_has_got_back() {
+    let mut form = opened(&mut screen(), Action::Refund);
+    assert!(press(&mut *form, "2 tab").is_empty(), "no job is named yet");
+    let steps = form.paste(&job(9).to_string(), &testing::context());
+    let [Step::Load(slot, Query::Credits(Ask::JobCharge(asked)))] = steps.as_slice() else {
+        panic!("the job is looked up: {steps:?}");
+    };
+    assert_eq!(*asked, job(9));
+    let charged = |state, refunded| ChargedJob {
+        team_id: "acme-search".parse().unwrap(),
+        state,
+        charged: Amount(12),
+        refunded: Amount(refunded),
+    };
+    let other = ChargedJob {
+        team_id: "zeta".parse().unwrap(),
+        ..charged(JobState::Completed, 0)
+    };
+    for (found, said) in [
+        (
+            Some(charged(JobState::Completed, 3)),
+            "charged 12, refunded 3: 9 left",
+        ),
+        (Some(charged(JobState::Failed, 12)), "refunded 12: 0 left"),
+        (Some(charged(JobState::Pending, 0)), "has not ended"),
+        (Some(other), "belongs to team zeta"),
+        (None, "there is no job with this id"),
+    ] {
+        let answer = Answer::Credits(Read::JobCharge(found));
+        form.receive(*slot, answer, &testing::context());
+        let shown = window_drawn(&*form, &sized(120, 40));
+        assert!(shown.contains(said), "{said}: {shown}");
+    }
+    assert!(press(&mut *form, "tab x ctrl-s").is_empty());
+    let review = window_drawn(&*form, &sized(120, 40));
+    assert!(review.contains("there is no job with this id"), "{review}");
+    // Another text names no job, and the answer about the last one is forgotten.
+    press(&mut *form, "esc");
+    press(&mut *form, "shift-tab backspace");
+    let shown = window_drawn(&*form, &sized(120, 40));
+    assert!(!shown.contains("there is no job"), "{shown}");
 }
 
 #[test]

@@ -93,6 +93,7 @@ pub(super) fn new() -> Form {
         Entry::one(KIND, &KINDS, 0),
         Entry::line(BASE_URL, "", "empty: the kind's own").checked(URL_CHECK),
         Entry::line(ORG, "", "empty: for all").checked(ORG_CHECK),
+        Entry::line(PASS_FIELDS, "", "openai only; empty: none").checked(FIELDS_CHECK),
         key_entry(),
         reason_entry(),
     ];
@@ -111,6 +112,11 @@ fn review_new(values: Values<'_>, context: &Context) -> Result<Review, Complaint
     };
     let kind: ProviderKind = values.parse(KIND)?;
     let base_url = url_of(values, kind)?;
+    let pass_fields: PassFields = values.parse(PASS_FIELDS)?;
+    if kind != ProviderKind::OpenAi && !pass_fields.is_empty() {
+        let why = "only providers of kind openai are sent fields as callers wrote them";
+        return Err(Complaint::about(PASS_FIELDS, why));
+    }
     let (secret, key) = key_of(values, context)?;
     let owner = provider.org_id.as_ref();
     let owner = owner.map_or_else(|| "all organizations".to_owned(), ToString::to_string);
@@ -120,12 +126,16 @@ fn review_new(values: Values<'_>, context: &Context) -> Result<Review, Complaint
         fact(KIND, kind.word()),
     ];
     facts.extend(url_facts(&base_url, context));
+    if !pass_fields.is_empty() {
+        facts.extend(pass_facts(&pass_fields, context));
+    }
     facts.extend([key, fact("", "models that name it are added under Models")]);
     let sentence = format!("provider {} added; t tests its key", provider.name);
     let command = SealedCommand::AddProvider {
         provider,
         kind,
         base_url,
+        pass_fields,
     };
     Ok(Review {
         facts,
@@ -273,21 +283,27 @@ fn review_base_url(listed: &ListedProvider, after: &BaseUrl, context: &Context) 
     }
 }
 
+fn shown(fields: &PassFields) -> String {
+    if fields.is_empty() {
+        "none".to_owned()
+    } else {
+        fields.to_string()
+    }
+}
+
+/// The fields that are passed, and what that means.
+fn pass_facts(fields: &PassFields, context: &Context) -> [Fact; 2] {
+    let text = "what they make dearer is not held and not charged";
+    [
+        fact(PASS_FIELDS, shown(fields)),
+        styled("Cost", text, context.theme.warn),
+    ]
+}
+
 fn review_pass_fields(listed: &ListedProvider, after: &PassFields, context: &Context) -> Review {
     let name = &listed.provider.name;
-    let shown = |fields: &PassFields| {
-        if fields.is_empty() {
-            "none".to_owned()
-        } else {
-            fields.to_string()
-        }
-    };
-    let text = "what they make dearer is not held and not charged";
-    let facts = vec![
-        fact("Before", shown(&listed.pass_fields)),
-        fact(PASS_FIELDS, shown(after)),
-        styled("Cost", text, context.theme.warn),
-    ];
+    let mut facts = vec![fact("Before", shown(&listed.pass_fields))];
+    facts.extend(pass_facts(after, context));
     let command = |pass_fields: &PassFields| Command::SetPassFields {
         provider: listed.provider.clone(),
         pass_fields: pass_fields.clone(),

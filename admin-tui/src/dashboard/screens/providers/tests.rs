@@ -146,6 +146,8 @@ fn how_the_windows_look() {
     stand.press("tab tab");
     stand.write("http://10.0.0.7/v1");
     stand.press("tab tab");
+    stand.write("my_field");
+    stand.press("tab");
     stand.write(SECRET);
     insta::assert_snapshot!("new", stand.look());
     stand.press("ctrl-s");

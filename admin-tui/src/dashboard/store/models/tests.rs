@@ -3,7 +3,7 @@
 use tollgate_common::command::{Command, ModelSettings, TeamSettings};
 use tollgate_common::id::ProviderName;
 use tollgate_common::money::{Credits, Markup};
-use tollgate_common::provider::ProviderKind;
+use tollgate_common::provider::{PassFields, ProviderKind};
 use tollgate_common::secret::Secret;
 
 use super::*;
@@ -58,6 +58,7 @@ async fn fill(source: &Source) {
             },
             kind: ProviderKind::OpenAi,
             base_url: "http://127.0.0.1:9".parse().unwrap(),
+            pass_fields: PassFields::default(),
         };
         let secret = Secret::new("sk-0123456789abcdefghij");
         change(source, Operation::WithSecret { secret, command }).await;

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 
 use tollgate_common::command::{Command, ProviderRef};
-use tollgate_common::provider::ProviderKind;
+use tollgate_common::provider::{PassFields, ProviderKind};
 use tollgate_common::secret::Secret;
 
 use super::*;
@@ -88,6 +88,7 @@ async fn each_key_is_tested_and_what_was_not_asked_is_said() {
         provider: reference(),
         kind: ProviderKind::OpenAi,
         base_url: provider().parse().unwrap(),
+        pass_fields: PassFields::default(),
     };
     change(&source, with_secret(GOOD, add)).await;
     let outcome = change(&source, test_of(None)).await;
@@ -128,6 +129,7 @@ async fn a_rotation_leaves_the_new_key_alone_in_use() {
         provider: reference(),
         kind: ProviderKind::OpenAi,
         base_url: "http://127.0.0.1:9/v1".parse().unwrap(),
+        pass_fields: PassFields::default(),
     };
     change(&source, with_secret(BAD, add)).await;
     let provider = reference();
@@ -163,6 +165,7 @@ async fn a_provider_that_models_need_is_not_removed() {
         provider: reference(),
         kind: ProviderKind::OpenAi,
         base_url: "http://127.0.0.1:9/v1".parse().unwrap(),
+        pass_fields: PassFields::default(),
     };
     change(&source, with_secret(GOOD, add)).await;
     let settings = tollgate_common::command::ModelSettings {
@@ -185,4 +188,19 @@ async fn a_provider_that_models_need_is_not_removed() {
         refused.sentence.contains("used by model mini"),
         "{refused:?}"
     );
+}
+
+#[tokio::test]
+async fn a_new_provider_is_sent_the_fields_that_were_named_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = source(folder.path()).await;
+    let add = SealedCommand::AddProvider {
+        provider: reference(),
+        kind: ProviderKind::OpenAi,
+        base_url: "http://127.0.0.1:9/v1".parse().unwrap(),
+        pass_fields: "my_field,house_field".parse().unwrap(),
+    };
+    change(&source, with_secret(GOOD, add)).await;
+    let listed = found(&source).await.listed;
+    assert_eq!(listed.pass_fields, "my_field,house_field".parse().unwrap());
 }

@@ -57,7 +57,8 @@ impl Form {
     fn draw_fields(&self, area: Rect, buffer: &mut Buffer, context: &Context) -> Option<Position> {
         let preview = self.preview.as_ref();
         let preview = preview.map(|preview| preview(Values(&self.entries), context));
-        let preview = preview.unwrap_or_default();
+        let mut preview = preview.unwrap_or_default();
+        preview.extend_from_slice(self.looked_up());
         let below = (preview.len() + usize::from(!preview.is_empty())) as u16;
         let width = usize::from(WIDTH.min(area.width)).saturating_sub(4);
         let lines = self.lines(width);
