@@ -409,3 +409,32 @@ async fn a_model_may_have_less_or_more_time_than_others() {
     expect_openai(&late, 504, "server_error", "model_timeout");
     world.verify().await;
 }
+
+/// One call that fails again and again is one observation, however often it was tried.
+#[tokio::test]
+async fn all_attempts_of_a_call_are_one_failure_to_the_circuit_breaker() {
+    let world = world_of_three().await.with("TOLLGATE_ROUTING_TRIES", "6");
+    set_fallbacks(&world, FAST, &[(CLAUDE, 1)]).await;
+    let proxy = world.start().await;
+    let plenty = proxy.client(PLENTY);
+    let fail = async || {
+        world.upstream.break_model("gpt-4o", 500);
+        world.upstream.break_model("claude-sonnet-4-5", 500);
+        let before = world.upstream.count();
+        let _ = complete(&plenty, FAST, "Hi").await.expect(503);
+        world.upstream.heal();
+        let requests = world.upstream.requests();
+        let models = requests[before..]
+            .iter()
+            .map(tollgate_tests::upstream::Recorded::model);
+        models.filter(|model| model == "gpt-4o").count()
+    };
+    let mut attempts = 0;
+    for _ in 0..4 {
+        attempts += fail().await;
+    }
+    assert_eq!(attempts, 4 * 3, "each call tries three times");
+    // Five failures open the circuit: there were twelve, of four calls.
+    let _ = complete(&plenty, FAST, "Hi").await.expect(200);
+    assert_eq!(world.upstream.last().model(), "gpt-4o");
+}

@@ -8,7 +8,7 @@ use tollgate_common::money::{Credits, PicoUsd};
 use tollgate_common::price::RateCard;
 use tollgate_tests::client::{heavy, job_id, prompt_body};
 use tollgate_tests::fixture::{ALPHA, FAST, TEAM_B, TOK, Team, UNPRICED, create_team, import_key};
-use tollgate_tests::{Door, World};
+use tollgate_tests::{Door, Store, World};
 
 use crate::contract::{check, get};
 
@@ -422,4 +422,57 @@ async fn a_refund_is_an_entry_of_its_own() {
     assert_eq!(newest["credits_after"], 10);
     assert_eq!(alpha.credits_remaining().await, 10);
     world.verify().await;
+}
+
+/// Administrators that refund one job at the same moment, beside a proxy that writes the same
+/// account.
+async fn parallel_refunds_give_back_no_more_than_was_charged(store: Store) {
+    let world = World::on(store).await;
+    let proxies = match store {
+        Store::Sqlite => vec![world.start().await],
+        Store::Postgres => vec![world.start().await, world.start().await],
+    };
+    for round in 0..3 {
+        let tok = proxies[round % proxies.len()].client(TOK);
+        let job = tok.create_job().await;
+        let _ = tok.call(&job, "do:tok=3000").await.expect(200);
+        let _ = tok.complete(&job).await.expect(200);
+        let line = format!("credits refund {} 2 --job {job}", TOK.id);
+        let words: Vec<&str> = line.split(' ').collect();
+        let work = async {
+            for proxy in &proxies {
+                let other = proxy.client(TOK).create_job().await;
+                let _ = proxy.client(TOK).complete(&other).await.expect(200);
+            }
+        };
+        let refund = || world.admin(&words);
+        let (a, b, c, ()) = tokio::join!(refund(), refund(), refund(), work);
+        let mut codes = [a.code, b.code, c.code];
+        codes.sort_unstable();
+        assert_eq!(
+            codes,
+            [Some(0), Some(5), Some(5)],
+            "{}{}{}",
+            a.stderr,
+            b.stderr,
+            c.stderr
+        );
+        let entries = world.entries(TOK.id).await;
+        let given_back = entries
+            .iter()
+            .filter(|entry| entry.kind == "refund" && entry.job_id.as_deref() == Some(&*job));
+        let given_back: i64 = given_back.map(|entry| entry.amount.0).sum();
+        assert_eq!(given_back, 2, "of 3 that were charged");
+    }
+    world.verify().await;
+}
+
+#[tokio::test]
+async fn parallel_refunds_give_back_no_more_than_was_charged_on_sqlite() {
+    parallel_refunds_give_back_no_more_than_was_charged(Store::Sqlite).await;
+}
+
+#[tokio::test]
+async fn parallel_refunds_give_back_no_more_than_was_charged_on_postgres() {
+    parallel_refunds_give_back_no_more_than_was_charged(Store::Postgres).await;
 }
