@@ -48,6 +48,7 @@ mod upstream_failure;
 mod usage;
 
 mod crash;
+mod hostile;
 mod hostile_texts;
 mod race;
 mod retention;

@@ -103,6 +103,19 @@ impl Caller {
         }
     }
 
+    /// Reads what comes next, and says whether more may come.
+    pub async fn read_more(&mut self) -> bool {
+        let read = timeout(TIMEOUT, self.socket.read_buf(&mut self.seen)).await;
+        let read = read.unwrap_or_else(|_| panic!("nothing more came: {}", self.seen()));
+        !matches!(read, Ok(0) | Err(_))
+    }
+
+    /// Reads what comes next within this time, if anything does.
+    pub async fn read_for(&mut self, time: Duration) {
+        // Whether it has ended or only takes longer is seen later.
+        let _ = timeout(time, self.socket.read_buf(&mut self.seen)).await;
+    }
+
     /// Reads until the other side closes, and returns all that has come.
     pub async fn read_to_end(mut self) -> String {
         let read = timeout(TIMEOUT, self.socket.read_to_end(&mut self.seen)).await;

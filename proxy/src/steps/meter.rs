@@ -380,12 +380,21 @@ impl StreamMeter {
         self.counted.is_some()
     }
 
+    /// Whether the provider counts what it says or thinks while it does so. Some count nothing but
+    /// the prompt before the end.
+    const fn has_counted_output(&self) -> bool {
+        match &self.counted {
+            Some(counted) => counted.usage.output() > 0,
+            None => false,
+        }
+    }
+
     /// What an answer used that its caller broke off: what was shown is not underestimated, and
     /// what may have been thought in silence is taken for the longest answer, unless the provider
     /// counts along.
     pub(crate) fn abandoned_usage(&self, broken: &BrokenOff<'_>) -> Metered {
         let mut metered = self.partial_usage(&broken.bounds);
-        let counts_along = broken.kind == ProviderKind::Gemini && self.has_counted();
+        let counts_along = broken.kind == ProviderKind::Gemini && self.has_counted_output();
         let hides = !counts_along
             && abandoned::may_hide(
                 broken.kind,
