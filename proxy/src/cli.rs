@@ -153,7 +153,7 @@ fn start_logging(config: &Config) -> anyhow::Result<()> {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        // A log that cannot be written must not end the process: the error would go to the same place.
+        // An error of the log would be reported on the same stream, which panics if it is closed.
         .log_internal_errors(false)
         .with_writer(std::io::stderr);
     if config.log_json {

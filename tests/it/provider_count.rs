@@ -179,8 +179,8 @@ async fn the_context_limits_each_text_for_vectors_and_not_all_together() {
         let told = alpha.post("/v1/embeddings", &body).await.expect(200);
         let call = ended_call(&world, told.header("x-tollgate-job-id")).await;
         assert_eq!((call.input_tokens, call.usage_note), (300_000, None));
-        // 2 cents a million.
-        assert_eq!(dollars(&call), (6_000, 6_000));
+        // The dearest seller asks 2.2 cents a million.
+        assert_eq!(dollars(&call), (6_600, 6_600));
     }
     world.verify().await;
 }

@@ -324,3 +324,25 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_stream_that_counts_its_prompt_alone_may_hide_thoughts() {
+    let body = br#"{"messages": [{"role": "user", "content": "Hi"}]}"#;
+    let request = CallRequest::parse(body, 10_240).unwrap();
+    let broken = BrokenOff {
+        kind: ProviderKind::Gemini,
+        upstream_model: "gemini-2.5-flash",
+        request: &request,
+        bounds: BOUNDS,
+    };
+    let left_after = |counted| {
+        let meter = StreamMeter {
+            counted: Some(counted),
+            ..StreamMeter::default()
+        };
+        meter.abandoned_usage(&broken).usage.output()
+    };
+    assert_eq!(left_after(counted(40, 0, 0)), BOUNDS.longest_output());
+    assert_eq!(left_after(counted(40, 0, 7)), 7, "it counts along");
+    assert_eq!(left_after(counted(40, 5, 7)), 12);
+}
