@@ -7,7 +7,6 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -38,23 +37,26 @@ const REFUSAL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
     {\"detail\": \"Too many connections. Close idle ones and retry\"}";
 
 tokio::task_local! {
-    /// The request that this task reads the header of.
-    static HEADER: Arc<HeaderGate>;
+    /// The request that this task reads.
+    static PROGRESS: Arc<RequestProgress>;
 }
 
-/// Tells the connection that the header of its request has been read.
+/// Tells the connection how much of its request has been read.
 #[derive(Debug, Default)]
-struct HeaderGate {
-    is_complete: AtomicBool,
-    completed: Notify,
+struct RequestProgress {
+    header_complete: Notify,
+    request_complete: Notify,
 }
 
 /// Notes that the header of the current connection's request has been read.
 pub(crate) fn note_header_complete() {
-    let _ = HEADER.try_with(|gate| {
-        gate.is_complete.store(true, Ordering::SeqCst);
-        gate.completed.notify_one();
-    });
+    let _ = PROGRESS.try_with(|progress| progress.header_complete.notify_one());
+}
+
+/// Notes that the current connection's request has been read with its body. Until then its
+/// connection gives way to others when there are too many.
+pub(crate) fn note_request_complete() {
+    let _ = PROGRESS.try_with(|progress| progress.request_complete.notify_one());
 }
 
 /// Bounds of connections.
@@ -78,7 +80,7 @@ impl ConnectionLimits {
 #[derive(Debug, Default)]
 struct AddressState {
     count: usize,
-    /// Those without a complete request, by the order in which they began to wait.
+    /// Those whose request has not been read to its end, by the order in which they began to wait.
     idle: BTreeMap<u64, Arc<Notify>>,
 }
 
@@ -89,7 +91,8 @@ struct ConnectionsState {
     addresses: HashMap<IpAddr, AddressState>,
 }
 
-/// All connections. One that is idle gives way to a new one when there are too many.
+/// All connections. One that is idle, or whose request has not been read to its end, gives way to a
+/// new one when there are too many.
 #[derive(Debug)]
 pub(crate) struct Connections {
     limits: ConnectionLimits,
@@ -314,26 +317,32 @@ impl ConnectionApp {
         connection: &mut Connection,
         shutdown: &ShutdownWatch,
     ) -> Option<(Stream, Option<HttpPersistentSettings>)> {
-        let gate = Arc::new(HeaderGate::default());
+        let progress = Arc::new(RequestProgress::default());
         let evicted = connection.evicted.clone();
         let processing = self.proxy.process_new_http(session, shutdown);
-        let mut processing = std::pin::pin!(HEADER.scope(gate.clone(), processing));
-        let early = tokio::select! {
+        let mut processing = std::pin::pin!(PROGRESS.scope(progress.clone(), processing));
+        let mut reused = tokio::select! {
             biased;
             reused = &mut processing => Some(reused),
-            () = gate.completed.notified() => None,
+            () = progress.header_complete.notified() => None,
             () = evicted.notified() => return None,
             () = sleep(self.header_timeout) => return None,
         };
-        let reused = match early {
-            Some(reused) => reused,
-            None if connection.set_busy() => processing.await,
-            None => return None,
-        };
-        // The first poll may have answered the whole request.
-        if gate.is_complete.load(Ordering::SeqCst) && !connection.set_busy() {
+        if reused.is_none() {
+            reused = tokio::select! {
+                biased;
+                reused = &mut processing => Some(reused),
+                () = progress.request_complete.notified() => None,
+                () = evicted.notified() => return None,
+            };
+        }
+        if !connection.set_busy() {
             return None;
         }
+        let reused = match reused {
+            Some(reused) => reused,
+            None => processing.await,
+        };
         reused.map(pingora::apps::ReusedHttpStream::consume)
     }
 }

@@ -18,7 +18,7 @@ use tollgate_common::metadata::Metadata;
 use tollgate_common::policy::Routes;
 
 use crate::api;
-use crate::connections::note_header_complete;
+use crate::connections::{note_header_complete, note_request_complete};
 use crate::context::Context;
 use crate::error::ApiError;
 use crate::figures::CallFigures;
@@ -58,6 +58,9 @@ impl ProxyHttp for Gateway {
         context: &mut Context,
     ) -> pingora::Result<bool> {
         note_header_complete();
+        if session.is_body_empty() {
+            note_request_complete();
+        }
         context.identify(session, &self.services);
         let operation = Operation::of(session);
         let answered = match &operation {

@@ -210,7 +210,7 @@ impl Core {
             let _ = stop_tasks.send(true);
             let writer = supervisor.await;
             if let Err(error) = tasks::leave(&services).await {
-                tracing::warn!(%error, "could not say goodbye to the database");
+                tracing::warn!(%error, "could not remove this node from the list of nodes");
             }
             drop(services);
             let Ok(writer) = writer else { return };

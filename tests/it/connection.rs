@@ -93,6 +93,35 @@ async fn a_header_that_trickles_is_given_up() {
 }
 
 #[tokio::test]
+async fn bodies_that_do_not_end_lock_nobody_out() {
+    let world = World::sqlite()
+        .await
+        .with("TOLLGATE_SERVER_CONNECTIONS", "30");
+    let proxy = world.start().await;
+    let client = proxy.client(ALPHA);
+    let job = client.create_job().await;
+    let head = format!(
+        "POST /api/jobs/{job}/llm-call HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {}\r\n\
+         Content-Type: application/json\r\nContent-Length: 100000\r\n\r\n{{",
+        ALPHA.key
+    );
+    let mut open = Vec::new();
+    for number in 0..120_u8 {
+        let mut stream = connect_from(&proxy, &format!("127.0.1.{}", number % 3 + 1)).await;
+        let _ = stream.write_all(head.as_bytes()).await;
+        open.push(stream);
+        if number % 10 == 9 {
+            let mut other = connect_from(&proxy, "127.0.2.1").await;
+            let health = ask(&mut other, HEALTH).await.expect("an answer");
+            assert!(health.contains("healthy"), "{health}");
+            assert_eq!(client.call(&job, "Hi").await.status, 200);
+        }
+    }
+    drop(open);
+    world.verify().await;
+}
+
+#[tokio::test]
 async fn an_idle_connection_is_closed_after_its_time() {
     let world = World::sqlite()
         .await

@@ -12,7 +12,7 @@ use tollgate_common::db::lease::Lease;
 use tollgate_common::job::JobState;
 use tollgate_common::key::PlainKey;
 use tollgate_tests::client::{job_id, prompt_body};
-use tollgate_tests::fixture::{ALPHA, TEAM_B, key_id, new_key};
+use tollgate_tests::fixture::{ALPHA, TEAM_B, TOK, key_id, new_key};
 use tollgate_tests::{Client, Store, World, wait};
 
 /// Runs a statement that no proxy would.
@@ -211,6 +211,29 @@ async fn sums_that_overflow_are_reported(store: Store) {
     );
     let done = alpha.complete(&job).await.expect(200);
     assert_eq!(done.json["status"], "completed");
+}
+
+#[tokio::test]
+async fn a_call_whose_texts_are_refused_is_charged_by_its_counts() {
+    let world = World::sqlite().await;
+    let proxy = world.start().await;
+    let tok = proxy.client(TOK);
+    let job = tok.create_job().await;
+    tamper(
+        &world,
+        "CREATE TRIGGER bad BEFORE UPDATE ON jobs WHEN new.metadata LIKE '%refused%' \
+         BEGIN SELECT abs(-9223372036854775807 - 1); END",
+    )
+    .await;
+    let mut body = prompt_body("do:usage=9000:8000");
+    body["call_metadata"] = json!({ "note": "refused" });
+    let _ = tok.call_with(&job, &body).await.expect(200);
+    let _ = tok.end(&job, "failed").await.expect(200);
+    // 17,000 tokens, at 1,000 a credit.
+    assert_eq!(tok.job(&job).await["credits_charged"], 17);
+    let call = &world.calls(&job).await[0];
+    assert_eq!((call.input_tokens, call.output_tokens), (9_000, 8_000));
+    world.verify().await;
 }
 
 #[tokio::test]

@@ -313,19 +313,22 @@ impl WriterTask {
         retained
     }
 
-    /// Answers a piece that the engine refuses. A settlement is recorded without what came of the
-    /// call, so that its job can end.
+    /// Answers a command that the engine refuses. A settlement is recorded without its texts, so
+    /// that its counts are charged, or else without what came of the call, so that its job can end.
     async fn reject(&mut self, pieces: Vec<Queued>, error: &StoreError) -> Vec<Queued> {
         for queued in pieces {
             let (what, id) = queued.work.subject();
-            tracing::error!(%error, what, %id, "the database refuses a piece of work");
+            tracing::error!(%error, what, %id, "the database refuses a ledger command");
             let mut outcome = Err(WorkError::Unrecordable(error.to_string()));
             if let Work::SettleCall(settle) = &queued.work {
-                let work = Work::SettleCall(Box::new(unrecordable(settle)));
-                match self.commit(&[&work]).await {
-                    Ok(mut outcomes) => outcome = outcomes.pop().unwrap_or(outcome),
-                    Err(error) => {
-                        tracing::error!(%error, %id, "a call cannot be closed");
+                for settle in [without_texts(settle), unrecordable(settle)] {
+                    let work = Work::SettleCall(Box::new(settle));
+                    match self.commit(&[&work]).await {
+                        Ok(mut outcomes) => {
+                            outcome = outcomes.pop().unwrap_or(outcome);
+                            break;
+                        }
+                        Err(error) => tracing::error!(%error, %id, "a call cannot be settled"),
                     }
                 }
             }
@@ -396,10 +399,10 @@ fn halves(mut pieces: Vec<Queued>) -> [Vec<Queued>; 2] {
 fn answer(batch: Vec<Queued>, outcomes: Outcomes) -> Vec<Queued> {
     let mut undone = Vec::new();
     for (queued, outcome) in batch.into_iter().zip(outcomes) {
-        let Err(unheard) = queued.answer.send(outcome) else {
+        let Err(undelivered) = queued.answer.send(outcome) else {
             continue;
         };
-        match (&queued.work, unheard) {
+        match (&queued.work, undelivered) {
             (Work::BeginCall(begin), Ok(Outcome::CallBegun(_))) => {
                 let work = Work::SettleCall(Box::new(never_sent(begin)));
                 undone.push(Queued::unasked(work));
@@ -463,6 +466,20 @@ fn never_told(open: &OpenJob) -> EndJob {
         unless_active_since: None,
         release: true,
         now: open.now,
+    }
+}
+
+/// The end of a call with its counts and costs, without texts of callers and providers.
+fn without_texts(settle: &SettleCall) -> SettleCall {
+    SettleCall {
+        result: CallResult {
+            error: None,
+            public_error: None,
+            ..settle.result.clone()
+        },
+        metadata: None,
+        claim: settle.claim.clone().map(|(claim, _)| (claim, None)),
+        ..settle.clone()
     }
 }
 

@@ -34,6 +34,11 @@ pub(crate) struct Thoughts {
 }
 
 impl Thoughts {
+    /// Whether any field asks for thoughts.
+    pub(crate) const fn are_wanted(&self) -> bool {
+        self.budget > 0 || self.is_enabled || self.is_open
+    }
+
     /// Tokens of thoughts that must leave room for words within an answer.
     pub(crate) const fn within_limit(&self) -> i64 {
         self.within

@@ -98,9 +98,10 @@ fn asks_for_reasoning(request: &CallRequest<'_>) -> bool {
             !matches!(conversation.thinking, None | Some(Thinking::Off))
         }
         Prompt::Completions(completions) => {
-            let names = completions.parameters.iter().map(|(name, _)| name.as_ref());
-            let mut names = names;
-            names.any(|name| matches!(name, "reasoning_effort" | "thinking" | "reasoning"))
+            let mut names = completions.parameters.iter().map(|(name, _)| name.as_ref());
+            // An effort names no budget.
+            let has_effort = names.any(|name| matches!(name, "reasoning_effort" | "reasoning"));
+            has_effort || request.ask.thoughts.are_wanted()
         }
         Prompt::Embeddings(_) => false,
     }
@@ -179,6 +180,19 @@ mod tests {
             ("claude-sonnet-4-5", false),
         ] {
             assert_eq!(may_hide(open_ai, name, &plain, false), hides, "{name}");
+        }
+        let body = r#"{"model": "m", "messages": [{"role": "user", "content": "Hi"}],
+            "chat_template_kwargs": {"enable_thinking": true}}"#;
+        for (switch, hides) in [
+            (body.to_owned(), true),
+            (body.replace("true", "false"), false),
+        ] {
+            let request = CallRequest::parse_completions(switch.as_bytes()).unwrap();
+            assert_eq!(
+                may_hide(open_ai, "qwen2.5", &request, false),
+                hides,
+                "{switch}"
+            );
         }
         assert!(!may_hide(open_ai, "deepseek-reasoner", &plain, true));
         assert!(may_hide(open_ai, "o3", &plain, true), "only a summary");

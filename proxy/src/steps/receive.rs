@@ -9,6 +9,7 @@ use sha2::{Digest as _, Sha256};
 use tollgate_common::db::work::IdempotencyClaim;
 use tollgate_common::id::KeyId;
 
+use crate::connections::note_request_complete;
 use crate::error::ApiError;
 
 /// What is set aside for a body before any of it has arrived: a length alone is only a promise.
@@ -34,6 +35,7 @@ pub(crate) async fn read_body(
         return Ok(Bytes::new());
     }
     let read = read_framed_body(session, limits).await;
+    note_request_complete();
     if read.is_err() {
         session.set_keepalive(None);
     }

@@ -26,7 +26,7 @@ pub(crate) struct FailedPieces(Mutex<HashMap<String, Instant>>);
 
 impl FailedPieces {
     /// Whether a piece is left alone because it failed lately.
-    fn rests(&self, id: &str) -> bool {
+    fn failed_recently(&self, id: &str) -> bool {
         let mut failed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         failed.retain(|_, at| at.elapsed() < RETRY_AFTER);
         failed.contains_key(id)
@@ -63,7 +63,7 @@ pub(crate) async fn expire_jobs(
     while let Some(last) = page.last().cloned() {
         for stale in page {
             let id = stale.id.to_string();
-            if failed.rests(&id) {
+            if failed.failed_recently(&id) {
                 continue;
             }
             let work = EndJob {
@@ -98,7 +98,7 @@ pub(crate) async fn close_orphaned_calls(
     while let Some(last) = page.last().cloned() {
         for orphaned in page {
             let id = orphaned.id.to_string();
-            if !failed.rests(&id) {
+            if !failed.failed_recently(&id) {
                 let outcome = close_orphaned_call(&services, &orphaned, now).await;
                 failed.note(&id, outcome)?;
             }
@@ -141,13 +141,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_piece_that_fails_rests_and_the_others_go_on() {
+    fn a_piece_that_failed_is_left_alone_and_the_others_go_on() {
         let failed = FailedPieces::default();
         let refused = WorkError::Unrecordable("overflow".to_owned());
         assert!(failed.note("a", Err(refused)).is_ok());
-        assert!(failed.rests("a") && !failed.rests("b"));
-        assert!(failed.note("b", Ok(())).is_ok() && !failed.rests("b"));
+        assert!(failed.failed_recently("a") && !failed.failed_recently("b"));
+        assert!(failed.note("b", Ok(())).is_ok() && !failed.failed_recently("b"));
         let away = WorkError::Unavailable("gone".to_owned());
-        assert!(failed.note("b", Err(away)).is_err() && !failed.rests("b"));
+        assert!(failed.note("b", Err(away)).is_err() && !failed.failed_recently("b"));
     }
 }
